@@ -1,1 +1,29 @@
-//! placeholder
+//! The hub: delivery service and authentication service (RFC 9750) of one CPTS, in one process on one port.
+//!
+//! A request goes transport → session → dispatch → service → store → disk, and back out through fanout.
+//!
+//! - [`config`]: the whole configuration. [`limits`]: every bound, with its reason.
+//! - [`server`]: builds the parts in dependency order, owns their tasks, drains them.
+//! - [`transport`]: TLS, WebSocket, gRPC, health: adapters only.
+//! - [`session`]: one connected device. [`dispatch`]: one request → one service call → one reply.
+//! - [`auth`]: authentication service. [`delivery`]: delivery service. [`fanout`]: from the log to sessions.
+//! - [`admin`]: what the operator does over the local socket. [`init`]: first start. [`doctor`]: what is wrong.
+//!
+//! Invariant: nothing here knows a patient, a thread, a referral or any other clinical type, and no private
+//! MLS key of a member ever exists in this process.
+
+pub mod admin;
+pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod delivery;
+pub mod dispatch;
+pub mod doctor;
+pub mod error;
+pub mod fanout;
+pub mod init;
+pub mod limits;
+pub mod server;
+pub mod session;
+pub mod telemetry;
+pub mod transport;

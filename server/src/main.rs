@@ -1,1 +1,3 @@
+//! The hub as a program: arguments, configuration file, signals.
+
 fn main() {}

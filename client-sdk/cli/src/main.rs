@@ -1,1 +1,3 @@
+//! The command line of a health professional.
+
 fn main() {}

@@ -1,0 +1,1 @@
+//! The client an app holds: open, enrol, connect, act, observe.

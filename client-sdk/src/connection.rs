@@ -1,0 +1,1 @@
+//! Connects, resumes, gives up: pure state driven by a thin shell.

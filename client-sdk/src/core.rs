@@ -1,0 +1,1 @@
+//! One device as a state machine: (input, now) to actions.

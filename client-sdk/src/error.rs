@@ -1,0 +1,1 @@
+//! What went wrong, by what an app can do about it.

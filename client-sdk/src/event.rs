@@ -1,0 +1,1 @@
+//! Everything an app can observe.

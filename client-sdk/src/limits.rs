@@ -1,0 +1,1 @@
+//! Every bound of the client, with its unit and its reason.

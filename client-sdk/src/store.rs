@@ -1,0 +1,1 @@
+//! Encrypted local database: MLS state, cursor, message and outbox change in one transaction.

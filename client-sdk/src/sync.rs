@@ -1,0 +1,1 @@
+//! Applies the log in order, sends the outbox, recovers.

@@ -1,0 +1,1 @@
+//! Authentication service: who is who.

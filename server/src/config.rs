@@ -1,0 +1,1 @@
+//! The whole configuration, each key documented.

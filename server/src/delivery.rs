@@ -1,0 +1,1 @@
+//! Delivery service (RFC 9750 section 5): its public operations.

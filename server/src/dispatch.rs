@@ -1,0 +1,1 @@
+//! One match: request to service call to reply.

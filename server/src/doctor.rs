@@ -1,0 +1,1 @@
+//! Finds and names what is wrong with an installation.

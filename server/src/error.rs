@@ -1,0 +1,1 @@
+//! The only mapping from service errors to error codes.

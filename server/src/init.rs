@@ -1,0 +1,1 @@
+//! First start: root, certificates, first invitation.

@@ -1,0 +1,1 @@
+//! Builds the parts in dependency order, owns their tasks, drains them.
