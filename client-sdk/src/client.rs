@@ -147,6 +147,13 @@ impl Client {
         state.stopped.map_or(Ok(()), |reason| Err(ClientError::Stopped(reason)))
     }
 
+    /// Waits until the session has ended for good, and says why. Cancelling it loses nothing.
+    pub async fn stopped(&self) -> ClientError {
+        let mut session = self.shared.session.clone();
+        let stopped = session.wait_for(|state| state.stopped.is_some()).await;
+        stopped.ok().and_then(|state| state.stopped).map_or(ClientError::Closed, ClientError::Stopped)
+    }
+
     /// The connection at the moment.
     #[must_use]
     pub fn link(&self) -> Link {

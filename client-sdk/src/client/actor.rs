@@ -227,7 +227,7 @@ impl Actor {
     fn feed(&mut self, input: Input) {
         for action in self.core.handle(input, now_ms()) {
             match action {
-                Action::Send(frame) => self.send(Outgoing::Frame(frame)),
+                Action::Send(frame) => self.send(Outgoing::Frame(Box::new(frame))),
                 Action::Emit(event) => self.emit(event),
                 Action::Finished { id, result } => {
                     if let Some(reply) = self.running.remove(&id) {

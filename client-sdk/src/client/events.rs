@@ -5,7 +5,10 @@
 //! events are hints about what is durable in the store, so the subscriber reads the store from the place
 //! it has shown so far ([`Client::messages`](super::Client::messages) with its last `seq`).
 
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::broadcast::{
+    Receiver,
+    error::{RecvError, TryRecvError},
+};
 
 use crate::event::Event;
 
@@ -33,6 +36,15 @@ impl Events {
             Ok(event) => Some(Notice::Event(event)),
             Err(RecvError::Lagged(missed)) => Some(Notice::Missed(missed)),
             Err(RecvError::Closed) => None,
+        }
+    }
+
+    /// The next, if there is one already.
+    pub fn next_now(&mut self) -> Option<Notice> {
+        match self.0.try_recv() {
+            Ok(event) => Some(Notice::Event(event)),
+            Err(TryRecvError::Lagged(missed)) => Some(Notice::Missed(missed)),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => None,
         }
     }
 }

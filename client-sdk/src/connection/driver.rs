@@ -35,7 +35,7 @@ pub(crate) enum Incoming {
 #[derive(Debug)]
 pub(crate) enum Outgoing {
     /// A frame for the hub.
-    Frame(v1::ClientFrame),
+    Frame(Box<v1::ClientFrame>),
     /// End the connection after what was sent so far.
     HangUp(Retry),
 }

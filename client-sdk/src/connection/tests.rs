@@ -146,7 +146,7 @@ async fn frames_travel_both_ways_under_the_pinned_root() {
     let mut device = Device::connect(&hub.address(), hub.fingerprint).await;
     let mut socket = hub.accept().await;
     let outgoing = device.connected().await;
-    outgoing.send(Outgoing::Frame(ping(7))).await.unwrap();
+    outgoing.send(Outgoing::Frame(Box::new(ping(7)))).await.unwrap();
     let received = socket.next().await.unwrap().unwrap().into_data();
     assert_eq!(frame::decode_client(received).unwrap(), ping(7));
     socket.send(pong()).await.unwrap();
@@ -228,7 +228,7 @@ async fn what_was_sent_before_hanging_up_arrives() {
     let mut socket = hub.accept().await;
     let outgoing = device.connected().await;
     for request in 1..=50 {
-        outgoing.send(Outgoing::Frame(ping(request))).await.unwrap();
+        outgoing.send(Outgoing::Frame(Box::new(ping(request)))).await.unwrap();
     }
     outgoing.send(Outgoing::HangUp(Retry::Never)).await.unwrap();
     let mut received = 0;

@@ -108,7 +108,7 @@ fn read_key_file(path: &Path) -> Result<Zeroizing<[u8; 32]>, ProfileError> {
     let bytes = from_hex(text.trim()).map(Zeroizing::new);
     let key = bytes.and_then(|bytes| bytes.as_slice().try_into().ok());
     key.map(Zeroizing::new)
-        .ok_or(ProfileError::Damaged { path: path.to_owned(), what: "a key is 64 hexadecimal digits" })
+        .ok_or_else(|| ProfileError::Damaged { path: path.to_owned(), what: "a key is 64 hexadecimal digits" })
 }
 
 fn derive(
