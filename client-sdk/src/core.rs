@@ -1,26 +1,41 @@
 //! One device as a state machine: (input, now) to actions.
 //!
 //! The shell owns a [`Core`] on one thread, feeds it what the network and the app say, and carries out the
-//! [`Action`]s it returns, in order. Everything durable is written before the actions are returned.
+//! [`Action`]s it returns, in order. Everything durable is committed before the actions are returned, so
+//! that a device may stop at any point: opened again, the core goes on from what is stored.
+//!
+//! The core has no clock, socket, file or thread. Randomness is the operating system's, through openmls.
 
 use cercle_proto::{
     ErrorCode,
-    id::{DeviceId, Epoch, GroupId, MessageId, Seq, TimestampMs, UserId},
+    id::{DeviceId, TimestampMs},
     invitation::Invitation,
-    policy::Policy,
     v1,
 };
+use std::sync::Arc;
 
 pub use crate::{event::Message, store::StoreKey};
+pub use command::{Command, DeviceCursor, DeviceState, NewInvitation, Outcome, PolicyTemplate};
+pub use view::{GroupState, GroupSummary, Identity, Member, QueuedMessage, Trust};
+
 use crate::{
     error::{Error, OpenError},
     event::Event,
-    message::Body,
+    mls::identity::DeviceKeys,
+    store::{Store, StoreError, identity::IdentityRecord},
+    sync::{Cx, Memory},
 };
+
+mod command;
+mod query;
+mod view;
 
 /// One device: its identity, groups, messages, and its conversation with the hub.
 #[derive(Debug)]
-pub struct Core {}
+pub struct Core {
+    store: Store,
+    memory: Memory,
+}
 
 /// Behaviour that an app rarely changes.
 #[derive(Debug, Clone, Copy)]
@@ -103,332 +118,143 @@ pub enum DisconnectReason {
     NotEnrolled,
 }
 
-/// What an app can ask for.
-///
-/// Commands that change a group are durable as soon as they are taken: they go on after a crash, and wait
-/// for a connection if there is none. They finish when their commit is in the group's log, or can never
-/// be. `Send` finishes as soon as the message is durably in the outbox; [`Event::MessageAccepted`] tells
-/// when it is in the log. The others need a connection and fail with [`Error::Offline`] without one.
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum Command {
-    /// Makes a group of one; invite others next.
-    CreateGroup {
-        /// Title, seen by members only.
-        title: String,
-        /// Who may do what.
-        policy: PolicyTemplate,
-    },
-    /// Adds every device of the users that the hub has a key package for.
-    Invite {
-        /// The group.
-        group: GroupId,
-        /// Users to add.
-        users: Vec<UserId>,
-    },
-    /// Removes every device of the users.
-    Remove {
-        /// The group.
-        group: GroupId,
-        /// Users to remove.
-        users: Vec<UserId>,
-    },
-    /// Asks the others to remove this device. Finishes when the request is in the log;
-    /// [`Event::GroupLeft`] tells when another member has carried it out.
-    Leave {
-        /// The group.
-        group: GroupId,
-    },
-    /// Queues a message.
-    Send {
-        /// The group.
-        group: GroupId,
-        /// What it says.
-        text: String,
-    },
-    /// Renews this device's keys in the group (post-compromise security, RFC 9420 section 16.6).
-    UpdateKeys {
-        /// The group.
-        group: GroupId,
-    },
-    /// Names the group's administrators.
-    SetAdministrators {
-        /// The group.
-        group: GroupId,
-        /// All of them; at least one must be a member.
-        users: Vec<UserId>,
-    },
-    /// Asks how far each device of the group has stored the log.
-    DeliveryStatus {
-        /// The group.
-        group: GroupId,
-    },
-    /// Makes an invitation for a new user or a further device.
-    CreateInvitation(NewInvitation),
-    /// Lists the devices of a user.
-    ListDevices {
-        /// `None`: own devices.
-        user: Option<UserId>,
-    },
-    /// Ends a device for ever.
-    RevokeDevice {
-        /// The device.
-        device: DeviceId,
-    },
-    /// Renews the device certificate now instead of when two thirds of its life are over.
-    RenewCertificate,
-}
+impl Core {
+    /// Opens the store in this database, or makes it.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; with a wrong key nothing is changed.
+    pub fn open(
+        connection: rusqlite::Connection,
+        key: StoreKey,
+        settings: Settings,
+    ) -> Result<Self, OpenError> {
+        let store = Store::open(connection, &key)?;
+        let memory = Memory::load(&store.begin()?, settings)?;
+        Ok(Self { store, memory })
+    }
 
-impl std::fmt::Debug for Command {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::CreateGroup { .. } => "CreateGroup",
-            Self::Invite { .. } => "Invite",
-            Self::Remove { .. } => "Remove",
-            Self::Leave { .. } => "Leave",
-            Self::Send { .. } => "Send",
-            Self::UpdateKeys { .. } => "UpdateKeys",
-            Self::SetAdministrators { .. } => "SetAdministrators",
-            Self::DeliveryStatus { .. } => "DeliveryStatus",
-            Self::CreateInvitation(_) => "CreateInvitation",
-            Self::ListDevices { .. } => "ListDevices",
-            Self::RevokeDevice { .. } => "RevokeDevice",
-            Self::RenewCertificate => "RenewCertificate",
+    /// Notes an invitation and makes this device's id and key, durably, before anything is sent. The next
+    /// connection redeems it; [`Event::Enrolled`] tells when.
+    ///
+    /// An invitation may be replaced by another until one is redeemed; the device keeps its id and key.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyEnrolled`], or the store fails.
+    pub fn begin_enrolment(&mut self, invitation: &Invitation) -> Result<(), Error> {
+        if self.memory.me.is_some() {
+            return Err(Error::AlreadyEnrolled);
+        }
+        let fresh = || DeviceKeys::generate().map_err(|error| Error::Mls(error.to_string()));
+        let tx = self.store.begin()?;
+        let (device, keys) = match tx.identity::<DeviceKeys>()? {
+            Some(begun) => (begun.device, begun.keys),
+            None => (self.memory.random_id(), fresh()?),
+        };
+        let record = IdentityRecord {
+            address: invitation.address.clone(),
+            root_fingerprint: invitation.root_fingerprint,
+            web_certificate: invitation.web_certificate,
+            device,
+            keys,
+        };
+        tx.write_identity(&record)?;
+        tx.write_invitation(Some(invitation.secret))?;
+        tx.commit()?;
+        self.memory.identity = Some(Arc::new(record));
+        Ok(())
+    }
+
+    /// Who this device is, once it is enrolled.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        let (record, me) = (self.memory.identity.as_ref()?, self.memory.me.as_ref()?);
+        Some(Identity {
+            user: me.identity.user.clone(),
+            device: DeviceId::new(record.device),
+            display_name: me.identity.display_name.clone(),
+            profession: me.identity.profession.clone(),
+            class: me.identity.class,
+            address: record.address.clone(),
+            root_fingerprint: record.root_fingerprint,
+            web_certificate: record.web_certificate,
+            certificate_expires_at_ms: me.identity.not_after_ms,
         })
     }
-}
 
-/// Which policy a new group starts with ([`Policy`]).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PolicyTemplate {
-    /// Every member adds and posts; the creator administers.
-    #[default]
-    Conversation,
-    /// Only administrators add, remove and post.
-    Announcements,
-}
-
-/// Whom an invitation is for.
-#[derive(Clone, Default)]
-pub struct NewInvitation {
-    /// User id without the domain; empty: a further device of the caller.
-    pub user: String,
-    /// Name to show; ignored for an existing user.
-    pub display_name: String,
-    /// Profession code of the nomenclature TRE_G15, or empty.
-    pub profession: String,
-    /// Class of member.
-    pub class: v1::MemberClass,
-    /// Roles on the hub.
-    pub roles: Vec<v1::Role>,
-    /// How long it can be redeemed; 0: the hub's default.
-    pub valid_for_ms: u64,
-}
-
-impl std::fmt::Debug for NewInvitation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("NewInvitation")
+    /// What the TLS connection must check; `None` before an invitation is noted.
+    #[must_use]
+    pub fn trust(&self) -> Option<Trust> {
+        let record = self.memory.identity.as_ref()?;
+        Some(Trust {
+            address: record.address.clone(),
+            root_fingerprint: record.root_fingerprint,
+            root: self.memory.me.as_ref().map(|me| me.verifier.root().der().to_vec()),
+            web_certificate: record.web_certificate,
+        })
     }
-}
 
-/// What came of a command.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// The group is registered.
-    GroupCreated(GroupId),
-    /// Every reachable device of the users was added.
-    Invited {
-        /// Devices that were added; none if all were members already.
-        devices: Vec<DeviceId>,
-        /// Users without a device that can be added.
-        missing: Vec<UserId>,
-    },
-    /// It is done and in the group's log.
-    Done,
-    /// The message is in the outbox under this id.
-    Queued(MessageId),
-    /// How far each device is.
-    DeliveryStatus(Vec<DeviceCursor>),
-    /// Hand this link over: it is shown once.
-    InvitationCreated {
-        /// Whom it is for.
-        user: UserId,
-        /// The link.
-        link: String,
-        /// Until then.
-        expires_at_ms: TimestampMs,
-    },
-    /// The devices of a user.
-    Devices(Vec<DeviceState>),
-}
+    /// Handles one input. The actions are to be carried out in order.
+    pub fn handle(&mut self, input: Input, now: TimestampMs) -> Vec<Action> {
+        self.handle_all([input], now)
+    }
 
-impl std::fmt::Debug for Outcome {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::GroupCreated(group) => write!(f, "GroupCreated({group:?})"),
-            Self::Invited { devices, missing } => {
-                write!(f, "Invited {{ devices: {devices:?}, missing: {} }}", missing.len())
-            }
-            Self::Done => f.write_str("Done"),
-            Self::Queued(message) => write!(f, "Queued({message:?})"),
-            Self::DeliveryStatus(_) => f.write_str("DeliveryStatus"),
-            Self::InvitationCreated { .. } => f.write_str("InvitationCreated"),
-            Self::Devices(_) => f.write_str("Devices"),
+    /// Handles several inputs in one transaction: one write to the disk instead of one each.
+    ///
+    /// When the store fails nothing of them is kept: commands among them fail, the connection is to be
+    /// closed, and what is in memory is read again from the store.
+    pub fn handle_all(&mut self, inputs: impl IntoIterator<Item = Input>, now: TimestampMs) -> Vec<Action> {
+        let inputs: Vec<Input> = inputs.into_iter().collect();
+        let commands = inputs.iter().filter_map(|input| match input {
+            Input::Command { id, .. } => Some(*id),
+            _ => None,
+        });
+        let commands: Vec<u64> = commands.collect();
+        match self.try_handle(inputs, now) {
+            Ok(actions) => actions,
+            Err(error) => self.recover_from(error, &commands),
         }
     }
-}
 
-/// How far a device of a group has stored the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceCursor {
-    /// Its user.
-    pub user: UserId,
-    /// The device.
-    pub device: DeviceId,
-    /// Everything up to and including this entry is safely on the device.
-    pub acked: Seq,
-}
-
-/// A device as the hub knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceState {
-    /// The device.
-    pub device: DeviceId,
-    /// When it was enrolled.
-    pub enrolled_at_ms: TimestampMs,
-    /// End of its certificate's validity.
-    pub expires_at_ms: TimestampMs,
-    /// Day-precise; 0: never.
-    pub last_seen_at_ms: TimestampMs,
-    /// It was ended.
-    pub revoked: bool,
-}
-
-/// Who this device is.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// Its user.
-    pub user: UserId,
-    /// The device.
-    pub device: DeviceId,
-    /// Name that others see.
-    pub display_name: String,
-    /// Profession code, or empty.
-    pub profession: String,
-    /// Class of member.
-    pub class: v1::MemberClass,
-    /// `host:port` of the hub.
-    pub address: String,
-    /// SHA-256 of the CPTS root certificate.
-    pub root_fingerprint: [u8; 32],
-    /// The hub's TLS certificate is one of the public web.
-    pub web_certificate: bool,
-    /// End of validity of the device certificate.
-    pub certificate_expires_at_ms: TimestampMs,
-}
-
-impl std::fmt::Debug for Identity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Identity").field("device", &self.device).finish_non_exhaustive()
+    fn try_handle(&mut self, inputs: Vec<Input>, now: TimestampMs) -> Result<Vec<Action>, StoreError> {
+        let tx = self.store.begin()?;
+        let mut cx = Cx { tx: &tx, m: &mut self.memory, now, actions: Vec::new() };
+        for input in inputs {
+            match input {
+                Input::Connected => cx.connected(),
+                Input::Disconnected => cx.disconnected(),
+                Input::Frame(frame) => cx.frame(frame)?,
+                Input::Command { id, command } => cx.command(id, command)?,
+                Input::Tick => cx.check_alive(),
+            }
+        }
+        cx.drive()?;
+        let actions = cx.actions;
+        tx.commit()?;
+        Ok(actions)
     }
-}
 
-/// What the TLS connection must check.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trust {
-    /// `host:port` of the hub.
-    pub address: String,
-    /// SHA-256 of the CPTS root certificate.
-    pub root_fingerprint: [u8; 32],
-    /// The root certificate (DER), known after enrolment.
-    pub root: Option<Vec<u8>>,
-    /// The hub's TLS certificate is one of the public web.
-    pub web_certificate: bool,
-}
-
-/// A group, in one line.
-#[derive(Clone, PartialEq, Eq)]
-pub struct GroupSummary {
-    /// The group.
-    pub group: GroupId,
-    /// Its title; empty until a member has said it.
-    pub title: String,
-    /// Whether it can be used.
-    pub state: GroupState,
-    /// MLS epoch.
-    pub epoch: Epoch,
-    /// Newest entry that is stored.
-    pub cursor: Seq,
-    /// Who may do what.
-    pub policy: Option<Policy>,
-    /// Users with a device in it.
-    pub users: usize,
-    /// Devices in it.
-    pub devices: usize,
-    /// Epoch authenticator (RFC 9420 section 8.7): equal on all members of the same epoch.
-    pub epoch_authenticator: Vec<u8>,
-}
-
-impl std::fmt::Debug for GroupSummary {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut out = f.debug_struct("GroupSummary");
-        out.field("group", &self.group).field("state", &self.state).field("epoch", &self.epoch);
-        out.field("cursor", &self.cursor).field("devices", &self.devices).finish_non_exhaustive()
+    /// The transaction is undone; memory is ahead of the store and is dropped.
+    fn recover_from(&mut self, error: StoreError, commands: &[u64]) -> Vec<Action> {
+        tracing::error!(%error, "the local store failed");
+        let waiting = std::mem::take(&mut self.memory.waiting);
+        let loaded = self.store.begin().and_then(|tx| Memory::load(&tx, self.memory.settings));
+        match loaded {
+            Ok(memory) => self.memory = Memory { waiting, ..memory },
+            Err(again) => tracing::error!(error = %again, "the local store cannot be read"),
+        }
+        let reason = DisconnectReason::StoreFailed;
+        let mut actions = vec![Action::Disconnect { reason, retry: true }];
+        let mut cause = Some(error);
+        for id in commands {
+            let error = cause.take().unwrap_or(StoreError::Damaged("an earlier command of the batch failed"));
+            actions.push(Action::Finished { id: *id, result: Err(Error::Store(error)) });
+        }
+        actions
     }
-}
 
-/// Whether a group can be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GroupState {
-    /// Made here, not yet registered on the hub.
-    Creating,
-    /// In use.
-    Active,
-    /// This device is joining it again; what is sent waits.
-    Recovering,
-    /// This device has asked to leave.
-    Leaving,
-    /// This device is no longer in it; what was received can still be read.
-    Closed,
-}
-
-/// A device in a group.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Member {
-    /// Its user.
-    pub user: UserId,
-    /// The device.
-    pub device: DeviceId,
-    /// Name, as its certificate says.
-    pub display_name: String,
-    /// Profession code, or empty.
-    pub profession: String,
-    /// Class of member.
-    pub class: v1::MemberClass,
-    /// The user administers the group.
-    pub administrator: bool,
-    /// End of validity of its certificate; an app shows when this is in the past.
-    pub certificate_expires_at_ms: TimestampMs,
-    /// It is this device.
-    pub own: bool,
-}
-
-impl std::fmt::Debug for Member {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Member").field("device", &self.device).finish_non_exhaustive()
+    /// When [`Input::Tick`] is due, if nothing else happens before.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<TimestampMs> {
+        self.memory.next_wake()
     }
-}
-
-/// A message that is not in the log yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueuedMessage {
-    /// Its group.
-    pub group: GroupId,
-    /// Its id.
-    pub id: MessageId,
-    /// When it was queued.
-    pub queued_at_ms: TimestampMs,
-    /// What it says.
-    pub body: Body,
 }

@@ -209,7 +209,7 @@ impl std::fmt::Debug for Message {
 }
 
 /// Why entries are missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
 pub enum GapReason {
     /// Single messages did not decrypt: their keys are gone, or they were damaged.
