@@ -23,3 +23,9 @@ pub(crate) const ID_PREFIX_DIGITS_MIN: usize = 4;
 
 /// How long the end of a command may take: telling the hub what is stored, closing the store.
 pub(crate) const CLOSING: Duration = Duration::from_secs(3);
+
+/// Notices of all members of the demonstration that wait to be looked at: a script has far fewer.
+pub(crate) const DEMO_NOTICES_MAX: usize = 1024;
+
+/// How long one line of the demonstration may take to reach all its readers before it counts as lost.
+pub(crate) const DEMO_LINE_PATIENCE: Duration = Duration::from_secs(30);

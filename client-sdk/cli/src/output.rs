@@ -33,6 +33,11 @@ impl Output {
         self.language
     }
 
+    /// Whether a program reads, who needs no pauses.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Shows a result: the record to a program, the sentence to a person.
     pub(crate) fn result(&self, record: &Record<'_>, sentence: &Text) {
         if self.json {
