@@ -17,14 +17,39 @@ use cercle_proto::{
     certificate::Root,
     id::{DeviceId, Epoch, GroupId, MessageId, Seq, TimestampMs, UserId},
 };
-use cercle_storage::store::{Appended, ClaimedPackage, Store};
+use cercle_storage::store::{AppendError, Appended, AuditEntry, ClaimedPackage, RosterEntry, Store};
+use openmls_rust_crypto::RustCrypto;
 
-use crate::fanout::Fanout;
+use crate::{fanout::Fanout, limits};
 
+mod application;
+mod commit;
+mod create;
 mod error;
+mod group_cache;
+mod group_info;
+mod group_state;
+mod hub_sender;
+mod key_package;
+mod profile;
+mod proposal;
+pub(crate) mod rate;
+mod reading;
+mod recovery;
+mod removal;
+mod verify;
+mod welcome;
+
+#[cfg(test)]
+mod tests;
 
 pub use cercle_storage::store::{Delivered, Membership};
 pub use error::Error;
+pub use hub_sender::HubSender;
+
+use group_cache::GroupCache;
+use rate::RateLimit;
+use verify::Rules;
 
 /// What the operator may tune.
 #[derive(Debug, Clone)]
@@ -35,6 +60,16 @@ pub struct Settings {
     pub retention_ms: u64,
     /// Idempotency records, spent invitations and unfetched welcomes older than this are deleted, ms.
     pub record_retention_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            group_devices_max: limits::GROUP_DEVICES_MAX,
+            retention_ms: limits::RETENTION_MS,
+            record_retention_ms: limits::RECORD_RETENTION_MS,
+        }
+    }
 }
 
 /// A new group of one member.
@@ -153,7 +188,102 @@ impl fmt::Debug for Delivery {
 
 struct Inner {
     store: Arc<dyn Store>,
-    root: Root,
     fanout: Fanout,
     settings: Settings,
+    hub: HubSender,
+    rules: Arc<Rules>,
+    groups: GroupCache,
+    claims: RateLimit<UserId>,
+    claim_pairs: RateLimit<(UserId, UserId)>,
+    group_infos: RateLimit<(DeviceId, GroupId)>,
+    assistance: RateLimit<(DeviceId, GroupId)>,
+}
+
+impl Delivery {
+    /// Builds the service over a store, the root that certificates must lead to, the hub's voice in groups
+    /// and the readers to wake.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        root: Root,
+        hub: HubSender,
+        fanout: Fanout,
+        settings: Settings,
+    ) -> Self {
+        let rules = Arc::new(Rules {
+            crypto: RustCrypto::default(),
+            root,
+            hub: hub.external_sender(),
+            devices_max: settings.group_devices_max,
+        });
+        let inner = Inner {
+            store,
+            fanout,
+            settings,
+            hub,
+            rules,
+            groups: GroupCache::new(),
+            claims: RateLimit::new(limits::CLAIM_RATE),
+            claim_pairs: RateLimit::new(limits::CLAIM_PAIR_RATE),
+            group_infos: RateLimit::new(limits::GROUP_INFO_RATE),
+            assistance: RateLimit::new(limits::ASSISTANCE_RATE),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// The first verdict of a write, if this message id was accepted before.
+    async fn first_verdict(
+        &self,
+        sender: DeviceId,
+        group: GroupId,
+        message_id: MessageId,
+    ) -> Result<Option<Accepted>, Error> {
+        let verdict = self.inner.store.verdict(sender, message_id).await?;
+        Ok(verdict.map(|appended| Accepted::new(group, message_id, Appended { repeated: true, ..appended })))
+    }
+
+    /// The row of a member. Who was never in the group learns no more than that it is not his.
+    async fn member(&self, group: GroupId, device: DeviceId) -> Result<RosterEntry, Error> {
+        match self.inner.store.roster_entry(group, device).await? {
+            None => Err(Error::GroupUnknown),
+            Some(entry) if entry.removed_at.is_some() => Err(Error::NotMember),
+            Some(entry) => Ok(entry),
+        }
+    }
+
+    /// What the store says when it refuses a write, for this device.
+    async fn refusal(&self, error: AppendError, group: GroupId, device: DeviceId) -> Error {
+        match error {
+            AppendError::NotMember => match self.member(group, device).await {
+                Err(error) => error,
+                Ok(_) => Error::NotMember,
+            },
+            AppendError::GroupUnknown => Error::GroupUnknown,
+            AppendError::GroupExists => Error::GroupExists,
+            AppendError::PostDenied => {
+                Error::PolicyDenied("only an administrator of the group may post in it")
+            }
+            AppendError::EpochMoved { epoch, last_commit } => {
+                Error::EpochConflict { current_epoch: epoch, winner_seq: last_commit }
+            }
+            AppendError::Store(error) => error.into(),
+        }
+    }
+
+    /// Leaves an audit entry. The change it tells of is durable already, so a failure is the operator's to
+    /// know, not the caller's.
+    async fn audit(&self, at: TimestampMs, actor: &str, action: &str, object: String) {
+        let entry = AuditEntry { at, actor: actor.to_owned(), action: action.to_owned(), object };
+        if let Err(error) = self.inner.store.record(entry).await {
+            tracing::error!(action, %error, "an audit entry could not be written");
+        }
+    }
+}
+
+/// Runs a write to its end even if the session that asked for it ends first: between the durable write and
+/// the wake of its readers nothing may stop.
+async fn to_the_end<T: Send + 'static>(
+    write: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::spawn(write).await.unwrap_or(Err(Error::Internal("a write ended early")))
 }
