@@ -7,11 +7,15 @@ use cercle_proto::{
 };
 use cercle_storage::store::{Append, AppendError, Entry, Kind};
 
-use super::{Accepted, Delivery, Error, to_the_end};
+use super::{Accepted, Delivery, Error};
 use crate::{auth::Identity, limits};
 
 impl Delivery {
     /// Appends an application message. Concurrent calls share one durable write of the store.
+    ///
+    /// The first poll queues the message in the store, so a caller that polls several of these in turn keeps
+    /// their order. The caller runs it to its end: between the durable write and the wake of its readers
+    /// nothing may stop.
     ///
     /// # Errors
     /// [`Error::EpochStale`] when it is more than [`limits::EPOCHS_BEHIND_MAX`] epochs behind, or ahead;
@@ -37,8 +41,7 @@ impl Delivery {
             body: mls,
             group_state: None,
         };
-        let (this, device) = (self.clone(), identity.device);
-        to_the_end(async move { this.append(append, device).await }).await.map_err(|error| match error {
+        self.append(append, identity.device).await.map_err(|error| match error {
             Error::EpochConflict { current_epoch, winner_seq } => {
                 Error::EpochStale { current_epoch, winner_seq }
             }
