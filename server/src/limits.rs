@@ -1,15 +1,6 @@
 //! Every bound of the hub, with its unit and its reason.
 
-// --- transport, sessions, operation -------------------------------------------------------------------
-
-/// Entries that a live group keeps in memory. A reader further behind reads the log, so this only needs to
-/// cover how far sessions lag in normal load: a burst of one group within a few write times.
-pub const RING_ENTRIES_MAX: usize = 256;
-/// Bytes that a live group keeps in memory, for groups with large messages.
-pub const RING_BYTES_MAX: usize = 256 * 1024;
-/// Hints (membership events, ephemeral messages) that wait for one session; older ones are dropped, because
-/// they are only hints.
-pub const RELAYED_MAX: usize = 64;
+use std::time::Duration;
 
 // --- delivery and authentication ----------------------------------------------------------------------
 
@@ -108,6 +99,17 @@ pub const EXPIRE_ROUNDS_MAX: usize = 64;
 
 const _: () = assert!(RECORD_RETENTION_MS > RETENTION_MS, "a verdict outlives its entry");
 const _: () = assert!(KEY_PACKAGES_LOW < KEY_PACKAGES_MAX, "a full stock is not low");
+
+// --- transport, sessions, operation -------------------------------------------------------------------
+
+/// Entries that a live group keeps in memory. A reader further behind reads the log, so this only needs to
+/// cover how far sessions lag in normal load: a burst of one group within a few write times.
+pub const RING_ENTRIES_MAX: usize = 256;
+/// Bytes that a live group keeps in memory, for groups with large messages.
+pub const RING_BYTES_MAX: usize = 256 * 1024;
+/// Hints (membership events, ephemeral messages) that wait for one session; older ones are dropped, because
+/// they are only hints.
+pub const RELAYED_MAX: usize = 64;
 /// Largest MLS message of an application or proposal entry, bytes: with its header the entry must fit into a
 /// frame, or no reader could take it.
 pub const ENTRY_BYTES_MAX: usize = cercle_proto::frame::FRAME_BYTES_MAX - 1024;
@@ -141,3 +143,39 @@ pub const RETRY_AFTER_FAULT_MS: u32 = 1_000;
 pub const RETRY_AFTER_RESTART_MS: u32 = 1_000;
 /// When a client may come again after "too many connections", ms; clients add their own jitter.
 pub const RETRY_AFTER_FULL_MS: u32 = 10_000;
+/// Connections above a limit that are still told so, over all addresses.
+pub const REFUSED_CONNECTIONS_MAX: usize = 64;
+/// How long a TLS handshake may take: several round trips of a bad mobile network.
+pub const TLS_HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long an HTTP connection may be silent: before its first request, and between requests. Upgraded sockets
+/// and running gRPC streams have the limits of their session.
+pub const HTTP_IDLE: Duration = Duration::from_secs(8);
+/// How long the headers of a request may take.
+pub const HTTP_HEADER: Duration = Duration::from_secs(5);
+/// Read buffer of an HTTP/1.1 connection, which also bounds its headers.
+pub const HTTP_BUFFER_BYTES_MAX: usize = 16 * 1024;
+/// Headers of an HTTP/1.1 request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+/// Headers of an HTTP/2 request, bytes.
+pub const H2_HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
+/// Streams of one HTTP/2 connection: each is a session, and a client has one device.
+pub const H2_STREAMS_MAX: u32 = 16;
+/// Streams that a peer reset before they were looked at (CVE-2023-44487).
+pub const H2_RESETS_PENDING_MAX: usize = 20;
+/// HTTP/2 pings on an otherwise silent connection.
+pub const H2_PING_INTERVAL: Duration = Duration::from_secs(20);
+/// How long the answer to an HTTP/2 ping may take.
+pub const H2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause after an accept that failed for want of descriptors.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// Read buffer of a WebSocket, allocated for each: the default of 128 KiB costs twelve times the memory of an
+/// idle session and a third of the processor time of a busy one.
+pub const WS_READ_BUFFER_BYTES: usize = 4_096;
+/// Bytes that wait to be written on a WebSocket: a turn of reading and a frame of full size.
+pub const WS_WRITE_BUFFER_BYTES_MAX: usize = 4 << 20;
+/// Frames that wait to be written on a gRPC stream.
+pub const GRPC_FRAMES_QUEUED_MAX: usize = 4;
+/// How long the hub waits for a peer to close after the last frame.
+pub const GOODBYE: Duration = Duration::from_secs(2);
+/// Bytes that are read and thrown away meanwhile: the rest of an oversize frame.
+pub const GOODBYE_BYTES_MAX: usize = 4 << 20;
