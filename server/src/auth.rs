@@ -24,9 +24,6 @@ mod error;
 mod invitation;
 mod session;
 
-#[cfg(test)]
-mod tests;
-
 pub use authority::Issuer;
 pub use error::Error;
 

@@ -40,9 +40,6 @@ mod removal;
 mod verify;
 mod welcome;
 
-#[cfg(test)]
-mod tests;
-
 pub use cercle_storage::store::{Delivered, Membership};
 pub use error::Error;
 pub use hub_sender::HubSender;

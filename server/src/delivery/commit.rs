@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use cercle_proto::{
     certificate::DeviceIdentity,
-    id::{DeviceId, Epoch, TimestampMs},
+    id::{DeviceId, Epoch, Seq, TimestampMs},
     mls_message::{Content, Header, Sender, read_header},
 };
 use cercle_storage::store::{Appended, CommitRecord, Entry, Kind, WelcomeRecord};
@@ -73,12 +73,21 @@ impl Delivery {
         };
         self.inner.groups.keep(group, blob, state);
         if !appended.repeated {
-            self.inner.fanout.appended(group, entries_of(request, device, epoch, appended));
+            let with_application = self.has_application(&request, device, appended.seq + 1).await;
+            self.inner.fanout.appended(group, entries_of(request, device, epoch, appended, with_application));
             self.inner.fanout.inbox_changed(&welcomed);
         }
         drop(guard);
         self.propose_again(group, &removals_left, now).await;
         Ok(Accepted::new(group, message_id, appended))
+    }
+
+    /// Whether the bundle's application message is the entry after the commit. It is not if the same message
+    /// was accepted before by itself; the readers then find it where it is.
+    async fn has_application(&self, request: &CommitRequest, sender: DeviceId, seq: Seq) -> bool {
+        let Some((message_id, _)) = &request.application else { return false };
+        let verdict = self.inner.store.verdict(sender, *message_id).await;
+        verdict.is_ok_and(|verdict| verdict.is_some_and(|appended| appended.seq == seq))
     }
 
     /// The committer and every new leaf belong to a device that is enrolled here, with this key, for this
@@ -160,7 +169,13 @@ fn record_of(
 }
 
 /// The entries as the log has them.
-fn entries_of(request: CommitRequest, sender: DeviceId, epoch: Epoch, appended: Appended) -> Vec<Entry> {
+fn entries_of(
+    request: CommitRequest,
+    sender: DeviceId,
+    epoch: Epoch,
+    appended: Appended,
+    with_application: bool,
+) -> Vec<Entry> {
     let entry = |seq, kind, epoch, message_id, body: Bytes| Entry {
         seq,
         kind,
@@ -171,7 +186,7 @@ fn entries_of(request: CommitRequest, sender: DeviceId, epoch: Epoch, appended: 
         body,
     };
     let mut entries = vec![entry(appended.seq, Kind::Commit, epoch, request.message_id, request.commit)];
-    if let Some((message_id, body)) = request.application {
+    if let Some((message_id, body)) = request.application.filter(|_| with_application) {
         entries.push(entry(appended.seq + 1, Kind::Application, epoch + 1, message_id, body));
     }
     entries

@@ -47,6 +47,12 @@ impl HubSender {
         Ok(Self { key, certificate: keyed.certificate.clone() })
     }
 
+    /// The key that groups know the hub by, 32 bytes.
+    #[must_use]
+    pub fn public_key(&self) -> Vec<u8> {
+        self.key.public_key().as_ref().to_vec()
+    }
+
     /// How groups must name the hub.
     pub(super) fn external_sender(&self) -> ExternalSender {
         let content = encode_credential(std::slice::from_ref(&self.certificate));
