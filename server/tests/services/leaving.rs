@@ -2,6 +2,7 @@
 
 use cercle_server::delivery::{CommitRequest, Error};
 use cercle_storage::store::Kind;
+use openmls_traits::OpenMlsProvider as _;
 
 use super::world::{DAY_MS, Hub, Plan, id_of, leaf_of, new_id};
 
@@ -14,6 +15,7 @@ async fn who_leaves_is_taken_out_by_the_next_commit_of_any_member() {
     let mut others = hub.add(&anne, &mut annes, &[&bruno, &chloe]).await;
     let (mut chloes, mut brunos) = (others.pop().unwrap(), others.pop().unwrap());
     let group = id_of(&annes);
+    let late = chloe.encrypt(&mut chloes, "encore là ?");
     let mls = chloe.propose_leaving(&mut chloes);
     let accepted =
         hub.delivery.send_proposal(&chloe.identity, group, new_id(), mls, hub.now).await.unwrap();
@@ -26,7 +28,8 @@ async fn who_leaves_is_taken_out_by_the_next_commit_of_any_member() {
     let accepted = hub.accept(&bruno, &mut brunos, Plan::default()).await.unwrap();
     assert_eq!(hub.members(group).await.len(), 2);
 
-    let refused = hub.send(&chloe, &mut chloes, "encore là ?").await;
+    let refused =
+        hub.delivery.send_application(&chloe.identity, group, new_id(), late, hub.now).await;
     assert!(matches!(refused, Err(Error::NotMember)), "{refused:?}");
     let listed = hub.delivery.list_groups(&chloe.identity).await.unwrap();
     assert_eq!(listed[0].entry.removed_at, Some(accepted.seq));
@@ -88,11 +91,19 @@ async fn the_last_two_members_may_leave_at_the_same_time() {
     let mut annes = hub.new_group(&anne).await;
     let mut brunos = hub.add(&anne, &mut annes, &[&bruno]).await.remove(0);
     let group = id_of(&annes);
-    let before = bruno.commit(&mut brunos, Plan::default());
+    for (member, groups) in [(&anne, &mut annes), (&bruno, &mut brunos)] {
+        let mls = member.propose_leaving(groups);
+        hub.delivery.send_proposal(&member.identity, group, new_id(), mls, hub.now).await.unwrap();
+    }
+    // Nobody can commit his own removal (RFC 9420 section 12.2), so it does not bind him.
+    let annes_removal = hub.log(group).await[1].clone();
+    brunos.clear_pending_proposals(bruno.provider.storage()).unwrap();
+    bruno.process(&mut brunos, &annes_removal);
+    hub.accept(&bruno, &mut brunos, Plan::default()).await.unwrap();
+    assert_eq!(hub.members(group).await, [bruno.device()]);
     let mls = bruno.propose_leaving(&mut brunos);
     hub.delivery.send_proposal(&bruno.identity, group, new_id(), mls, hub.now).await.unwrap();
-    let refused = hub.delivery.commit(&bruno.identity, before, hub.now).await;
-    assert!(refused.is_ok(), "nobody can commit his own removal, so it does not bind him: {refused:?}");
+    assert!(hub.members(group).await.is_empty());
 }
 
 #[tokio::test]

@@ -459,7 +459,7 @@ pub fn basic_credential(public_key: &[u8]) -> CredentialWithKey {
 
 fn capabilities() -> Capabilities {
     let types = [CredentialType::X509, CredentialType::Basic];
-    Capabilities::new(None, Some(&[SUITE]), Some(&[POLICY]), None, Some(&types))
+    Capabilities::new(None, Some(&[SUITE]), Some(&[POLICY, ExtensionType::LastResort]), None, Some(&types))
 }
 
 fn join_config() -> MlsGroupJoinConfig {
