@@ -179,3 +179,25 @@ pub const GRPC_FRAMES_QUEUED_MAX: usize = 4;
 pub const GOODBYE: Duration = Duration::from_secs(2);
 /// Bytes that are read and thrown away meanwhile: the rest of an oversize frame.
 pub const GOODBYE_BYTES_MAX: usize = 4 << 20;
+/// How long one collection of the metrics may take; collectors are served one after the other.
+pub const METRICS_CONNECTION: Duration = Duration::from_secs(5);
+/// Connections to the operator's socket at the same time.
+pub const ADMIN_CONNECTIONS_MAX: usize = 8;
+/// Longest line on the operator's socket, bytes.
+pub const ADMIN_LINE_BYTES_MAX: u64 = 64 * 1024;
+/// Longest answer on the operator's socket, bytes: a full page of users or audit records.
+pub const ADMIN_ANSWER_BYTES_MAX: u64 = 16 << 20;
+/// How long the operator's socket waits for a command, and the command line for its answer.
+pub const ADMIN_WAIT: Duration = Duration::from_secs(30);
+/// Users or audit records in one answer on the operator's socket.
+pub const ADMIN_PAGE: usize = 1_000;
+/// How long `health` waits for the hub of its own machine.
+pub const HEALTH_WAIT: Duration = Duration::from_secs(5);
+/// Longest answer to `health`, bytes.
+pub const HEALTH_BYTES_MAX: u64 = 16 * 1024;
+/// A clock that says less is wrong: this program did not exist then (2026-01-01).
+pub const EARLIEST_PLAUSIBLE_TIME_MS: u64 = 1_767_225_600_000;
+/// `doctor` warns of a certificate that ends within this time.
+pub const CERTIFICATE_WARNING_MS: u64 = 21 * DAY_MS;
+/// `doctor` warns of a disk with less room: about a week of a busy CPTS.
+pub const DISK_FREE_BYTES_MIN: u64 = 2 << 30;
