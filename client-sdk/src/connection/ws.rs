@@ -94,12 +94,12 @@ async fn open(address: &str, trust: TlsTrust) -> Result<Socket, DialError> {
     let config =
         trust::client_config(trust).map_err(|error| DialError::Unreachable(io::Error::other(error)))?;
     let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.map_err(tls_error)?;
-    let (socket, _) = Box::pin(client_async_with_config(request, tls, Some(websocket_config()))).await.map_err(
-        |error| match error {
+    let (socket, _) = Box::pin(client_async_with_config(request, tls, Some(websocket_config())))
+        .await
+        .map_err(|error| match error {
             tungstenite::Error::Io(error) => DialError::Unreachable(error),
             other => DialError::NotAHub(Box::new(other)),
-        },
-    )?;
+        })?;
     Ok(socket)
 }
 

@@ -107,8 +107,10 @@ fn read_key_file(path: &Path) -> Result<Zeroizing<[u8; 32]>, ProfileError> {
     let text = Zeroizing::new(fs::read_to_string(path).map_err(|source| io_error(path, source))?);
     let bytes = from_hex(text.trim()).map(Zeroizing::new);
     let key = bytes.and_then(|bytes| bytes.as_slice().try_into().ok());
-    key.map(Zeroizing::new)
-        .ok_or_else(|| ProfileError::Damaged { path: path.to_owned(), what: "a key is 64 hexadecimal digits" })
+    key.map(Zeroizing::new).ok_or_else(|| ProfileError::Damaged {
+        path: path.to_owned(),
+        what: "a key is 64 hexadecimal digits",
+    })
 }
 
 fn derive(
