@@ -8,3 +8,5 @@ mod core_world;
 
 #[path = "conversations/core_basics.rs"]
 mod core_basics;
+#[path = "conversations/core_membership.rs"]
+mod core_membership;
