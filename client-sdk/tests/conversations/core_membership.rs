@@ -112,11 +112,14 @@ async fn who_leaves_is_removed_by_another_member() {
     let mut world = World::with(&["anne", "bruno", "claire"]).await;
     let group = world.conversation("A", &[0, 1, 2]).await;
     world.run(1, Command::Leave { group }).await.unwrap();
-    world.until(|world| world.devices[1].saw(|event| matches!(event, Event::GroupLeft { by: None, .. }))).await;
-    world.until(|world| {
-        [0, 2].iter().all(|device| world.devices[*device].core().members(group).unwrap().len() == 2)
-    })
-    .await;
+    world
+        .until(|world| world.devices[1].saw(|event| matches!(event, Event::GroupLeft { by: None, .. })))
+        .await;
+    world
+        .until(|world| {
+            [0, 2].iter().all(|device| world.devices[*device].core().members(group).unwrap().len() == 2)
+        })
+        .await;
     world.all_at_one_epoch(group, &[0, 2]).await;
 }
 
@@ -145,14 +148,13 @@ async fn a_revoked_device_is_removed_from_its_groups_by_the_others() {
     let group = world.conversation("A", &[0, 1, 2]).await;
     let lost = world.devices[1].core().identity().unwrap().device;
     world.services.dispatch.revoke(Inviter::Operator, lost).await.unwrap();
-    world.until(|world| {
-        [0, 2].iter().all(|device| world.devices[*device].core().members(group).unwrap().len() == 2)
-    })
-    .await;
+    world
+        .until(|world| {
+            [0, 2].iter().all(|device| world.devices[*device].core().members(group).unwrap().len() == 2)
+        })
+        .await;
     world.all_at_one_epoch(group, &[0, 2]).await;
-    let by_hub = |event: &Event| {
-        matches!(event, Event::MembershipChanged(change) if change.by == Actor::Hub && !change.joined)
-    };
+    let by_hub = |event: &Event| matches!(event, Event::MembershipChanged(change) if change.by == Actor::Hub && !change.joined);
     assert!(world.devices[2].saw(by_hub));
     assert!(world.devices[1].disconnects.iter().any(|reason| reason.contains("DeviceRevoked")));
 }
@@ -179,9 +181,8 @@ async fn only_administrators_post_announcements() {
     world.run(0, Command::Invite { group, users: vec![World::user("bruno")] }).await.unwrap();
     world.all_at_one_epoch(group, &[0, 1]).await;
     world.send(1, group, "may I?");
-    let refused = |event: &Event| {
-        matches!(event, Event::MessageRefused { reason: RefusedReason::Denied, .. })
-    };
+    let refused =
+        |event: &Event| matches!(event, Event::MessageRefused { reason: RefusedReason::Denied, .. });
     world.until(|world| world.devices[1].saw(refused)).await;
     world.send(0, group, "Avis de vigilance");
     world.reads(1, group, &["Avis de vigilance"]).await;
