@@ -8,7 +8,7 @@
 //! - [`verdict`]: what a refusal by the hub means for the request that it answers;
 //! - [`listing`]: which groups there are, subscribing, signs of a restored store or hub;
 //! - [`entries`]: applying the log; [`membership`]: what commits change;
-//! - [`inbox`]: welcomes;
+//! - [`inbox`]: welcomes and reports;
 //! - [`outbox`]: messages; [`intents`] and [`staging`]: changes of groups;
 //! - [`recovery`]: the way back into a group;
 //! - [`upkeep`]: key packages, certificate, duties towards other members;
@@ -72,6 +72,8 @@ pub(crate) struct Memory {
     pub(crate) groups: BTreeMap<GroupId, Lane>,
     pub(crate) cache: Cache,
     pub(crate) session: Session,
+    /// When another session of this device last replaced the one of this program.
+    pub(crate) replaced_at: Option<TimestampMs>,
     /// Commands that end with an intent: intent number to command id.
     pub(crate) waiting: HashMap<u64, u64>,
     /// Groups in which something may be possible that was not before.
@@ -156,6 +158,7 @@ impl Memory {
             groups,
             cache: Cache::default(),
             session: Session::default(),
+            replaced_at: None,
             waiting: HashMap::new(),
             dirty: BTreeSet::new(),
         })

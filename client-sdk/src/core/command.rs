@@ -9,7 +9,7 @@ use cercle_proto::{
 ///
 /// Commands that change a group are durable as soon as they are taken: they go on after a crash, and wait
 /// for a connection if there is none. They finish when their commit is in the group's log, or can never
-/// be. `Send` finishes as soon as the message is durably in the outbox; [`Event::MessageAccepted`](crate::event::Event::MessageAccepted) tells
+/// be; after a restart they go on, but nobody is told of their end except by events. `Send` finishes as soon as the message is durably in the outbox; [`Event::MessageAccepted`](crate::event::Event::MessageAccepted) tells
 /// when it is in the log. The others need a connection and fail with [`Error::Offline`](crate::error::Error::Offline) without one.
 #[derive(Clone)]
 #[non_exhaustive]

@@ -33,7 +33,7 @@ impl Core {
         if state == GroupState::Closed {
             return Err(Error::NotMember(group));
         }
-        self.look(group, |loaded, me| members(loaded, me))?.unwrap_or(Ok(Vec::new()))
+        self.look(group, members)?.unwrap_or(Ok(Vec::new()))
     }
 
     /// Messages of a group after a place in its log, in order, at most `limit` (and at most

@@ -1,6 +1,6 @@
 //! openmls over the transaction of the store, with sealed keys and values.
 //!
-//! openmls_sqlite_storage encodes every key and value with a [`Codec`], whose functions are static: they
+//! `openmls_sqlite_storage` encodes every key and value with a [`Codec`], whose functions are static: they
 //! have no place for a key. A [`Provider`] therefore puts the sealer into a thread-local for as long as it
 //! lives, and takes it out when dropped; without a provider in scope the codec fails.
 

@@ -32,6 +32,8 @@ pub(crate) struct GroupRecord {
     pub(crate) recovery: Option<Recovery>,
     /// Own leaf is to be renewed at this time: after a batch of adds, or with a renewed certificate.
     pub(crate) refresh_at: Option<TimestampMs>,
+    /// Proposals wait for a commit.
+    pub(crate) proposals_wait: bool,
     /// First bytes of the epoch authenticator of recent epochs, newest last.
     pub(crate) authenticators: Vec<(Epoch, [u8; 8])>,
     /// Messages of the current epoch that did not decrypt, one after the other.
@@ -50,14 +52,14 @@ impl std::fmt::Debug for GroupRecord {
 pub(crate) struct Recovery {
     /// Why.
     pub(crate) reason: GapReason,
-    /// Entries that were passed over already, because nothing could be made of them.
-    pub(crate) skipped: u64,
     /// External commits that were refused.
     pub(crate) attempts: u32,
     /// No attempt before this time.
     pub(crate) not_before: TimestampMs,
     /// The old MLS state can still open messages: read on until it cannot.
     pub(crate) readable: bool,
+    /// This device had asked to leave.
+    pub(crate) leaving: bool,
     /// The members were asked to add this device again.
     pub(crate) asked: bool,
     /// The external commit that is on its way.
@@ -84,6 +86,7 @@ impl GroupRecord {
             joined_epoch: epoch,
             recovery: None,
             refresh_at: None,
+            proposals_wait: false,
             authenticators: Vec::new(),
             undecryptable: 0,
         }
@@ -93,6 +96,7 @@ impl GroupRecord {
     pub(crate) fn enter_epoch(&mut self, epoch: Epoch, authenticator: [u8; 8]) {
         self.epoch = epoch;
         self.undecryptable = 0;
+        self.proposals_wait = false;
         self.authenticators.retain(|(known, _)| *known < epoch);
         self.authenticators.push((epoch, authenticator));
         let excess = self.authenticators.len().saturating_sub(limits::AUTHENTICATORS_KEPT);
@@ -103,7 +107,7 @@ impl GroupRecord {
 impl Recovery {
     /// Begins.
     pub(crate) fn new(reason: GapReason, readable: bool) -> Self {
-        Self { reason, skipped: 0, attempts: 0, not_before: 0, readable, asked: false, rejoin: None }
+        Self { reason, attempts: 0, not_before: 0, readable, leaving: false, asked: false, rejoin: None }
     }
 }
 

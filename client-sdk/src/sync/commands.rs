@@ -87,7 +87,7 @@ impl Cx<'_, '_> {
     fn usable(&self, group: GroupId) -> Result<&Lane, Error> {
         let lane = self.m.groups.get(&group).ok_or(Error::UnknownGroup(group))?;
         match lane.state() {
-            GroupState::Closed => Err(Error::NotMember(group)),
+            GroupState::Closed | GroupState::Leaving => Err(Error::NotMember(group)),
             _ => Ok(lane),
         }
     }

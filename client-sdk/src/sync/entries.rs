@@ -269,6 +269,11 @@ impl Cx<'_, '_> {
         })?;
         match kept {
             Ok(()) => {
+                if let Some(lane) = self.lane(group) {
+                    lane.row.cursor = entry.seq;
+                    lane.row.record.proposals_wait = true;
+                }
+                self.save(group)?;
                 self.proposal_waits(group)?;
                 Ok(Applied::Next)
             }

@@ -94,12 +94,11 @@ impl Cx<'_, '_> {
         self.save(group)?;
         self.tx.clear_ciphertexts(group)?;
         self.unstage_all(group)?;
-        match old.filter(|old| old.state() == GroupState::Recovering) {
+        match old.filter(|old| old.state() != GroupState::Closed) {
             Some(old) => {
                 let recovery = old.row.record.recovery.as_ref();
-                let skipped = joined_at.saturating_sub(old.row.cursor).saturating_sub(1)
-                    + recovery.map_or(0, |recovery| recovery.skipped);
-                let reason = recovery.map_or(GapReason::WelcomeLost, |recovery| recovery.reason);
+                let skipped = joined_at.saturating_sub(old.row.cursor).saturating_sub(1);
+                let reason = recovery.map_or(GapReason::Expired, |recovery| recovery.reason);
                 if skipped > 0 {
                     self.emit(Event::Gap { group, skipped, reason });
                 }

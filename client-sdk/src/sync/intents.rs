@@ -8,6 +8,7 @@
 //! One intent of a group is on its way at a time. What the user asked for goes first, in order.
 
 use cercle_proto::{
+    ErrorCode,
     id::{GroupId, MessageId, Seq},
     v1::{self, client_frame::Body as Request},
 };
@@ -185,8 +186,19 @@ impl Cx<'_, '_> {
             Verdict::Rejoin => self.unstage(row),
             // The removal is in the log and will be read.
             Verdict::NotMember => self.give_up(row, Error::NotMember(group)),
+            Verdict::Never if outdated_key_package(&row, error) => self.claim_again(row),
             Verdict::Never => self.give_up(row, refusal(error)),
         }
+    }
+
+    /// A device was revoked, or its certificate has ended, since its key package was claimed.
+    fn claim_again(&mut self, mut row: IntentRow) -> Step {
+        let fresh = self.random();
+        if let Change::Invite { claim, .. } | Change::ReAdd { claim, .. } = &mut row.intent.change {
+            *claim = fresh;
+        }
+        row.intent.claimed = None;
+        self.unstage(row)
     }
 
     /// Another member's change came first.
@@ -356,6 +368,12 @@ fn next(rows: Vec<IntentRow>) -> Option<IntentRow> {
         .or_else(|| rows.iter().position(|row| row.intent.by_user))
         .or(if rows.is_empty() { None } else { Some(0) })?;
     rows.into_iter().nth(position)
+}
+
+fn outdated_key_package(row: &IntentRow, error: &v1::Error) -> bool {
+    row.intent.claimed.is_some()
+        && row.intent.attempts == 0
+        && ErrorCode::from_number(error.code) == Some(ErrorCode::CertificateRefused)
 }
 
 fn outcome(intent: &Intent, added: &[cercle_proto::certificate::DeviceIdentity]) -> Outcome {

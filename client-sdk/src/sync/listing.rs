@@ -127,7 +127,11 @@ impl Cx<'_, '_> {
         for group in groups {
             if let Some(lane) = self.lane(group).filter(|lane| lane.subscribed) {
                 lane.live = true;
+                let proposals_wait = lane.row.record.proposals_wait;
                 self.touch(group);
+                if proposals_wait {
+                    self.proposal_waits(group)?;
+                }
             }
         }
         self.m.session.first_waves.remove(&complete.wave);

@@ -24,7 +24,10 @@ use crate::{
         commit::{Author, Bundle},
         external, group,
     },
-    store::groups::{Recovery, Rejoin},
+    store::{
+        groups::{Recovery, Rejoin},
+        intents::Change,
+    },
 };
 
 impl Cx<'_, '_> {
@@ -42,8 +45,11 @@ impl Cx<'_, '_> {
             (GroupState::Recovering, Some(_)) => return Ok(()),
             _ => {}
         }
+        let leaving = lane.state() == GroupState::Leaving;
         lane.row.record.state = GroupState::Recovering;
-        lane.row.record.recovery = Some(Recovery::new(reason, readable));
+        let mut recovery = Recovery::new(reason, readable);
+        recovery.leaving = leaving;
+        lane.row.record.recovery = Some(recovery);
         lane.in_flight.clear();
         lane.flushed = 0;
         lane.stale = None;
@@ -184,7 +190,7 @@ impl Cx<'_, '_> {
         let Ok((epoch, authenticator)) = entered else { return self.try_again(group) };
         let Some(lane) = self.lane(group) else { return Ok(()) };
         let Some(recovery) = lane.row.record.recovery.take() else { return Ok(()) };
-        let skipped = seq.saturating_sub(lane.row.cursor).saturating_sub(1) + recovery.skipped;
+        let skipped = seq.saturating_sub(lane.row.cursor).saturating_sub(1);
         let subscribed = lane.subscribed;
         lane.busy = false;
         lane.row.cursor = seq;
@@ -196,6 +202,9 @@ impl Cx<'_, '_> {
             self.emit(Event::Gap { group, skipped, reason: recovery.reason });
         }
         self.emit(Event::Recovered { group });
+        if recovery.leaving {
+            self.add_intent(group, Change::Leave, false)?;
+        }
         self.acknowledge(group)?;
         if !subscribed {
             self.subscribe(&[group]);

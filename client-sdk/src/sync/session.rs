@@ -65,7 +65,7 @@ pub(crate) struct Session {
     pub(crate) phase: Phase,
     nonce: [u8; 32],
     last_request: u64,
-    /// Requests that are not answered, with the time when they were sent; numbers rise with time.
+    /// Requests that are not answered, with the time when they were sent.
     pub(crate) pending: BTreeMap<u64, (Pending, TimestampMs)>,
     pub(crate) last_wave: u64,
     /// Groups of each wave that is not complete.
@@ -76,6 +76,9 @@ pub(crate) struct Session {
     last_frame: TimestampMs,
     ping_interval_ms: TimestampMs,
     pub(crate) publishing: bool,
+    pub(crate) publish_not_before: TimestampMs,
+    /// What the hub would not take at once (owed requests, key packages) is offered again at this time.
+    pub(crate) retry_at: Option<TimestampMs>,
     pub(crate) renewing: bool,
     pub(crate) rollback_noted: bool,
     pub(crate) key_packages_left: Option<u32>,
@@ -89,7 +92,7 @@ impl Session {
         if matches!(self.phase, Phase::Offline | Phase::Closing) {
             return None;
         }
-        self.orphans.values().map(|(_, due)| *due).chain([self.dead_at()]).min()
+        self.orphans.values().map(|(_, due)| *due).chain([self.dead_at()]).chain(self.retry_at).min()
     }
 }
 
@@ -97,7 +100,7 @@ impl Session {
     /// When the hub counts as gone: no frame for twice its ping interval, or a request without an answer.
     fn dead_at(&self) -> TimestampMs {
         let silent = self.last_frame + 2 * self.ping_interval_ms;
-        let oldest = self.pending.values().next().map(|(_, sent)| sent + limits::ANSWER_PATIENCE_MS);
+        let oldest = self.pending.values().map(|(_, sent)| sent + limits::ANSWER_PATIENCE_MS).min();
         oldest.map_or(silent, |unanswered| unanswered.min(silent))
     }
 }
@@ -166,7 +169,10 @@ impl Cx<'_, '_> {
                 Ok(())
             }
             Answer::Pong(_) | Answer::Ephemeral(_) => Ok(()),
-            Answer::Entries(entries) => self.entries(entries),
+            Answer::Entries(entries) => {
+                self.still_reading(entries.wave);
+                self.entries(entries)
+            }
             Answer::CatchupComplete(complete) => self.catchup_complete(complete),
             Answer::InboxItem(item) => self.inbox_item(item),
             Answer::KeyPackagesLow(low) => {
@@ -185,6 +191,15 @@ impl Cx<'_, '_> {
                 Some((pending, _)) => self.answer(pending, answer),
                 None => Ok(()),
             },
+        }
+    }
+
+    /// A catch-up may take long: what counts is that it goes on.
+    fn still_reading(&mut self, wave: u64) {
+        let now = self.now;
+        let mut pending = self.m.session.pending.values_mut();
+        if let Some((_, sent)) = pending.find(|(pending, _)| *pending == Pending::Subscribe { wave }) {
+            *sent = now;
         }
     }
 
@@ -384,10 +399,25 @@ impl Cx<'_, '_> {
     fn ready(&mut self) -> Step {
         self.m.session.phase = Phase::Ready;
         self.request(Request::ListGroups(v1::ListGroups {}), Pending::ListGroups);
+        self.send_all_owed()
+    }
+
+    /// Sends every owed request that is not on its way.
+    pub(crate) fn send_all_owed(&mut self) -> Step {
         for (id, encoded) in self.tx.owed()? {
-            self.send_owed(id, &encoded)?;
+            let mut pending = self.m.session.pending.values();
+            if !pending.any(|(pending, _)| *pending == Pending::Owed { id }) {
+                self.send_owed(id, &encoded)?;
+            }
         }
         Ok(())
+    }
+
+    /// Something is to be offered to the hub again after a while.
+    pub(crate) fn retry_after(&mut self, delay: u64) {
+        let at = self.now + delay;
+        let session = &mut self.m.session;
+        session.retry_at = Some(session.retry_at.map_or(at, |earlier| earlier.min(at)));
     }
 
     /// Notes a request that must reach the hub, and sends it.
@@ -412,12 +442,9 @@ impl Cx<'_, '_> {
         use ErrorCode as Code;
         let code = Code::from_number(error.code);
         let retry = match code {
+            Some(Code::SessionReplaced) => self.retry_after_replacement(),
             Some(
-                Code::SessionReplaced
-                | Code::DeviceRevoked
-                | Code::DeviceUnknown
-                | Code::ProofInvalid
-                | Code::UnsupportedVersion,
+                Code::DeviceRevoked | Code::DeviceUnknown | Code::ProofInvalid | Code::UnsupportedVersion,
             ) => false,
             Some(
                 Code::MalformedFrame
@@ -432,5 +459,12 @@ impl Cx<'_, '_> {
         };
         let retry_after_ms = error.retry_after_ms;
         self.disconnect(DisconnectReason::Refused { code, retry_after_ms }, retry);
+    }
+
+    /// Another session of this device replaced this one. Once, that may be an older connection of this
+    /// very program whose authentication came late; twice in a row, another program holds the same store.
+    fn retry_after_replacement(&mut self) -> bool {
+        let last = self.m.replaced_at.replace(self.now);
+        last.is_none_or(|at| self.now > at + limits::REPLACED_TWICE_MS)
     }
 }

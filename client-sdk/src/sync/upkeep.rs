@@ -37,6 +37,10 @@ impl Cx<'_, '_> {
     /// What is due for the device as a whole.
     pub(crate) fn upkeep(&mut self) -> Step {
         self.adopt_orphans()?;
+        let now = self.now;
+        if self.m.session.retry_at.take_if(|at| *at <= now).is_some() {
+            self.send_all_owed()?;
+        }
         if self.m.renewal_at().is_some_and(|at| at <= self.now) {
             self.renew(None);
         }
@@ -50,7 +54,8 @@ impl Cx<'_, '_> {
         let first = self.m.standing.generation == 0;
         let left = self.m.session.key_packages_left;
         let low = left.is_some_and(|left| left < limits::KEY_PACKAGES_LOW);
-        if self.m.session.publishing || !(first || low) {
+        let later = self.m.session.publish_not_before > self.now;
+        if self.m.session.publishing || later || !(first || low) {
             return Ok(());
         }
         if first {
@@ -116,8 +121,10 @@ impl Cx<'_, '_> {
 
     /// The hub does not take the key packages. Those of this generation are not offered again.
     pub(crate) fn publish_refused(&mut self, error: &v1::Error) -> Step {
-        if let Verdict::Later(_) = verdict(error) {
-            // They are offered again with the next connection.
+        if let Verdict::Later(delay) = verdict(error) {
+            self.m.session.publish_not_before = self.now + delay;
+            self.m.session.publishing = false;
+            self.retry_after(delay);
             return Ok(());
         }
         tracing::warn!(code = error.code, "the hub does not take key packages");

@@ -83,7 +83,10 @@ impl Cx<'_, '_> {
             Pending::Rejoin { group, message } => self.rejoin_refused(group, Some(message), error),
             Pending::Publish => self.publish_refused(error),
             Pending::Owed { id } => match verdict(error) {
-                Verdict::Later(_) => Ok(()),
+                Verdict::Later(delay) => {
+                    self.retry_after(delay);
+                    Ok(())
+                }
                 _ => self.tx.delete_owed(id),
             },
             Pending::Renew { command } => self.renewal_refused(command, error),

@@ -303,3 +303,38 @@ fn the_file_of_a_store_shows_no_text_name_or_user() {
         assert!(!found, "{secret} is readable");
     }
 }
+
+#[tokio::test]
+async fn of_two_programs_with_one_store_the_one_that_is_replaced_twice_stops() {
+    let mut world = World::with(&["anne"]).await;
+    world.devices[0].crash();
+    let copy = world.devices[0].copy_store();
+    world.devices[0].open();
+    let twin = world.twin(0, &copy);
+    world.until(|world| !world.devices[0].online || !world.devices[twin].online).await;
+    world.turns(100).await;
+    assert_ne!(world.devices[0].online, world.devices[twin].online, "one goes on");
+}
+
+#[tokio::test]
+async fn a_store_that_is_full_fails_the_command_and_keeps_what_it_had() {
+    let mut world = World::with(&["anne", "bruno"]).await;
+    let group = world.conversation("A", &[0, 1]).await;
+    world.send(0, group, "before");
+    world.reads(1, group, &["before"]).await;
+    world.devices[0].crash();
+    world.devices[0].open_full();
+    let mut failed = 0;
+    for _ in 0..200 {
+        let command = world.start(0, Command::Send { group, text: "x".repeat(10_000) });
+        failed += usize::from(world.result(0, command).await.is_err());
+    }
+    assert!(failed > 0, "the store was not full");
+    assert!(world.devices[0].disconnects.iter().any(|reason| reason == "StoreFailed"));
+    world.devices[0].crash();
+    world.devices[0].open();
+    let expected = 201 - failed;
+    world.until(|world| world.devices[1].texts(group).len() >= expected).await;
+    world.all_at_one_epoch(group, &[0, 1]).await;
+    assert_eq!(world.devices[1].texts(group).len(), expected, "what was queued is sent, once");
+}

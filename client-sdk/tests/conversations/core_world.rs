@@ -92,6 +92,7 @@ struct DeviceEnd {
     frames: mpsc::Receiver<Bytes>,
 }
 
+type SentFilter = Box<dyn FnMut(&v1::ClientFrame) -> bool>;
 type Filter = Box<dyn FnMut(&mut v1::ServerFrame) -> bool>;
 
 /// One device.
@@ -112,7 +113,7 @@ pub(crate) struct Device {
     /// Frames from the hub for which this says false are lost.
     keep: Option<Filter>,
     /// Frames to the hub for which this says false are lost.
-    pub(crate) keep_sent: Option<Box<dyn FnMut(&v1::ClientFrame) -> bool>>,
+    pub(crate) keep_sent: Option<SentFilter>,
     /// Stops at this many inputs from here, before or after it carries out what they led to.
     pub(crate) stop: Option<(usize, Stop)>,
     settings: Settings,
@@ -213,25 +214,19 @@ impl World {
     /// A device with an invitation that it has not redeemed; it wants to be connected.
     pub(crate) fn install(&mut self, user: &str, invitation: &Invitation) -> usize {
         let number = self.devices.len();
-        let settings = Settings { lazy_updates: false };
-        self.devices.push(Device {
-            name: user.to_owned(),
-            core: None,
-            events: Vec::new(),
-            finished: VecDeque::new(),
-            online: true,
-            disconnects: Vec::new(),
-            errors: Vec::new(),
-            published: false,
-            path: self.folder.path().join(format!("{number}.db")),
-            connection: None,
-            keep: None,
-            keep_sent: None,
-            stop: None,
-            settings,
-        });
+        self.devices.push(Device::new(user, self.folder.path().join(format!("{number}.db"))));
         self.devices[number].open();
         self.devices[number].core().begin_enrolment(invitation).unwrap();
+        number
+    }
+
+    /// Another program with a copy of a device's store; returns its number.
+    pub(crate) fn twin(&mut self, device: usize, copy: &[u8]) -> usize {
+        let number = self.devices.len();
+        let twin = Device::new(&self.devices[device].name, self.folder.path().join(format!("{number}.db")));
+        twin.restore_store(copy);
+        self.devices.push(twin);
+        self.devices[number].open();
         number
     }
 
@@ -403,6 +398,34 @@ impl World {
 }
 
 impl Device {
+    fn new(name: &str, path: PathBuf) -> Self {
+        Self {
+            name: name.to_owned(),
+            core: None,
+            events: Vec::new(),
+            finished: VecDeque::new(),
+            online: true,
+            disconnects: Vec::new(),
+            errors: Vec::new(),
+            published: false,
+            path,
+            connection: None,
+            keep: None,
+            keep_sent: None,
+            stop: None,
+            settings: Settings { lazy_updates: false },
+        }
+    }
+
+    /// Opens the store in a file that can hardly grow.
+    pub(crate) fn open_full(&mut self) {
+        let connection = rusqlite::Connection::open(&self.path).unwrap();
+        let pages: u32 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        let limit = format!("PRAGMA max_page_count = {}", pages + 40);
+        connection.query_row(&limit, [], |_| Ok(())).unwrap();
+        self.core = Some(Core::open(connection, StoreKey::new(KEY), self.settings).unwrap());
+    }
+
     pub(crate) fn core(&mut self) -> &mut Core {
         self.core.as_mut().expect("the device runs")
     }
