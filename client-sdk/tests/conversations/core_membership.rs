@@ -1,6 +1,6 @@
 //! Who is in a group: races, removals, leaving, policies, certificates.
 
-use cercle_proto::{ErrorCode, policy::PolicyError};
+use cercle_proto::{ErrorCode, policy::PolicyError, v1::server_frame::Body};
 use cercle_sdk::{
     core::{Command, GroupState, Outcome, PolicyTemplate},
     error::Error,
@@ -226,4 +226,89 @@ async fn key_packages_run_out_and_are_replaced_while_the_last_resort_serves() {
         world.reads(1, group, &["Bonjour"]).await;
     }
     assert!(!world.devices[1].saw(|event| matches!(event, Event::Gap { .. } | Event::Recovering { .. })));
+}
+
+#[tokio::test]
+async fn a_key_package_under_another_root_adds_nobody() {
+    let mut world = World::with(&["anne", "bruno"]).await;
+    let mut foreign = World::with(&["eve", "bruno"]).await;
+    let seen = std::rc::Rc::new(std::cell::RefCell::new(None));
+    let seen_too = seen.clone();
+    foreign.devices[0].lose(move |frame| {
+        if let Some(Body::KeyPackages(packages)) = &frame.body {
+            *seen_too.borrow_mut() = Some(packages.key_packages[0].key_package.clone());
+        }
+        true
+    });
+    foreign.conversation("A", &[0, 1]).await;
+    let claim = seen.borrow().clone().unwrap();
+    let group = world.conversation("A", &[0]).await;
+    world.devices[0].lose(move |frame| {
+        if let Some(Body::KeyPackages(packages)) = &mut frame.body {
+            packages.key_packages[0].key_package = claim.clone();
+        }
+        true
+    });
+    let refused = world.run(0, Command::Invite { group, users: vec![World::user("bruno")] }).await;
+    assert!(matches!(refused, Err(Error::KeyPackageRefused(_))), "{refused:?}");
+    assert_eq!(world.devices[0].core().members(group).unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn who_was_added_with_many_others_renews_his_keys_later() {
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    let mut world = World::new();
+    world.lazy_updates = true;
+    for name in names {
+        world.enrol(name).await;
+    }
+    let devices: Vec<usize> = (0..names.len()).collect();
+    let group = world.conversation("A", &devices).await;
+    // The creator's add is one epoch; afterwards each of the ten renews its leaf, at its own time.
+    world
+        .until(|world| {
+            devices.iter().all(|device| world.devices[*device].epoch_and_cursor(group).unwrap().0 >= 11)
+        })
+        .await;
+    world.all_at_one_epoch(group, &devices).await;
+    world.send(9, group, "Bonjour");
+    world.reads(0, group, &["Bonjour"]).await;
+}
+
+#[tokio::test]
+async fn a_wish_to_leave_is_carried_out_by_whoever_comes_back() {
+    let mut world = World::with(&["anne", "bruno", "claire"]).await;
+    let group = world.conversation("A", &[0, 1, 2]).await;
+    let now = world.clock.now();
+    world.devices[0].disconnect(now);
+    world.devices[2].disconnect(now);
+    world.run(1, Command::Leave { group }).await.unwrap();
+    world.devices[2].online = true;
+    // Claire has read the proposal, and goes before she has committed it.
+    world.until(|world| world.devices[2].epoch_and_cursor(group).unwrap().1 >= 4).await;
+    world.devices[2].crash();
+    world.devices[2].open();
+    world.until(|world| state(world, 1, group) == GroupState::Closed).await;
+    world.devices[0].online = true;
+    world.all_at_one_epoch(group, &[0, 2]).await;
+    assert_eq!(world.devices[0].core().members(group).unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_device_whose_certificate_has_ended_renews_it_first() {
+    let mut world = World::with(&["anne", "bruno"]).await;
+    let group = world.conversation("A", &[0, 1]).await;
+    let now = world.clock.now();
+    let end = world.devices[1].core().identity().unwrap().certificate_expires_at_ms;
+    world.devices[1].disconnect(now);
+    world.devices[0].disconnect(now);
+    world.clock.advance(end + 1_000 - now);
+    world.devices[1].online = true;
+    world
+        .until(|world| world.devices[1].saw(|event| matches!(event, Event::CertificateRenewed { .. })))
+        .await;
+    world.devices[0].online = true;
+    world.send(1, group, "still here");
+    world.reads(0, group, &["still here"]).await;
+    world.all_at_one_epoch(group, &[0, 1]).await;
 }

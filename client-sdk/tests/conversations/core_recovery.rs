@@ -338,3 +338,41 @@ async fn a_store_that_is_full_fails_the_command_and_keeps_what_it_had() {
     world.all_at_one_epoch(group, &[0, 1]).await;
     assert_eq!(world.devices[1].texts(group).len(), expected, "what was queued is sent, once");
 }
+
+#[tokio::test]
+async fn entries_that_the_hub_no_longer_keeps_are_one_gap() {
+    let mut world = World::with(&["anne", "bruno"]).await;
+    let group = world.conversation("A", &[0, 1]).await;
+    let now = world.clock.now();
+    world.devices[1].disconnect(now);
+    for number in 0..5 {
+        world.send(0, group, &format!("{number}"));
+    }
+    world.run(0, Command::UpdateKeys { group }).await.unwrap();
+    world.until(|world| world.devices[0].core().outbox().unwrap().is_empty()).await;
+    world.forget_log().await;
+    world.devices[1].online = true;
+    world.until(|world| recovered(world, 1)).await;
+    world.all_at_one_epoch(group, &[0, 1]).await;
+    assert_eq!(gaps(&world, 1), [(6, GapReason::Expired)]);
+    world.send(0, group, "Bonjour");
+    world.reads(1, group, &["Bonjour"]).await;
+}
+
+#[tokio::test]
+async fn two_devices_that_recover_at_once_both_come_back() {
+    let mut world = World::with(&["anne", "bruno", "claire"]).await;
+    let group = world.conversation("A", &[0, 1, 2]).await;
+    damage_first(&mut world, 1, EntryKind::Commit);
+    damage_first(&mut world, 2, EntryKind::Commit);
+    world.run(0, Command::UpdateKeys { group }).await.unwrap();
+    world.until(|world| recovered(world, 1) && recovered(world, 2)).await;
+    world.all_at_one_epoch(group, &[0, 1, 2]).await;
+    for device in 0..3 {
+        world.send(device, group, "here");
+        let expected = vec!["here"; device + 1];
+        for reader in 0..3 {
+            world.reads(reader, group, &expected).await;
+        }
+    }
+}

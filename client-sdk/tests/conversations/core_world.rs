@@ -44,6 +44,7 @@ use cercle_server::{
     telemetry::Metrics,
     transport::rate::{DeviceRates, Rate},
 };
+use cercle_storage::store::ExpirePolicy;
 use futures_util::{Sink, Stream};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -133,6 +134,8 @@ pub(crate) struct World {
     pub(crate) services: Services,
     pub(crate) clock: Clock,
     pub(crate) devices: Vec<Device>,
+    /// Devices that are installed from here renew their keys by themselves.
+    pub(crate) lazy_updates: bool,
     folder: tempfile::TempDir,
     commands: u64,
     seed: u64,
@@ -177,7 +180,7 @@ impl World {
             tracker: TaskTracker::new(),
         };
         let folder = tempfile::tempdir().unwrap();
-        Self { services, clock, devices: Vec::new(), folder, commands: 0, seed: 0 }
+        Self { services, clock, devices: Vec::new(), lazy_updates: false, folder, commands: 0, seed: 0 }
     }
 
     /// A world with some users, one device each, enrolled and connected.
@@ -214,10 +217,18 @@ impl World {
     /// A device with an invitation that it has not redeemed; it wants to be connected.
     pub(crate) fn install(&mut self, user: &str, invitation: &Invitation) -> usize {
         let number = self.devices.len();
-        self.devices.push(Device::new(user, self.folder.path().join(format!("{number}.db"))));
+        let mut device = Device::new(user, self.folder.path().join(format!("{number}.db")));
+        device.settings.lazy_updates = self.lazy_updates;
+        self.devices.push(device);
         self.devices[number].open();
         self.devices[number].core().begin_enrolment(invitation).unwrap();
         number
+    }
+
+    /// Makes the hub delete everything that it may, however young.
+    pub(crate) async fn forget_log(&mut self) {
+        let policy = ExpirePolicy { keep_after: u64::MAX, keep_records_after: 0, budget_rows: 10_000 };
+        self.services.store.expire(policy).await.unwrap();
     }
 
     /// Another program with a copy of a device's store; returns its number.
