@@ -1,0 +1,26 @@
+//! Real processes: the `cercle-server` and `cercle` binaries over loopback, with real files, killed and
+//! restarted as machines are.
+
+#[path = "processes/world.rs"]
+mod world;
+
+#[path = "processes/client_crash.rs"]
+mod client_crash;
+#[path = "processes/conversation.rs"]
+mod conversation;
+#[path = "processes/demo.rs"]
+mod demo;
+#[path = "processes/exit_codes.rs"]
+mod exit_codes;
+#[path = "processes/hub_crash.rs"]
+mod hub_crash;
+#[path = "processes/json.rs"]
+mod json;
+#[path = "processes/offline.rs"]
+mod offline;
+#[path = "processes/profiles.rs"]
+mod profiles;
+#[path = "processes/restored.rs"]
+mod restored;
+#[path = "processes/revoked.rs"]
+mod revoked;

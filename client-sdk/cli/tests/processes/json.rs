@@ -1,0 +1,132 @@
+//! The fields that scripts rely on, as docs/cli.md lists them.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::world::{Hub, Person};
+
+/// The fields of each type, as documented.
+const FIELDS: &[(&str, &[&str])] = &[
+    (
+        "identity",
+        &[
+            "user",
+            "device",
+            "display_name",
+            "profession",
+            "class",
+            "hub",
+            "root_fingerprint",
+            "certificate_expires_at_ms",
+        ],
+    ),
+    (
+        "group",
+        &[
+            "group",
+            "title",
+            "state",
+            "epoch",
+            "epoch_authenticator",
+            "cursor",
+            "users",
+            "devices",
+            "administrators",
+        ],
+    ),
+    (
+        "member",
+        &[
+            "group",
+            "user",
+            "device",
+            "display_name",
+            "profession",
+            "class",
+            "administrator",
+            "own",
+            "certificate_expires_at_ms",
+        ],
+    ),
+    ("invited", &["group", "devices", "missing"]),
+    ("removed", &["group", "users"]),
+    ("left", &["group"]),
+    ("keys_updated", &["group"]),
+    ("accepted", &["group", "id", "seq", "at_ms"]),
+    ("kept", &["group", "id", "waiting"]),
+    (
+        "message",
+        &[
+            "group",
+            "title",
+            "seq",
+            "id",
+            "sender",
+            "device",
+            "display_name",
+            "own",
+            "expired_certificate",
+            "at_ms",
+            "sent_at_ms",
+            "kind",
+            "text",
+        ],
+    ),
+    ("status", &["user", "device", "hub", "online", "groups", "waiting", "certificate_expires_at_ms"]),
+    ("delivery", &["group", "user", "device", "acked", "waiting"]),
+    ("device", &["user", "device", "enrolled_at_ms", "expires_at_ms", "last_seen_at_ms", "revoked", "own"]),
+    ("invitation", &["user", "link", "expires_at_ms"]),
+    ("error", &["code", "name", "message", "mend"]),
+];
+
+fn check(line: &Value, seen: &mut BTreeSet<String>) {
+    let kind = line["type"].as_str().unwrap_or_else(|| panic!("no type in {line}"));
+    seen.insert(kind.to_owned());
+    let Some((_, fields)) = FIELDS.iter().find(|(name, _)| *name == kind) else { return };
+    let expected: BTreeSet<&str> = fields.iter().copied().chain(["type"]).collect();
+    let found: BTreeSet<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(found, expected, "fields of {kind}");
+}
+
+#[test]
+fn every_command_prints_the_documented_fields() {
+    let hub = Hub::start();
+    let (alice, bob) = (hub.enrol("alice"), hub.enrol("bob"));
+    let mut seen = BTreeSet::new();
+    let mut run = |person: &Person, arguments: &[&str]| {
+        let finished = person.run(arguments);
+        assert!(!finished.lines.is_empty(), "{finished:#?}");
+        finished.lines.iter().for_each(|line| check(line, &mut seen));
+    };
+    run(&alice, &["whoami"]);
+    run(&alice, &["new", "Champs"]);
+    run(&alice, &["invite", "champs", "bob"]);
+    run(&alice, &["send", "champs", "bonjour"]);
+    run(&bob, &["recv"]);
+    run(&alice, &["groups"]);
+    run(&alice, &["members", "champs"]);
+    run(&alice, &["status"]);
+    run(&alice, &["status", "champs"]);
+    run(&alice, &["update-keys", "champs"]);
+    run(&alice, &["devices"]);
+    run(&alice, &["invitation"]);
+    run(&alice, &["--offline", "send", "champs", "plus tard"]);
+    run(&alice, &["send", "inconnu", "x"]);
+    run(&alice, &["remove", "champs", "bob"]);
+    run(&alice, &["leave", "champs"]);
+    let documented: BTreeSet<String> = FIELDS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert!(documented.is_subset(&seen), "never seen: {:?}", documented.difference(&seen));
+}
+
+#[test]
+fn the_documentation_names_every_type_and_field() {
+    let documentation = include_str!("../../../../docs/cli.md");
+    for (kind, fields) in FIELDS {
+        let row = documentation.lines().find(|line| line.starts_with(&format!("| `{kind}` |")));
+        let row = row.unwrap_or_else(|| panic!("docs/cli.md has no row for {kind}"));
+        for field in *fields {
+            assert!(row.contains(&format!("`{field}`")), "{field} of {kind}");
+        }
+    }
+}

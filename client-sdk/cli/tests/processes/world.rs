@@ -1,0 +1,363 @@
+//! A hub as a process, people as profiles, commands as processes.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Output, Stdio},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    thread,
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Longer than anything here takes on a loaded machine; a test that waits this long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+const CERCLE: &str = env!("CARGO_BIN_EXE_cercle");
+
+/// A hub that can be killed and started again on the same port and data.
+pub(crate) struct Hub {
+    folder: TempDir,
+    process: Option<Child>,
+}
+
+impl Hub {
+    /// Makes a new hub and starts it.
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let init = Command::new(server_binary())
+            .args(["init", "--domain", "cpts.example", "--address", "127.0.0.1:0", "--data"])
+            .arg(&data)
+            .output()
+            .unwrap();
+        assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
+        let mut hub = Self { folder, process: None };
+        hub.spawn();
+        hub
+    }
+
+    /// Starts the process and waits until it takes connections.
+    pub(crate) fn spawn(&mut self) {
+        assert!(self.process.is_none(), "the hub runs already");
+        let mut process = Command::new(server_binary())
+            .args(["serve", "--config"])
+            .arg(self.folder.path().join("data"))
+            .env("CERCLE_SERVER_LOG_FILTER", "warn")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.starts_with("ready ") {
+            line.clear();
+            assert_ne!(stdout.read_line(&mut line).unwrap(), 0, "the hub ended before it was ready");
+        }
+        // Whatever else it prints must not fill the pipe.
+        thread::spawn(move || for _ in stdout.lines() {});
+        self.process = Some(process);
+    }
+
+    /// Ends the process as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        end(self.process.take().expect("the hub runs"), Signal::SIGKILL);
+    }
+
+    /// Asks the process to end and waits until it has.
+    pub(crate) fn stop(&mut self) {
+        end(self.process.take().expect("the hub runs"), Signal::SIGTERM);
+    }
+
+    /// Asks the hub's operator interface.
+    pub(crate) fn admin(&self, arguments: &[&str]) -> Value {
+        let output = Command::new(server_binary())
+            .args(["admin", "--json", "--config"])
+            .arg(self.folder.path().join("data"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// An invitation for a new user.
+    pub(crate) fn invitation(&self, user: &str, more: &[&str]) -> String {
+        let name = format!("{user} (test)");
+        let answer = self.admin(&[&["invite", user, "--name", &name], more].concat());
+        answer["link"].as_str().unwrap().to_owned()
+    }
+
+    /// Enrols a new user with a profile of his own.
+    pub(crate) fn enrol(&self, user: &str) -> Person {
+        let person = Person::new(user);
+        let link = self.invitation(user, &[]);
+        person.run(&["enrol", &link]).expect_exit(0);
+        person
+    }
+
+    /// `host:port` of the hub.
+    pub(crate) fn address(&self) -> String {
+        let link = self.invitation("nobody", &[]);
+        link.trim_start_matches("cercle://").split('/').next().unwrap().to_owned()
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        if let Some(process) = self.process.take() {
+            end(process, Signal::SIGKILL);
+        }
+    }
+}
+
+/// A profile in a folder of its own.
+pub(crate) struct Person {
+    pub(crate) name: String,
+    home: TempDir,
+}
+
+impl Person {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), home: tempfile::tempdir().unwrap() }
+    }
+
+    /// The folder of the profile.
+    pub(crate) fn profile(&self) -> PathBuf {
+        self.home.path().join("default")
+    }
+
+    /// A `cercle` command for this profile, with nothing of the test's own surroundings.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.human_command(&["--json", "--timeout", "30"]);
+        command.args(arguments);
+        command
+    }
+
+    /// The same, with results as sentences.
+    pub(crate) fn human_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(CERCLE);
+        for name in ["CERCLE_LANG", "CERCLE_PASSPHRASE", "CERCLE_PROFILE", "LANG", "LC_ALL", "LC_MESSAGES"] {
+            command.env_remove(name);
+        }
+        if let Ok(filter) = std::env::var("CERCLE_TEST_LOG") {
+            command.env("CERCLE_LOG", filter);
+        }
+        command.env("CERCLE_HOME", self.home.path()).args(arguments);
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
+        Finished::of(arguments, self.command(arguments).stdin(Stdio::null()).output().unwrap())
+    }
+
+    /// Runs a command with this standard input.
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Finished {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        Finished::of(arguments, child.wait_with_output().unwrap())
+    }
+
+    /// Starts a command that stays.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        Running::new(command.spawn().unwrap())
+    }
+
+    /// Everything that the device has kept of a group: `(seq, sender, text)`.
+    pub(crate) fn history(&self, group: &str) -> Vec<(u64, String, String)> {
+        let finished = self.run(&["--offline", "recv", "--all", group]);
+        let text = |line: &Value, field: &str| line[field].as_str().unwrap().to_owned();
+        finished
+            .of_type("message")
+            .filter(|line| line["kind"] == "text")
+            .map(|line| (line["seq"].as_u64().unwrap(), text(line, "sender"), text(line, "text")))
+            .collect()
+    }
+
+    /// Epoch and epoch authenticator of a group, after catching up.
+    pub(crate) fn epoch(&self, group: &str) -> (u64, String) {
+        let finished = self.run(&["status", group]);
+        let line = finished.expect_exit(0).of_type("group").next().unwrap().clone();
+        (line["epoch"].as_u64().unwrap(), line["epoch_authenticator"].as_str().unwrap().to_owned())
+    }
+}
+
+/// A command that has ended.
+pub(crate) struct Finished {
+    arguments: Vec<String>,
+    pub(crate) exit: Option<i32>,
+    pub(crate) lines: Vec<Value>,
+    stderr: String,
+}
+
+impl std::fmt::Debug for Finished {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "cercle {} ended with {:?}", self.arguments.join(" "), self.exit)?;
+        self.lines.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
+        f.write_str(&self.stderr)
+    }
+}
+
+impl Finished {
+    fn of(arguments: &[&str], output: Output) -> Self {
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        let parse = |line: &str| {
+            serde_json::from_str(line)
+                .unwrap_or_else(|error| panic!("not one JSON object a line: {line}: {error}"))
+        };
+        Self {
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            exit: output.status.code(),
+            lines: stdout.lines().map(parse).collect(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Requires this exit code.
+    #[track_caller]
+    pub(crate) fn expect_exit(&self, exit: i32) -> &Self {
+        assert_eq!(self.exit, Some(exit), "{self:#?}");
+        self
+    }
+
+    /// The lines of this type.
+    pub(crate) fn of_type<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
+        self.lines.iter().filter(move |line| line["type"] == kind)
+    }
+
+    /// The texts of messages, in the order shown.
+    pub(crate) fn texts(&self) -> Vec<&str> {
+        self.of_type("message")
+            .filter(|line| line["kind"] == "text")
+            .filter_map(|line| line["text"].as_str())
+            .collect()
+    }
+}
+
+/// A command that stays; killed when dropped.
+pub(crate) struct Running {
+    process: Option<Child>,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<Value>,
+}
+
+impl Running {
+    fn new(mut process: Child) -> Self {
+        let (sender, lines) = mpsc::channel();
+        let stdout = BufReader::new(process.stdout.take().unwrap());
+        thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                if sender.send(value).is_err() {
+                    return;
+                }
+            }
+        });
+        let stdin = process.stdin.take();
+        Self { process: Some(process), stdin, lines }
+    }
+
+    /// Writes a line to the process.
+    pub(crate) fn write(&mut self, line: &str) {
+        writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// Waits for the next line that fits; lines before it are returned too.
+    #[track_caller]
+    pub(crate) fn until(&self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let mut seen = Vec::new();
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => {
+                    let found = fits(&line);
+                    seen.push(line);
+                    if found {
+                        return seen;
+                    }
+                }
+                Err(error) => panic!("waited in vain ({error}) after {seen:#?}"),
+            }
+        }
+    }
+
+    /// Everything that the process has printed and is left to read, once it has ended.
+    pub(crate) fn rest(&self) -> Vec<Value> {
+        let mut seen = Vec::new();
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => seen.push(line),
+                Err(RecvTimeoutError::Disconnected) => return seen,
+                Err(RecvTimeoutError::Timeout) => panic!("the process goes on after {seen:#?}"),
+            }
+        }
+    }
+
+    /// Ends the standard input.
+    pub(crate) fn end_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Ends the process as a power cut would.
+    pub(crate) fn kill(mut self) {
+        end(self.process.take().unwrap(), Signal::SIGKILL);
+    }
+
+    /// Presses Ctrl-C and waits.
+    pub(crate) fn interrupt(mut self) -> Option<i32> {
+        end(self.process.take().unwrap(), Signal::SIGINT)
+    }
+
+    /// Waits until the process has ended by itself.
+    pub(crate) fn wait(mut self) -> (Option<i32>, Vec<Value>) {
+        self.stdin = None;
+        let lines = self.rest();
+        (self.process.take().unwrap().wait().unwrap().code(), lines)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(process) = self.process.take() {
+            end(process, Signal::SIGKILL);
+        }
+    }
+}
+
+/// Sends a signal to a process that this test started, and waits for its end.
+fn end(mut process: Child, signal: Signal) -> Option<i32> {
+    let id = Pid::from_raw(i32::try_from(process.id()).unwrap());
+    // A process that has ended already is what is wanted.
+    let _ = kill(id, signal);
+    process.wait().unwrap().code()
+}
+
+fn server_binary() -> PathBuf {
+    let path = Path::new(CERCLE).with_file_name("cercle-server");
+    assert!(path.is_file(), "{} is missing; build it first: cargo build -p cercle-server", path.display());
+    path
+}
+
+/// A group of these people, made by the first.
+pub(crate) fn group(people: &[&Person], title: &str) {
+    people[0].run(&["new", title]).expect_exit(0);
+    let others: Vec<&str> = people[1..].iter().map(|person| person.name.as_str()).collect();
+    if !others.is_empty() {
+        people[0].run(&[&["invite", title], others.as_slice()].concat()).expect_exit(0);
+    }
+}
+
+/// Whether this is a message with this text.
+pub(crate) fn says(line: &Value, text: &str) -> bool {
+    line["type"] == "message" && line["text"] == text
+}
