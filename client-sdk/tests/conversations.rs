@@ -12,5 +12,7 @@ mod core_basics;
 mod core_crashes;
 #[path = "conversations/core_membership.rs"]
 mod core_membership;
+#[path = "conversations/core_random.rs"]
+mod core_random;
 #[path = "conversations/core_recovery.rs"]
 mod core_recovery;

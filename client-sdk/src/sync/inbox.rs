@@ -108,7 +108,12 @@ impl Cx<'_, '_> {
         }
         self.plan_refresh_after_join(group)?;
         self.acknowledge_welcome(group, WelcomeOutcome::Joined)?;
-        self.subscribe(&[group]);
+        let wave = self.subscribe(&[group]);
+        if !self.m.session.caught_up {
+            // The hub sends what waits in the inbox ahead of the history, so what was said in a group that
+            // this device was added to meanwhile is part of catching up.
+            self.m.session.first_waves.insert(wave);
+        }
         Ok(())
     }
 

@@ -54,9 +54,16 @@ impl Cx<'_, '_> {
         };
         let (cursor, epoch) = (lane.row.cursor, lane.row.record.epoch);
         let following = matches!(lane.state(), GroupState::Active | GroupState::Leaving);
+        let rejoining = lane.row.record.recovery.as_ref().is_some_and(|recovery| recovery.rejoin.is_some());
+        // What lies before the device's newest join is not given out to it any more.
+        let readable = state.joined_at <= cursor;
         if following && state.acked > cursor {
             self.rollback_detected()?;
-            self.begin_recovery(group, GapReason::Rollback, true)?;
+            self.begin_recovery(group, GapReason::Rollback, readable)?;
+        } else if !readable && !rejoining && lane.state() != GroupState::Closed {
+            // Added again by somebody: the welcome is on its way, or was lost with an older store.
+            self.begin_recovery(group, GapReason::WelcomeLost, false)?;
+            self.await_welcome(group)?;
         } else if following && (state.head < cursor || (state.head == cursor && state.epoch < epoch)) {
             self.begin_recovery(group, GapReason::HubRestored, false)?;
         }

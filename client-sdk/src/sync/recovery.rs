@@ -247,6 +247,11 @@ impl Cx<'_, '_> {
         }
     }
 
+    /// Gives a welcome the time to come before an external commit is made.
+    pub(crate) fn await_welcome(&mut self, group: GroupId) -> Step {
+        self.delay_recovery(group, limits::WELCOME_PATIENCE_MS)
+    }
+
     fn delay_recovery(&mut self, group: GroupId, delay: u64) -> Step {
         let at = self.now + delay;
         if let Some(recovery) = self.recovery(group) {
