@@ -583,8 +583,7 @@ impl Device {
                 }
             }
         }
-        if self.connection.is_none() && self.core.is_some() {
-            let core = self.core.as_mut().expect("checked");
+        if let (None, Some(core)) = (&self.connection, &mut self.core) {
             core.handle(Input::Disconnected, now);
         }
     }
