@@ -2,7 +2,22 @@
 //!
 //! - [`store`]: the operations, as traits: what the hub calls. Batches in, a verdict per item out; no
 //!   transaction leaves this crate. `Ok` means durable on the engine's strongest promise.
+//! - [`open()`], [`open_memory`]: the way in.
+//! - [`embedded`]: the operations over a byte-level engine: one writer that commits in groups.
+//! - [`engine`]: the byte level, small enough to carry several engines; [`table`] has the key layout.
 //!
 //! This crate knows ids and bytes. It knows no MLS, no frame and no clinical type.
 
+pub mod embedded;
+pub mod engine;
+pub mod limits;
 pub mod store;
+pub mod table;
+
+mod format;
+mod open;
+mod record;
+
+pub use embedded::Embedded;
+pub use format::{FORMAT, FormatError};
+pub use open::{EngineKind, OpenError, UnknownEngine, open, open_engine, open_memory};

@@ -24,7 +24,7 @@ pub use group::{
 pub use inbox::{Inbox, InboxBody, InboxRecord};
 pub use key_package::{ClaimedPackage, KeyPackageRecord, KeyPackages, PublishError};
 pub use log::{Append, AppendError, Appended, Entry, Kind, Log, Page, ReadFrom, ReadLimit};
-pub use timer::{Timer, TimerEffect, Timers};
+pub use timer::{Timer, TimerEffect, TimerEffects, Timers};
 
 use cercle_proto::id::TimestampMs;
 

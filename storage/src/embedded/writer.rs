@@ -1,0 +1,204 @@
+//! The one thread that writes: it turns concurrent operations into few durable commits.
+//!
+//! It takes the first operation, drains what is queued up to the batch limits, runs each against one
+//! transaction, commits once, then answers all. Nobody is answered before the commit: even a refusal may
+//! rest on a neighbour's change. After any failed commit the store is poisoned: what the engine holds is no
+//! longer certain, and a repeated sync proves nothing.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::transaction::Transaction;
+use crate::{
+    engine::{ApplyError, Engine},
+    limits,
+    store::WriteError,
+};
+
+/// Handle to the writer thread. Dropping it finishes what is queued and joins the thread.
+pub(super) struct Writer {
+    /// `None` only while dropping.
+    queue: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+    healthy: Arc<AtomicBool>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(super) fn start(engine: Arc<dyn Engine>) -> std::io::Result<Self> {
+        let (queue, waiting) = mpsc::channel(limits::QUEUE_OPERATIONS_MAX);
+        let healthy = Arc::new(AtomicBool::new(true));
+        let health = PoisonOnPanic(Arc::clone(&healthy));
+        let thread = std::thread::Builder::new()
+            .name("cercle-store".into())
+            .spawn(move || write_until_closed(&*engine, waiting, &health))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), healthy })
+    }
+
+    /// Whether no commit has failed.
+    pub(super) fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Acquire)
+    }
+
+    /// Queues an operation, waiting for a place, and returns its verdict after the commit. `bytes`: about
+    /// how large its bodies are. If the caller goes away meanwhile, the operation still happens.
+    pub(super) async fn write<T, E>(
+        &self,
+        bytes: usize,
+        operation: impl FnOnce(&mut Transaction<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<WriteError> + Send + 'static,
+    {
+        let (reply, verdict) = oneshot::channel();
+        let job = Pending { bytes, operation: Some(operation), verdict: None, reply };
+        let queue = self.queue.as_ref().expect("the queue is there until the writer is dropped");
+        if queue.send(Box::new(job)).await.is_err() {
+            return Err(WriteError::Unavailable("the store's writer has ended".into()).into());
+        }
+        verdict.await.unwrap_or_else(|_| {
+            Err(WriteError::OutcomeUnknown("the store's writer ended before it answered".into()).into())
+        })
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the store's writer thread panicked");
+        }
+    }
+}
+
+/// An operation of any type, as the writer sees it.
+trait Job: Send {
+    /// About how large its bodies are.
+    fn bytes(&self) -> usize;
+    /// Runs it against the open transaction and keeps the verdict.
+    fn run(&mut self, tx: &mut Transaction<'_>);
+    /// Answers: with the verdict if the commit succeeded, else with its failure.
+    fn answer(self: Box<Self>, commit: Result<(), WriteError>);
+}
+
+struct Pending<T, E, F> {
+    bytes: usize,
+    operation: Option<F>,
+    verdict: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E, F> Job for Pending<T, E, F>
+where
+    T: Send,
+    E: From<WriteError> + Send,
+    F: FnOnce(&mut Transaction<'_>) -> Result<T, E> + Send,
+{
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn run(&mut self, tx: &mut Transaction<'_>) {
+        self.verdict = self.operation.take().map(|operation| tx.attempt(operation));
+    }
+
+    fn answer(self: Box<Self>, commit: Result<(), WriteError>) {
+        let verdict = match (commit, self.verdict) {
+            (Ok(()), Some(verdict)) => verdict,
+            (Ok(()), None) => Err(WriteError::Unavailable("the operation was not run".into()).into()),
+            (Err(error), _) => Err(error.into()),
+        };
+        // A caller that has gone away does not want to know.
+        drop(self.reply.send(verdict));
+    }
+}
+
+/// Poisons the store if the writer thread panics.
+struct PoisonOnPanic(Arc<AtomicBool>);
+
+impl PoisonOnPanic {
+    fn poison(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+impl Drop for PoisonOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.poison();
+        }
+    }
+}
+
+fn write_until_closed(engine: &dyn Engine, mut queue: mpsc::Receiver<Box<dyn Job>>, health: &PoisonOnPanic) {
+    let mut expected = 0;
+    while let Some(first) = queue.blocking_recv() {
+        let mut jobs = gather(first, &mut queue, expected);
+        let outcome = if health.0.load(Ordering::Acquire) {
+            commit(engine, &mut jobs, health)
+        } else {
+            Err(WriteError::Unavailable("an earlier commit failed: the store has to be opened again".into()))
+        };
+        expected = jobs.len();
+        for job in jobs {
+            job.answer(outcome.clone());
+        }
+    }
+}
+
+/// Drains the queue up to the batch limits. `expected` callers were just answered and may be about to come
+/// back: gives them a moment.
+fn gather(
+    first: Box<dyn Job>,
+    queue: &mut mpsc::Receiver<Box<dyn Job>>,
+    expected: usize,
+) -> Vec<Box<dyn Job>> {
+    let mut bytes = first.bytes();
+    let mut jobs = vec![first];
+    let mut yields = 0;
+    while jobs.len() < limits::BATCH_OPERATIONS_MAX && bytes < limits::BATCH_BYTES_MAX {
+        if let Ok(job) = queue.try_recv() {
+            bytes += job.bytes();
+            jobs.push(job);
+        } else if jobs.len() < expected && yields < limits::BATCH_GATHER_YIELDS_MAX {
+            yields += 1;
+            std::thread::yield_now();
+        } else {
+            break;
+        }
+    }
+    jobs
+}
+
+fn commit(engine: &dyn Engine, jobs: &mut [Box<dyn Job>], health: &PoisonOnPanic) -> Result<(), WriteError> {
+    let batch = {
+        let snapshot = engine.snapshot().map_err(|error| WriteError::Unavailable(error.0))?;
+        let mut tx = Transaction::new(&*snapshot);
+        for job in jobs {
+            job.run(&mut tx);
+        }
+        tx.finish()?
+    };
+    if batch.is_empty() {
+        return Ok(());
+    }
+    engine.apply(&batch).map_err(|error| {
+        health.poison();
+        tracing::error!(%error, "a commit of the store failed: no more writes until it is opened again");
+        match error {
+            ApplyError::NotStored(what) => WriteError::Unavailable(what),
+            ApplyError::Unknown(what) => WriteError::OutcomeUnknown(what),
+        }
+    })
+}

@@ -1,0 +1,220 @@
+//! Opens a store on disk: one directory, one engine, one process at a time.
+
+use std::{
+    fs::{DirBuilder, File, OpenOptions, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
+
+use crate::{
+    embedded::Embedded,
+    engine::{ApplyError, Batch, Engine, EngineError, RedbEngine, Snapshot},
+    format::FormatError,
+    store::{Caps, Store},
+};
+
+const LOCK_FILE: &str = "lock";
+const REDB_FILE: &str = "store.redb";
+const SLED_DIRECTORY: &str = "store.sled";
+
+/// An engine to choose in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EngineKind {
+    /// redb: the default.
+    #[default]
+    Redb,
+    /// sled: only in builds with the feature `sled`; ADR 0002 says what it is good for.
+    Sled,
+}
+
+impl EngineKind {
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Redb => "redb",
+            Self::Sled => "sled",
+        }
+    }
+
+    const fn place(self) -> &'static str {
+        match self {
+            Self::Redb => REDB_FILE,
+            Self::Sled => SLED_DIRECTORY,
+        }
+    }
+}
+
+impl FromStr for EngineKind {
+    type Err = UnknownEngine;
+
+    fn from_str(name: &str) -> Result<Self, UnknownEngine> {
+        match name {
+            "redb" => Ok(Self::Redb),
+            "sled" => Ok(Self::Sled),
+            _ => Err(UnknownEngine),
+        }
+    }
+}
+
+/// A name that is no engine's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the engines are redb and sled")]
+pub struct UnknownEngine;
+
+/// Why a store cannot be opened, where, and how to mend it.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("the store in {path} is in use: stop the other process, or give this one a directory of its own")]
+    InUse {
+        /// Directory of the store.
+        path: PathBuf,
+    },
+    /// The directory holds the store of another engine.
+    #[error("{path} holds a {found} store: set the engine to {found}, or choose an empty directory")]
+    OtherEngine {
+        /// Directory of the store.
+        path: PathBuf,
+        /// Engine that made it.
+        found: &'static str,
+    },
+    /// This build does not have the engine.
+    #[error("this build has no engine {engine}: build it with the feature `{engine}`, or use redb")]
+    NotBuilt {
+        /// The engine.
+        engine: &'static str,
+    },
+    /// The file system refuses.
+    #[error("{path} cannot be used: check that it is on a local disk with space and belongs to this user")]
+    Io {
+        /// What was being opened or made.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The engine refuses its files.
+    #[error("the store in {path} does not open ({reason}): restore it from a backup if this persists")]
+    Engine {
+        /// Directory of the store.
+        path: PathBuf,
+        /// In the engine's words.
+        reason: String,
+    },
+    /// The content is not ours to use.
+    #[error("the store in {path} cannot be used")]
+    Format {
+        /// Directory of the store.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: FormatError,
+    },
+}
+
+/// Opens the store in a directory, or makes it; the directory is made if its parent exists. Blocks for
+/// the time of a few disk accesses. The store must then be used from within a tokio runtime.
+///
+/// # Errors
+/// As [`OpenError`] says.
+pub fn open(path: &Path, kind: EngineKind) -> Result<Arc<dyn Store>, OpenError> {
+    let engine = open_engine(path, kind)?;
+    let format = |source| OpenError::Format { path: path.to_owned(), source };
+    Ok(Arc::new(Embedded::start(engine).map_err(format)?))
+}
+
+/// Makes an empty store in memory: it is gone with the last reference.
+#[must_use]
+pub fn open_memory() -> Arc<dyn Store> {
+    Arc::new(Embedded::in_memory())
+}
+
+/// Opens the engine of a store without looking at its content.
+///
+/// # Errors
+/// As [`OpenError`] says, except `Format`.
+pub fn open_engine(path: &Path, kind: EngineKind) -> Result<Arc<dyn Engine>, OpenError> {
+    let io = |source| OpenError::Io { path: path.to_owned(), source };
+    make_directory(path).map_err(io)?;
+    let lock = lock(path)?;
+    for other in [EngineKind::Redb, EngineKind::Sled] {
+        if other != kind && path.join(other.place()).exists() {
+            return Err(OpenError::OtherEngine { path: path.to_owned(), found: other.name() });
+        }
+    }
+    let engine = start_engine(path, kind)?;
+    // The file's own sync does not cover its name.
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(io)?;
+    Ok(Arc::new(Locked { engine, _lock: lock }))
+}
+
+/// Makes the directory, readable by its owner only, and makes its name durable.
+fn make_directory(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
+        made => made?,
+    }
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => File::open(parent)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
+    }
+}
+
+/// Takes the lock that keeps a second process out, whatever the engine does itself.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let file = path.join(LOCK_FILE);
+    let io = |source| OpenError::Io { path: file.clone(), source };
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&file).map_err(io)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(io(source)),
+    }
+}
+
+fn start_engine(path: &Path, kind: EngineKind) -> Result<Box<dyn Engine>, OpenError> {
+    let place = path.join(kind.place());
+    match kind {
+        EngineKind::Redb => match RedbEngine::open(&place) {
+            Ok(engine) => Ok(Box::new(engine)),
+            Err(redb::DatabaseError::DatabaseAlreadyOpen) => Err(OpenError::InUse { path: path.to_owned() }),
+            Err(error) => Err(OpenError::Engine { path: path.to_owned(), reason: error.to_string() }),
+        },
+        #[cfg(feature = "sled")]
+        EngineKind::Sled => {
+            use crate::engine::{SledEngine, SledSync};
+            let refuse =
+                |error: sled::Error| OpenError::Engine { path: path.to_owned(), reason: error.to_string() };
+            Ok(Box::new(SledEngine::open(&place, SledSync::Complete).map_err(refuse)?))
+        }
+        #[cfg(not(feature = "sled"))]
+        EngineKind::Sled => Err(OpenError::NotBuilt { engine: kind.name() }),
+    }
+}
+
+/// An engine and the lock that goes when it has been closed.
+struct Locked {
+    // First, so that the engine is closed before the lock is let go.
+    engine: Box<dyn Engine>,
+    _lock: File,
+}
+
+impl Engine for Locked {
+    fn caps(&self) -> Caps {
+        self.engine.caps()
+    }
+
+    fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, EngineError> {
+        self.engine.snapshot()
+    }
+
+    fn apply(&self, batch: &Batch) -> Result<(), ApplyError> {
+        self.engine.apply(batch)
+    }
+}
