@@ -48,7 +48,7 @@ pub(super) async fn expire(store: &Embedded, policy: ExpirePolicy) -> Result<Exp
     let policy = ExpirePolicy { budget_rows: policy.budget_rows.max(1), ..policy };
     let mut expired = Expired::default();
     let from = *lock(&store.expire_from);
-    let plan = store.read(move |snapshot| plan(snapshot, &policy, from)).await?;
+    let plan = store.on_snapshot(move |snapshot| plan(snapshot, &policy, from)).await?;
     *lock(&store.expire_from) = plan.position;
     expired.more = plan.more;
 
