@@ -128,8 +128,7 @@ async fn a_commit_of_another_members_leaf_is_refused() {
 #[tokio::test]
 async fn the_welcome_is_for_exactly_the_added_key_packages() {
     let hub = Hub::new();
-    let (anne, bruno, chloe) =
-        (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("chloe").await);
+    let (anne, bruno, chloe) = (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("chloe").await);
     let mut group = hub.new_group(&anne).await;
     let plan = |device: &super::world::Device| Plan { add: vec![device.key_package()], ..Plan::default() };
     let other = anne.commit(&mut group, plan(&chloe)).welcome;
@@ -181,8 +180,7 @@ async fn the_group_info_is_that_of_the_new_epoch_without_tree() {
 #[tokio::test]
 async fn a_group_has_a_largest_size() {
     let hub = Hub::with_group_size(2);
-    let (anne, bruno, chloe) =
-        (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("chloe").await);
+    let (anne, bruno, chloe) = (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("chloe").await);
     let mut group = hub.new_group(&anne).await;
     hub.add(&anne, &mut group, &[&bruno]).await;
     let plan = Plan { add: vec![chloe.key_package()], ..Plan::default() };
