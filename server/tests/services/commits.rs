@@ -211,6 +211,24 @@ async fn a_commit_carries_the_first_message_of_its_epoch() {
 }
 
 #[tokio::test]
+async fn an_epoch_at_the_end_of_the_numbers_is_a_conflict_like_any_other() {
+    let hub = Hub::new();
+    let anne = hub.enrol("anne").await;
+    let mut group = hub.new_group(&anne).await;
+    let mut request = anne.commit(&mut group, Plan::default());
+    let application = anne.encrypt(&mut group, "fin");
+    let last_epoch = |mls: &Bytes| {
+        let mut mls = mls.to_vec();
+        mls[21..29].fill(0xff);
+        Bytes::from(mls)
+    };
+    request.commit = last_epoch(&request.commit);
+    request.application = Some((new_id(), last_epoch(&application)));
+    let refused = hub.delivery.commit(&anne.identity, request, hub.now).await;
+    assert!(matches!(refused, Err(Error::EpochConflict { current_epoch: 0, .. })), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_member_is_removed_and_added_again_in_one_commit() {
     let hub = Hub::new();
     let (anne, bruno) = (hub.enrol("anne").await, hub.enrol("bruno").await);

@@ -146,6 +146,31 @@ async fn a_removal_is_proposed_again_after_a_commit_that_left_it_out() {
 }
 
 #[tokio::test]
+async fn a_group_whose_last_member_is_revoked_is_closed() {
+    let hub = Hub::new();
+    let anne = hub.enrol("anne").await;
+    let group = id_of(&hub.new_group(&anne).await);
+    hub.store.revoke(anne.device(), hub.now).await.unwrap();
+    hub.delivery.housekeeping(hub.now).await.unwrap();
+    assert!(hub.members(group).await.is_empty());
+    assert!(hub.store.revoked_members().await.unwrap().is_empty(), "nothing is left to propose");
+}
+
+#[tokio::test]
+async fn a_device_does_not_escape_its_removal_by_committing() {
+    let hub = Hub::new();
+    let (anne, tablet) = (hub.enrol("anne").await, hub.enrol("anne").await);
+    let mut annes = hub.new_group(&anne).await;
+    let mut tablets = hub.add(&anne, &mut annes, &[&tablet]).await.remove(0);
+    let leaf = leaf_of(&annes, &tablet);
+    let (mls, _) = annes.propose_remove_member(&anne.provider, &anne.signer, leaf).unwrap();
+    let mls = super::world::bytes(&mls);
+    hub.delivery.send_proposal(&anne.identity, id_of(&annes), new_id(), mls, hub.now).await.unwrap();
+    let refused = hub.accept(&tablet, &mut tablets, Plan::default()).await;
+    assert!(matches!(refused, Err(Error::ProposalsPending)), "{refused:?}");
+}
+
+#[tokio::test]
 async fn housekeeping_keeps_what_is_young_and_deletes_what_is_old() {
     let hub = Hub::new();
     let (anne, bruno) = (hub.enrol("anne").await, hub.enrol("bruno").await);
