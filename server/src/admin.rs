@@ -1,1 +1,283 @@
-//! What the operator does over the local Unix socket.
+//! What the operator does over the local Unix socket: one JSON object a line in, one a line out.
+//!
+//! Who may open the socket (its mode is 0600) is the operator. [`Command`] and [`Answer`] are the protocol,
+//! [`execute`] carries commands out in the hub, [`client`] sends them from the command line.
+
+pub mod client;
+
+use cercle_proto::{
+    id::{DeviceId, UserId, to_hex},
+    v1::{MemberClass, Role},
+};
+use cercle_storage::store::Store;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    auth::{InvitationRequest, Inviter},
+    dispatch::Dispatch,
+    error::Refusal,
+    limits,
+};
+
+/// What the operator asks.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    /// Creates an invitation.
+    Invite(Invite),
+    /// Lists users.
+    Users {
+        /// Only users after this one.
+        after: Option<String>,
+    },
+    /// Lists the devices of a user.
+    Devices {
+        /// User id, with or without the domain.
+        user: String,
+    },
+    /// Ends a device for ever.
+    Revoke {
+        /// Device id, 32 hexadecimal digits.
+        device: String,
+    },
+    /// Says how the hub is.
+    Status,
+    /// Lists audit records.
+    Audit {
+        /// Only records after this number.
+        after: u64,
+    },
+}
+
+/// An invitation to create.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Invite {
+    /// User id without the domain.
+    pub user: String,
+    /// Name to show; needed for a new user.
+    #[serde(default)]
+    pub name: String,
+    /// Profession code (TRE_G15), or empty.
+    #[serde(default)]
+    pub profession: String,
+    /// `professional`, `verified_other` or `relative`.
+    #[serde(default)]
+    pub class: Class,
+    /// Hub roles; none: member.
+    #[serde(default)]
+    pub roles: Vec<HubRole>,
+    /// Hours until it expires; none: the hub's default.
+    #[serde(default)]
+    pub valid_for_hours: Option<u64>,
+}
+
+impl std::fmt::Debug for Invite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Invite").field("roles", &self.roles).finish_non_exhaustive()
+    }
+}
+
+/// Member class, as the operator writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[clap(rename_all = "snake_case")]
+pub enum Class {
+    /// A health professional.
+    #[default]
+    Professional,
+    /// Somebody else whose identity was checked.
+    VerifiedOther,
+    /// A relative of a patient.
+    Relative,
+}
+
+/// Hub role, as the operator writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[clap(rename_all = "snake_case")]
+pub enum HubRole {
+    /// Takes part.
+    Member,
+    /// Moderates.
+    Moderator,
+    /// Invites users and revokes devices.
+    Coordinator,
+    /// Publishes crisis alerts.
+    CrisisPublisher,
+    /// Keeps the directory.
+    DirectoryAdmin,
+    /// A program.
+    Bot,
+}
+
+/// What the hub answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Carried out.
+    Ok(serde_json::Value),
+    /// Refused.
+    Error {
+        /// Number of the error code.
+        code: u32,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// Carries a command out.
+pub async fn execute(command: Command, dispatch: &Dispatch, store: &dyn Store) -> Answer {
+    let result = match command {
+        Command::Invite(invite) => create_invitation(invite, dispatch).await,
+        Command::Users { after } => users(after, dispatch, store).await,
+        Command::Devices { user } => devices(&user, dispatch).await,
+        Command::Revoke { device } => revoke(&device, dispatch).await,
+        Command::Status => status(dispatch, store).await,
+        Command::Audit { after } => audit(after, store).await,
+    };
+    match result {
+        Ok(value) => Answer::Ok(value),
+        Err(refusal) => Answer::error(&refusal),
+    }
+}
+
+impl Answer {
+    /// The answer for a refusal.
+    #[must_use]
+    pub fn error(refusal: &Refusal) -> Self {
+        Self::Error { code: refusal.code.number(), message: refusal.message.clone().into_owned() }
+    }
+}
+
+async fn create_invitation(invite: Invite, dispatch: &Dispatch) -> Result<serde_json::Value, Refusal> {
+    let request = InvitationRequest {
+        user: Some(invite.user),
+        display_name: invite.name,
+        profession: invite.profession,
+        class: invite.class.into(),
+        roles: invite.roles.into_iter().map(Role::from).collect(),
+        valid_for_ms: invite.valid_for_hours.map(|hours| hours.saturating_mul(60 * 60 * 1000)),
+    };
+    let now = dispatch.clock.now();
+    let created = dispatch.auth.create_invitation(Inviter::Operator, request, now).await?;
+    Ok(serde_json::json!({
+        "user": created.user.as_str(),
+        "link": dispatch.link.link(created.secret),
+        "expires_at_ms": created.expires_at,
+    }))
+}
+
+async fn users(
+    after: Option<String>,
+    dispatch: &Dispatch,
+    store: &dyn Store,
+) -> Result<serde_json::Value, Refusal> {
+    let after = after.map(|user| user_id(&user, dispatch)).transpose()?;
+    let users = store.users(after, limits::ADMIN_PAGE).await?;
+    let users = users.into_iter().map(|user| {
+        let roles = user.roles.iter().filter_map(|role| i32::try_from(*role).ok());
+        let roles: Vec<_> = roles.filter_map(|role| Role::try_from(role).ok()).filter_map(role_name).collect();
+        serde_json::json!({
+            "user": user.user.as_str(),
+            "name": user.display_name,
+            "profession": user.profession,
+            "roles": roles,
+            "created_at_ms": user.created_at,
+        })
+    });
+    Ok(users.collect())
+}
+
+async fn devices(user: &str, dispatch: &Dispatch) -> Result<serde_json::Value, Refusal> {
+    let user = user_id(user, dispatch)?;
+    let devices = dispatch.auth.devices(Inviter::Operator, Some(user)).await?;
+    let devices = devices.into_iter().map(|device| {
+        serde_json::json!({
+            "device": device.device.to_hex(),
+            "enrolled_at_ms": device.enrolled_at,
+            "certificate_expires_at_ms": device.expires_at,
+            "last_seen_at_ms": device.last_seen_at,
+            "revoked_at_ms": device.revoked_at,
+        })
+    });
+    Ok(devices.collect())
+}
+
+async fn revoke(device: &str, dispatch: &Dispatch) -> Result<serde_json::Value, Refusal> {
+    let device = DeviceId::from_hex(device)?;
+    dispatch.revoke(Inviter::Operator, device).await?;
+    Ok(serde_json::json!({ "revoked": device.to_hex() }))
+}
+
+async fn status(dispatch: &Dispatch, store: &dyn Store) -> Result<serde_json::Value, Refusal> {
+    let pending = store.revoked_members().await?;
+    Ok(serde_json::json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "domain": dispatch.auth.domain(),
+        "healthy": store.is_healthy(),
+        "engine": store.caps().name,
+        "power_loss_durable": store.caps().power_loss_durable,
+        "incarnation": to_hex(&store.incarnation()),
+        "sessions": dispatch.fanout.sessions(),
+        "groups_being_read": dispatch.fanout.live_groups(),
+        "removals_pending": pending.len(),
+    }))
+}
+
+async fn audit(after: u64, store: &dyn Store) -> Result<serde_json::Value, Refusal> {
+    let records = store.audit(after, limits::ADMIN_PAGE).await?;
+    let records = records.into_iter().map(|record| {
+        serde_json::json!({
+            "number": record.number,
+            "at_ms": record.entry.at,
+            "actor": record.entry.actor,
+            "action": record.entry.action,
+            "object": record.entry.object,
+            "hash": to_hex(&record.hash),
+        })
+    });
+    Ok(records.collect())
+}
+
+fn user_id(user: &str, dispatch: &Dispatch) -> Result<UserId, Refusal> {
+    if user.contains('@') {
+        return Ok(UserId::parse(user)?);
+    }
+    Ok(UserId::new(user, dispatch.auth.domain())?)
+}
+
+fn role_name(role: Role) -> Option<HubRole> {
+    match role {
+        Role::Member => Some(HubRole::Member),
+        Role::Moderator => Some(HubRole::Moderator),
+        Role::Coordinator => Some(HubRole::Coordinator),
+        Role::CrisisPublisher => Some(HubRole::CrisisPublisher),
+        Role::DirectoryAdmin => Some(HubRole::DirectoryAdmin),
+        Role::Bot => Some(HubRole::Bot),
+        Role::Unspecified => None,
+    }
+}
+
+impl From<Class> for MemberClass {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Professional => Self::Professional,
+            Class::VerifiedOther => Self::VerifiedOther,
+            Class::Relative => Self::Relative,
+        }
+    }
+}
+
+impl From<HubRole> for Role {
+    fn from(role: HubRole) -> Self {
+        match role {
+            HubRole::Member => Self::Member,
+            HubRole::Moderator => Self::Moderator,
+            HubRole::Coordinator => Self::Coordinator,
+            HubRole::CrisisPublisher => Self::CrisisPublisher,
+            HubRole::DirectoryAdmin => Self::DirectoryAdmin,
+            HubRole::Bot => Self::Bot,
+        }
+    }
+}

@@ -1,1 +1,155 @@
-//! One match: request to service call to reply.
+//! One match: request to service call to reply. Called by every session for every request of an open session,
+//! whatever transport it came by.
+//!
+//! - [`request`]: frames become requests of validated ids here, and nowhere else.
+//! - [`reply`]: answers become frames here, and nowhere else.
+
+pub mod reply;
+pub mod request;
+
+use std::{sync::Arc, time::Duration};
+
+use cercle_proto::ErrorCode;
+
+use crate::{
+    auth::{AuthenticationService, Identity, Inviter},
+    clock::Clock,
+    delivery::Delivery,
+    error::Refusal,
+    fanout::Fanout,
+    telemetry::Metrics,
+};
+use reply::Reply;
+use request::Call;
+
+/// The services behind the requests. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Dispatch {
+    /// Authentication service.
+    pub auth: AuthenticationService,
+    /// Delivery service.
+    pub delivery: Delivery,
+    /// Sessions to wake or end.
+    pub fanout: Fanout,
+    /// Where links of invitations lead.
+    pub link: Arc<LinkTarget>,
+    /// The time of each request.
+    pub clock: Clock,
+    /// Counts requests.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What an invitation link says beside its secret.
+#[derive(Debug, Clone)]
+pub struct LinkTarget {
+    /// `host:port` as devices reach it.
+    pub address: String,
+    /// SHA-256 of the CPTS root.
+    pub root_fingerprint: [u8; 32],
+    /// The TLS certificate is one of the public web.
+    pub web_certificate: bool,
+}
+
+impl LinkTarget {
+    /// The link for a secret.
+    #[must_use]
+    pub fn link(&self, secret: [u8; 32]) -> String {
+        let Self { address, root_fingerprint, web_certificate } = self.clone();
+        cercle_proto::invitation::Invitation { address, secret, root_fingerprint, web_certificate }.to_link()
+    }
+}
+
+impl Dispatch {
+    /// Carries out one request of an open session.
+    ///
+    /// # Errors
+    /// As the service says, mapped to a code.
+    pub async fn call(&self, by: &Identity, call: Call) -> Result<Reply, Refusal> {
+        let kind = call.kind();
+        let started = tokio::time::Instant::now();
+        let verdict = self.carry_out(by, call).await;
+        let code = verdict.as_ref().err().map(|refusal| refusal.code);
+        self.observe(kind, code, started.elapsed());
+        verdict
+    }
+
+    fn observe(&self, kind: &'static str, code: Option<ErrorCode>, took: Duration) {
+        self.metrics.request(kind, code, took);
+        if let Some(code) = code {
+            tracing::debug!(kind, code = code.number(), "request refused");
+        }
+    }
+
+    async fn carry_out(&self, by: &Identity, call: Call) -> Result<Reply, Refusal> {
+        let now = self.clock.now();
+        let delivery = &self.delivery;
+        Ok(match call {
+            Call::RenewCertificate => Reply::Certificate(self.auth.renew_certificate(by, now).await?),
+            Call::CreateInvitation(request) => {
+                let created = self.auth.create_invitation(Inviter::User(by), request, now).await?;
+                let link = self.link.link(created.secret);
+                Reply::Invitation { created, link }
+            }
+            Call::RevokeDevice(device) => {
+                self.revoke(Inviter::User(by), device).await?;
+                Reply::Done
+            }
+            Call::ListDevices(user) => Reply::Devices(self.auth.devices(Inviter::User(by), user).await?),
+            Call::ListGroups => Reply::Groups(delivery.list_groups(by).await?),
+            Call::Acknowledge { groups, inbox } => {
+                delivery.acknowledge(by, groups, inbox).await?;
+                Reply::Done
+            }
+            Call::WelcomeAck { group, outcome } => {
+                delivery.welcome_ack(by, group, outcome, now).await?;
+                Reply::Done
+            }
+            Call::GetGroupInfo(group) => Reply::GroupInfo(delivery.group_info(by, group, now).await?),
+            Call::GetDeliveryStatus(group) => {
+                Reply::DeliveryStatus { group, devices: delivery.delivery_status(by, group).await? }
+            }
+            Call::CreateGroup(request) => Reply::Accepted(delivery.create_group(by, request, now).await?),
+            Call::Commit(request) => Reply::Accepted(delivery.commit(by, request, now).await?),
+            Call::SendApplication { group, message_id, mls } => {
+                Reply::Accepted(delivery.send_application(by, group, message_id, mls, now).await?)
+            }
+            Call::SendProposal { group, message_id, mls } => {
+                Reply::Accepted(delivery.send_proposal(by, group, message_id, mls, now).await?)
+            }
+            Call::ReportInvalidCommit { group, seq } => {
+                delivery.report_invalid_commit(by, group, seq, now).await?;
+                Reply::Done
+            }
+            Call::RequestReAdd(group) => {
+                delivery.request_re_add(by, group, now).await?;
+                Reply::Done
+            }
+            Call::PublishKeyPackages { generation, packages, last_resort } => {
+                let left =
+                    delivery.publish_key_packages(by, generation, packages, last_resort, now).await?;
+                Reply::KeyPackagesPublished { left }
+            }
+            Call::ClaimKeyPackages(request) => {
+                Reply::KeyPackages(delivery.claim_key_packages(by, request, now).await?)
+            }
+            Call::Ephemeral { group, mls } => {
+                delivery.ephemeral(by, group, mls).await?;
+                Reply::Done
+            }
+        })
+    }
+
+    /// Revokes a device: its record, its session, its place in every group. Also called by the operator's
+    /// socket.
+    ///
+    /// # Errors
+    /// As the services say; the device is revoked even if proposing its removal failed, which housekeeping
+    /// then repeats.
+    pub async fn revoke(&self, by: Inviter<'_>, device: cercle_proto::id::DeviceId) -> Result<(), Refusal> {
+        let now = self.clock.now();
+        self.auth.revoke_device(by, device, now).await?;
+        self.fanout.end_session(device, ErrorCode::DeviceRevoked);
+        self.delivery.propose_removals(device, now).await?;
+        Ok(())
+    }
+}

@@ -1,1 +1,236 @@
-//! From the log to the sessions that read it.
+//! From the log to the sessions that read it: who is connected, which groups they read, and the newest
+//! entries of those groups, encoded once.
+//!
+//! The services call [`Fanout`] after their durable write; sessions register a [`Mailbox`] and read. Nothing
+//! here is the truth: a wake-up says "look", and a session that looks reads after its own cursor, from the
+//! [`ring`] of the group or else from the log. So a lost, doubled or late wake-up costs a read, never an
+//! entry, and a slow reader costs nobody anything.
+//!
+//! No lock is held across an `.await`: the map's shard, then a group's lock, then a mailbox's lock, always in
+//! this order.
+
+mod mailbox;
+mod ring;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use cercle_proto::{
+    ErrorCode,
+    id::{DeviceId, GroupId, Seq, UserId},
+};
+use cercle_storage::store::Entry;
+use dashmap::DashMap;
+
+pub use mailbox::{Mailbox, News, Relayed};
+use ring::Ring;
+pub use ring::{Encoded, RingRead, encode_entry, entries_frame};
+
+/// Wakes sessions and keeps the newest entries of the groups they read. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Fanout(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    sessions: DashMap<DeviceId, Arc<Mailbox>>,
+    groups: DashMap<GroupId, Arc<Mutex<LiveGroup>>>,
+}
+
+/// A group that at least one session reads.
+#[derive(Default)]
+struct LiveGroup {
+    ring: Ring,
+    subscribers: Vec<Arc<Mailbox>>,
+}
+
+/// Something about a member that the others should know; what counts is in the log.
+#[derive(Debug, Clone)]
+pub struct MembershipHint {
+    /// The member's user.
+    pub user: UserId,
+    /// The member's device.
+    pub device: DeviceId,
+    /// What about it.
+    pub kind: MembershipKind,
+}
+
+/// What a [`MembershipHint`] says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MembershipKind {
+    /// The device could not join: a member should remove and add it.
+    NeedsReAdd,
+    /// The device is revoked: its Remove proposal waits for a commit.
+    Revoked,
+}
+
+impl std::fmt::Debug for Fanout {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fanout")
+            .field("sessions", &self.0.sessions.len())
+            .field("groups", &self.0.groups.len())
+            .finish()
+    }
+}
+
+impl Fanout {
+    /// A fanout without sessions.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Tells the sessions that read a group that entries were durably appended. Calls for one group may come
+    /// in any order.
+    pub fn appended(&self, group: GroupId, entries: Vec<Entry>) {
+        let Some(live) = self.live(group) else { return };
+        let mut live = lock(&live);
+        for entry in &entries {
+            live.ring.push(group, entry);
+        }
+        for mailbox in &live.subscribers {
+            mailbox.mark_group(group);
+        }
+    }
+
+    /// Tells devices that their inbox has new items.
+    pub fn inbox_changed(&self, devices: &[DeviceId]) {
+        for device in devices {
+            self.with_session(*device, Mailbox::mark_inbox);
+        }
+    }
+
+    /// Tells a device how few one-time key packages it has left.
+    pub fn key_packages_low(&self, device: DeviceId, left: usize) {
+        self.with_session(device, |mailbox| mailbox.mark_key_packages_low(left));
+    }
+
+    /// Tells the connected members of a group about one of them.
+    pub fn membership(&self, group: GroupId, hint: MembershipHint) {
+        self.relay(group, None, &Relayed::Membership { group, hint: Arc::new(hint) });
+    }
+
+    /// Relays an ephemeral message to the other connected devices of a group.
+    pub fn ephemeral(&self, group: GroupId, sender: DeviceId, mls: Bytes) {
+        self.relay(group, Some(sender), &Relayed::Ephemeral { group, sender, mls });
+    }
+
+    /// Ends the session of a device, if it has one.
+    pub fn end_session(&self, device: DeviceId, code: ErrorCode) {
+        self.with_session(device, |mailbox| mailbox.end(code));
+    }
+
+    /// How many sessions are open.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.0.sessions.len()
+    }
+
+    /// How many groups are read by at least one session.
+    #[must_use]
+    pub fn live_groups(&self) -> usize {
+        self.0.groups.len()
+    }
+
+    /// Opens the mailbox of a device's session; an older session of the device is told that it is replaced.
+    #[must_use]
+    pub fn register(&self, device: DeviceId) -> Registration {
+        let mailbox = Arc::new(Mailbox::new(device));
+        if let Some(older) = self.0.sessions.insert(device, mailbox.clone()) {
+            older.end(ErrorCode::SessionReplaced);
+        }
+        Registration { fanout: self.clone(), mailbox, groups: std::collections::HashSet::new() }
+    }
+
+    fn live(&self, group: GroupId) -> Option<Arc<Mutex<LiveGroup>>> {
+        self.0.groups.get(&group).map(|live| live.value().clone())
+    }
+
+    fn with_session(&self, device: DeviceId, tell: impl FnOnce(&Mailbox)) {
+        let mailbox = self.0.sessions.get(&device).map(|mailbox| mailbox.value().clone());
+        if let Some(mailbox) = mailbox {
+            tell(&mailbox);
+        }
+    }
+
+    fn relay(&self, group: GroupId, except: Option<DeviceId>, what: &Relayed) {
+        let Some(live) = self.live(group) else { return };
+        for mailbox in &lock(&live).subscribers {
+            if Some(mailbox.device()) != except {
+                mailbox.relay(what.clone());
+            }
+        }
+    }
+}
+
+/// The place of one session: it is registered while this lives, and reads the groups it subscribed to.
+/// Dropping it takes the session out of everything.
+#[derive(Debug)]
+pub struct Registration {
+    fanout: Fanout,
+    mailbox: Arc<Mailbox>,
+    groups: std::collections::HashSet<GroupId>,
+}
+
+impl Registration {
+    /// Where the session learns that there is something to read.
+    #[must_use]
+    pub fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+
+    /// How many groups the session reads.
+    #[must_use]
+    pub fn subscriptions(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Wakes the session from now on when something is appended to the group.
+    pub fn subscribe(&mut self, group: GroupId) {
+        if !self.groups.insert(group) {
+            return;
+        }
+        // The group's lock is taken under the map's shard, so that the last subscriber cannot take the group
+        // out of the map in between.
+        let live = self.fanout.0.groups.entry(group).or_default();
+        lock(&live).subscribers.push(self.mailbox.clone());
+    }
+
+    /// No longer wakes the session for the group.
+    pub fn unsubscribe(&mut self, group: GroupId) {
+        if self.groups.remove(&group) {
+            self.leave(group);
+        }
+    }
+
+    /// Reads the newest entries of a group after a cursor, if they are still in memory.
+    #[must_use]
+    pub fn read(&self, group: GroupId, after: Seq) -> RingRead {
+        match self.fanout.live(group) {
+            Some(live) => lock(&live).ring.after(after),
+            None => RingRead::Miss,
+        }
+    }
+
+    fn leave(&self, group: GroupId) {
+        self.fanout.0.groups.remove_if(&group, |_, live| {
+            let mut live = lock(live);
+            live.subscribers.retain(|mailbox| !Arc::ptr_eq(mailbox, &self.mailbox));
+            live.subscribers.is_empty()
+        });
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        for group in std::mem::take(&mut self.groups) {
+            self.leave(group);
+        }
+        let device = self.mailbox.device();
+        self.fanout.0.sessions.remove_if(&device, |_, mailbox| Arc::ptr_eq(mailbox, &self.mailbox));
+    }
+}
+
+/// Takes a lock. A holder cannot leave these structures half changed, so a poisoned lock is still good.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -8,6 +8,7 @@
 //! - [`session`]: one connected device. [`dispatch`]: one request → one service call → one reply.
 //! - [`auth`]: authentication service. [`delivery`]: delivery service. [`fanout`]: from the log to sessions.
 //! - [`admin`]: what the operator does over the local socket. [`init`]: first start. [`doctor`]: what is wrong.
+//!   [`health`]: asks a running hub. [`telemetry`]: logs and metrics.
 //!
 //! Invariant: nothing here knows a patient, a thread, a referral or any other clinical type, and no private
 //! MLS key of a member ever exists in this process.
@@ -21,6 +22,7 @@ pub mod dispatch;
 pub mod doctor;
 pub mod error;
 pub mod fanout;
+pub mod health;
 pub mod init;
 pub mod limits;
 pub mod server;

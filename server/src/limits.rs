@@ -1,1 +1,203 @@
 //! Every bound of the hub, with its unit and its reason.
+
+use std::time::Duration;
+
+// --- delivery and authentication ----------------------------------------------------------------------
+
+/// One day, ms.
+pub const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Validity of a device certificate: a device unused for a quarter renews before it goes on; a lost device
+/// that nobody revoked ends by itself.
+pub const CERTIFICATE_VALID_MS: u64 = 90 * DAY_MS;
+/// How far in the past validity starts: tolerated error of a device's clock.
+pub const CERTIFICATE_BACKDATE_MS: u64 = 10 * 60 * 1000;
+/// A certificate younger than this is not renewed again: a repeated request gets the same one.
+pub const CERTIFICATE_RENEWAL_MIN_AGE_MS: u64 = 10 * 60 * 1000;
+/// Validity of a CPTS root and of the hub as external sender: groups name them for as long as they live.
+pub const ROOT_VALID_MS: u64 = 20 * 365 * DAY_MS;
+/// Validity of the hub's own TLS certificate: the longest that common TLS clients accept.
+pub const SERVER_CERTIFICATE_VALID_MS: u64 = 825 * DAY_MS;
+/// How long an invitation waits if the inviter does not say: a week with a public holiday in it.
+pub const INVITATION_VALID_MS: u64 = 10 * DAY_MS;
+/// Longest wait of an invitation: its secret is a key that lies about.
+pub const INVITATION_VALID_MAX_MS: u64 = 30 * DAY_MS;
+/// Devices of one user that are not revoked: phone, tablet, three practices, and room to replace each.
+pub const DEVICES_PER_USER_MAX: usize = 16;
+/// Characters of a display name (X.520 ub-common-name).
+pub const DISPLAY_NAME_CHARS_MAX: usize = 64;
+/// Bytes of a profession code; TRE_G15 has two digits.
+pub const PROFESSION_BYTES_MAX: usize = 16;
+
+/// Devices in one group: MLS costs grow with it (a welcome for 500 devices is 330 KB).
+pub const GROUP_DEVICES_MAX: usize = 500;
+/// Groups that one device may create or be in when it creates one: bounds its list and its subscription.
+pub const GROUPS_PER_DEVICE_MAX: usize = 4096;
+/// How long an entry waits for a device that does not read: a month of holidays.
+pub const RETENTION_MS: u64 = 30 * DAY_MS;
+/// How long verdicts of writes, spent invitations and unfetched welcomes are kept: longer than any entry,
+/// so that an outbox that was offline as long as the log reaches still gets its first verdict.
+pub const RECORD_RETENTION_MS: u64 = 60 * DAY_MS;
+/// Epochs that an application message may be behind: two commits in flight while it was sent.
+pub const EPOCHS_BEHIND_MAX: u64 = 2;
+/// Bytes of an application message: 64 KiB of content and its MLS framing; more is an attachment.
+pub const APPLICATION_BYTES_MAX: usize = 66 * 1024;
+/// Bytes of an ephemeral message: a few hundred of content and its MLS framing.
+pub const EPHEMERAL_BYTES_MAX: usize = 1024;
+/// Bytes of a proposal: a Remove is about 150 bytes.
+pub const PROPOSAL_BYTES_MAX: usize = 4 * 1024;
+/// Proposals that may wait in one epoch: each costs every later commit, and devices leave one at a time.
+pub const PROPOSALS_PENDING_MAX: usize = 64;
+/// Groups in one acknowledgement: more than a device can be in.
+pub const ACK_GROUPS_MAX: usize = GROUPS_PER_DEVICE_MAX;
+
+/// Bytes of one key package: about 740 with a certificate under the root.
+pub const KEY_PACKAGE_BYTES_MAX: usize = 4 * 1024;
+/// One-time key packages kept for one device.
+pub const KEY_PACKAGES_MAX: usize = 100;
+/// Key packages in one publication: each costs two signature checks and a chain.
+pub const KEY_PACKAGES_PER_PUBLICATION_MAX: usize = 100;
+/// Stock at which a device is told to publish more.
+pub const KEY_PACKAGES_LOW: usize = 10;
+/// Users in one claim: a large group is built in several commits.
+pub const CLAIM_USERS_MAX: usize = 100;
+
+/// How often something may happen: a burst, then one more each time the refill interval has passed.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    /// How many at once.
+    pub burst: u32,
+    /// Time until one more is allowed, ms.
+    pub refill_ms: u64,
+}
+
+/// Claims of one user, of whomever: a claim takes keys that others made.
+pub const CLAIM_RATE: Rate = Rate { burst: 200, refill_ms: 1000 };
+/// Claims of one user from the same target: 60 groups with one colleague in an afternoon, but no draining of
+/// his stock all night.
+pub const CLAIM_PAIR_RATE: Rate = Rate { burst: 100, refill_ms: 30_000 };
+/// Group infos for one device and group: each is an external commit to come, which costs every member.
+pub const GROUP_INFO_RATE: Rate = Rate { burst: 20, refill_ms: 30_000 };
+/// Requests for re-adding and reports of one device in one group: each is shown to people or acted upon.
+pub const ASSISTANCE_RATE: Rate = Rate { burst: 5, refill_ms: 60_000 };
+/// Invitations by one user: a coordinator's list of a whole CPTS, then one a minute.
+pub const INVITATION_RATE: Rate = Rate { burst: 500, refill_ms: 60_000 };
+/// Keys that one rate limiter remembers; the one unused longest is forgotten first (a few MB).
+pub const RATE_KEYS_MAX: usize = 16 * 1024;
+
+/// Locks that order the writes of groups; a group always has the same one. Two groups that share one wait
+/// for each other a few milliseconds.
+pub const GROUP_LOCKS: usize = 256;
+/// Public groups kept in memory, about 0.3 MB each at 200 devices.
+pub const GROUP_CACHE_MAX: usize = 64;
+/// Verifications at the same time: they are pure computation, more than the cores only wait for each other.
+pub const VERIFICATIONS_MAX: usize = 4;
+/// Rows that one round of housekeeping deletes, so that writers wait a few milliseconds at most.
+pub const EXPIRE_ROWS: usize = 512;
+/// Rounds of one housekeeping call: the timer calls again.
+pub const EXPIRE_ROUNDS_MAX: usize = 64;
+
+const _: () = assert!(RECORD_RETENTION_MS > RETENTION_MS, "a verdict outlives its entry");
+const _: () = assert!(KEY_PACKAGES_LOW < KEY_PACKAGES_MAX, "a full stock is not low");
+
+// --- transport, sessions, operation -------------------------------------------------------------------
+
+/// Entries that a live group keeps in memory. A reader further behind reads the log, so this only needs to
+/// cover how far sessions lag in normal load: a burst of one group within a few write times.
+pub const RING_ENTRIES_MAX: usize = 256;
+/// Bytes that a live group keeps in memory, for groups with large messages.
+pub const RING_BYTES_MAX: usize = 256 * 1024;
+/// Hints (membership events, ephemeral messages) that wait for one session; older ones are dropped, because
+/// they are only hints.
+pub const RELAYED_MAX: usize = 64;
+/// Largest MLS message of an application or proposal entry, bytes: with its header the entry must fit into a
+/// frame, or no reader could take it.
+pub const ENTRY_BYTES_MAX: usize = cercle_proto::frame::FRAME_BYTES_MAX - 1024;
+/// Frames taken before authentication: Hello, a few tries to enrol and to authenticate, some pings.
+pub const FRAMES_BEFORE_AUTHENTICATION_MAX: u32 = 16;
+/// Requests refused in a row for their rate before the session ends: a client that ignores `retry_after_ms`
+/// for so long is broken.
+pub const REFUSED_IN_A_ROW_MAX: u32 = 1_000;
+/// Requests of one session on their way. Enough that a device fills the store's group commit by itself, few
+/// enough that requests of full frame size stay bounded; the next frame waits in the socket.
+pub const REQUESTS_PER_SESSION_MAX: usize = 64;
+/// Groups that one session reads, and cursors in one frame: a professional is in tens, an integration in
+/// thousands.
+pub const GROUPS_PER_SESSION_MAX: usize = 4_096;
+/// Waves of history that one session reads at the same time.
+pub const WAVES_MAX: usize = 64;
+/// Groups read in one turn of a session.
+pub const GROUPS_PER_TURN: usize = 128;
+/// Entries read from the log in one turn of a session.
+pub const ENTRIES_PER_TURN: usize = 512;
+/// Bytes read from the log in one turn: large enough that a turn is mostly sending, small enough that a slow
+/// reader holds little.
+pub const BYTES_PER_TURN: usize = 256 * 1024;
+/// Inbox items read in one turn; a welcome may hold the tree of a large group (about 350 KB).
+pub const INBOX_ITEMS_PER_TURN: usize = 4;
+/// Entries are packed into frames of about this many bytes.
+pub const ENTRIES_FRAME_BYTES_MAX: usize = 256 * 1024;
+/// When a client may come again after a fault of the hub, ms.
+pub const RETRY_AFTER_FAULT_MS: u32 = 1_000;
+/// When a client may come again after "restarting", ms; clients add their own jitter.
+pub const RETRY_AFTER_RESTART_MS: u32 = 1_000;
+/// When a client may come again after "too many connections", ms; clients add their own jitter.
+pub const RETRY_AFTER_FULL_MS: u32 = 10_000;
+/// Connections above a limit that are still told so, over all addresses.
+pub const REFUSED_CONNECTIONS_MAX: usize = 64;
+/// How long a TLS handshake may take: several round trips of a bad mobile network.
+pub const TLS_HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long an HTTP connection may be silent: before its first request, and between requests. Upgraded sockets
+/// and running gRPC streams have the limits of their session.
+pub const HTTP_IDLE: Duration = Duration::from_secs(8);
+/// How long the headers of a request may take.
+pub const HTTP_HEADER: Duration = Duration::from_secs(5);
+/// Read buffer of an HTTP/1.1 connection, which also bounds its headers.
+pub const HTTP_BUFFER_BYTES_MAX: usize = 16 * 1024;
+/// Headers of an HTTP/1.1 request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+/// Headers of an HTTP/2 request, bytes.
+pub const H2_HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
+/// Streams of one HTTP/2 connection: each is a session, and a client has one device.
+pub const H2_STREAMS_MAX: u32 = 16;
+/// Streams that a peer reset before they were looked at (CVE-2023-44487).
+pub const H2_RESETS_PENDING_MAX: usize = 20;
+/// HTTP/2 pings on an otherwise silent connection.
+pub const H2_PING_INTERVAL: Duration = Duration::from_secs(20);
+/// How long the answer to an HTTP/2 ping may take.
+pub const H2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause after an accept that failed for want of descriptors.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// Read buffer of a WebSocket, allocated for each: the default of 128 KiB costs twelve times the memory of an
+/// idle session and a third of the processor time of a busy one.
+pub const WS_READ_BUFFER_BYTES: usize = 4_096;
+/// Bytes that wait to be written on a WebSocket: a turn of reading and a frame of full size.
+pub const WS_WRITE_BUFFER_BYTES_MAX: usize = 4 << 20;
+/// Frames that wait to be written on a gRPC stream.
+pub const GRPC_FRAMES_QUEUED_MAX: usize = 4;
+/// How long the hub waits for a peer to close after the last frame.
+pub const GOODBYE: Duration = Duration::from_secs(2);
+/// Bytes that are read and thrown away meanwhile: the rest of an oversize frame.
+pub const GOODBYE_BYTES_MAX: usize = 4 << 20;
+/// How long one collection of the metrics may take; collectors are served one after the other.
+pub const METRICS_CONNECTION: Duration = Duration::from_secs(5);
+/// Connections to the operator's socket at the same time.
+pub const ADMIN_CONNECTIONS_MAX: usize = 8;
+/// Longest line on the operator's socket, bytes.
+pub const ADMIN_LINE_BYTES_MAX: u64 = 64 * 1024;
+/// Longest answer on the operator's socket, bytes: a full page of users or audit records.
+pub const ADMIN_ANSWER_BYTES_MAX: u64 = 16 << 20;
+/// How long the operator's socket waits for a command, and the command line for its answer.
+pub const ADMIN_WAIT: Duration = Duration::from_secs(30);
+/// Users or audit records in one answer on the operator's socket.
+pub const ADMIN_PAGE: usize = 1_000;
+/// How long `health` waits for the hub of its own machine.
+pub const HEALTH_WAIT: Duration = Duration::from_secs(5);
+/// Longest answer to `health`, bytes.
+pub const HEALTH_BYTES_MAX: u64 = 16 * 1024;
+/// A clock that says less is wrong: this program did not exist then (2026-01-01).
+pub const EARLIEST_PLAUSIBLE_TIME_MS: u64 = 1_767_225_600_000;
+/// `doctor` warns of a certificate that ends within this time.
+pub const CERTIFICATE_WARNING_MS: u64 = 21 * DAY_MS;
+/// `doctor` warns of a disk with less room: about a week of a busy CPTS.
+pub const DISK_FREE_BYTES_MIN: u64 = 2 << 30;

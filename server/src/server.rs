@@ -1,1 +1,300 @@
 //! Builds the parts in dependency order, owns their tasks, drains them.
+//!
+//! Used by the binary, by `cercle demo` and by tests:
+//! `Server::new(config).start().await?` gives a [`RunningServer`]; dropping it stops everything at once,
+//! [`RunningServer::shutdown`] lets requests finish and tells devices to come back.
+
+mod admin_socket;
+mod housekeeping;
+pub mod keys;
+mod metrics_port;
+mod system;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use cercle_storage::{OpenError, store::Store};
+use tokio::time::timeout;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    auth::{AuthenticationService, CreatedInvitation, InvitationRequest, Inviter, authority::AuthorityError},
+    clock::Clock,
+    config::{Config, ConfigError, Durability},
+    delivery::Delivery,
+    dispatch::{Dispatch, LinkTarget},
+    error::Refusal,
+    fanout::Fanout,
+    session::actor::Services,
+    telemetry::Metrics,
+    transport::{
+        admission::Admission,
+        listener::Listener,
+        rate::DeviceRates,
+        tls::{self, Certificate, TlsError},
+    },
+};
+use keys::{KeyFileError, Keys};
+
+/// A hub that is about to start.
+pub struct Server {
+    config: Config,
+    clock: Clock,
+    store: Option<Arc<dyn Store>>,
+}
+
+/// A hub that serves.
+#[derive(Debug)]
+pub struct RunningServer {
+    address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
+    dispatch: Dispatch,
+    certificate: Arc<Certificate>,
+    certificate_files: (PathBuf, PathBuf),
+    metrics: Arc<Metrics>,
+    drain: Duration,
+    shutdown: CancellationToken,
+    abort: CancellationToken,
+    tracker: TaskTracker,
+}
+
+/// Why a hub does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A key file.
+    #[error(transparent)]
+    Keys(#[from] KeyFileError),
+    /// Keys and certificates do not fit together.
+    #[error("the keys of the hub cannot be used: {0}")]
+    Authority(#[from] AuthorityError),
+    /// The TLS certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The engine promises too little.
+    #[error(
+        "the engine {engine} does not keep acknowledged writes through a power loss, and `durability` asks for it: use redb, or set `durability = \"process\"` if losing messages is acceptable"
+    )]
+    Durability {
+        /// The engine.
+        engine: &'static str,
+    },
+    /// An address or socket cannot be used.
+    #[error("{what} cannot be opened at {place}: {mend}")]
+    Bind {
+        /// Which.
+        what: &'static str,
+        /// Where.
+        place: String,
+        /// What to do.
+        mend: &'static str,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// A hub with this configuration, the machine's clock and the store in its data directory.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self { config, clock: Clock::system(), store: None }
+    }
+
+    /// With another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// With a store that is open already.
+    #[must_use]
+    pub fn with_store(mut self, store: Arc<dyn Store>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// Opens everything and starts to serve.
+    ///
+    /// # Errors
+    /// As [`StartError`] says; nothing runs then.
+    pub async fn start(self) -> Result<RunningServer, StartError> {
+        let Self { config, clock, store } = self;
+        system::raise_descriptor_limit(config.connections_max);
+        let keys = Keys::load(&config)?;
+        let certificate =
+            Arc::new(Certificate::new(tls::load(&config.tls_certificate, &config.tls_key)?));
+        let store = match store {
+            Some(store) => store,
+            None => open_store(&config).await?,
+        };
+        if config.durability == Durability::PowerLoss && !store.caps().power_loss_durable {
+            return Err(StartError::Durability { engine: store.caps().name });
+        }
+        let metrics = Arc::new(Metrics::new());
+        let dispatch = build(&config, &clock, &store, keys, &metrics)?;
+        let services = Services {
+            dispatch,
+            store,
+            timing: config.timing(),
+            rates: Arc::new(DeviceRates::new(config.request_rate())),
+            metrics,
+            shutdown: CancellationToken::new(),
+            abort: CancellationToken::new(),
+            tracker: TaskTracker::new(),
+        };
+        serve(&config, services, certificate).await
+    }
+}
+
+/// Starts a hub with this configuration, the machine's clock and the store in its data directory.
+///
+/// # Errors
+/// As [`Server::start`].
+pub async fn start(config: Config) -> Result<RunningServer, StartError> {
+    Server::new(config).start().await
+}
+
+impl RunningServer {
+    /// The address that is served.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where metrics are served, if they are.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
+    }
+
+    /// The metrics.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Creates an invitation as the operator; returns it with its link.
+    ///
+    /// # Errors
+    /// As the authentication service says.
+    pub async fn invite(
+        &self,
+        request: InvitationRequest,
+    ) -> Result<(CreatedInvitation, String), Refusal> {
+        let now = self.dispatch.clock.now();
+        let created = self.dispatch.auth.create_invitation(Inviter::Operator, request, now).await?;
+        let link = self.dispatch.link.link(created.secret);
+        Ok((created, link))
+    }
+
+    /// Reads the TLS certificate and its key again, for connections made from now on.
+    ///
+    /// # Errors
+    /// When they cannot be used; the old ones stay in use.
+    pub fn reload_certificate(&self) -> Result<(), TlsError> {
+        let (certificate, key) = &self.certificate_files;
+        self.certificate.replace(tls::load(certificate, key)?);
+        Ok(())
+    }
+
+    /// Stops accepting, tells devices that the hub restarts, waits for requests that are on their way, then
+    /// ends what is left. Returns whether everything ended in time.
+    pub async fn shutdown(self) -> bool {
+        self.shutdown.cancel();
+        self.tracker.close();
+        let drained = timeout(self.drain, self.tracker.wait()).await.is_ok();
+        self.abort.cancel();
+        // What is left only has to notice.
+        drained && timeout(self.drain, self.tracker.wait()).await.is_ok()
+    }
+}
+
+impl Drop for RunningServer {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        self.abort.cancel();
+    }
+}
+
+async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
+    let (path, kind) = (config.data.join("store"), config.engine_kind()?);
+    let opened = tokio::task::spawn_blocking(move || cercle_storage::open(&path, kind)).await;
+    Ok(opened.expect("opening the store does not panic")?)
+}
+
+fn build(
+    config: &Config,
+    clock: &Clock,
+    store: &Arc<dyn Store>,
+    keys: Keys,
+    metrics: &Arc<Metrics>,
+) -> Result<Dispatch, StartError> {
+    let fanout = Fanout::new();
+    let issuer = keys.issuer(&config.domain, clock.now())?;
+    let root = issuer.root().clone();
+    let link = LinkTarget {
+        address: config.public_address.clone(),
+        root_fingerprint: root.fingerprint(),
+        web_certificate: config.tls_web,
+    };
+    let delivery =
+        Delivery::new(store.clone(), root, keys.hub_sender()?, fanout.clone(), config.delivery());
+    Ok(Dispatch {
+        auth: AuthenticationService::new(store.clone(), issuer, config.auth()),
+        delivery,
+        fanout,
+        link: Arc::new(link),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+    })
+}
+
+async fn serve(
+    config: &Config,
+    services: Services,
+    certificate: Arc<Certificate>,
+) -> Result<RunningServer, StartError> {
+    let admission = Arc::new(Admission::new(config.admission(), services.metrics.clone()));
+    let tls = Arc::new(tls::server_config(certificate.clone())?);
+    let port_in_use = |cause| StartError::Bind {
+        what: "the port",
+        place: config.listen.to_string(),
+        mend: "stop the program that uses it, or change `listen`",
+        cause,
+    };
+    let listener = Listener::bind(config.listen, tls, admission.clone(), services.clone());
+    let listener = listener.await.map_err(port_in_use)?;
+    let address = listener.address().map_err(port_in_use)?;
+    let metrics_address = match config.metrics_address()? {
+        Some(address) => Some(metrics_port::start(address, &services).await?),
+        None => None,
+    };
+    admin_socket::start(&config.admin_socket, &services)?;
+    services.tracker.spawn(listener.run());
+    let interval = Duration::from_millis(config.housekeeping_interval_ms);
+    services.tracker.spawn(housekeeping::run(services.clone(), admission, interval));
+    Ok(RunningServer {
+        address,
+        metrics_address,
+        dispatch: services.dispatch.clone(),
+        certificate,
+        certificate_files: (config.tls_certificate.clone(), config.tls_key.clone()),
+        metrics: services.metrics.clone(),
+        drain: Duration::from_millis(config.drain_timeout_ms),
+        shutdown: services.shutdown,
+        abort: services.abort,
+        tracker: services.tracker,
+    })
+}

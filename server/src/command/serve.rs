@@ -1,0 +1,48 @@
+//! `cercle-server serve`: runs until a signal ends it.
+
+use anyhow::Context;
+use cercle_server::{config::Config, server, telemetry::log};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Starts the hub, prints one line when it is ready, and drains it on SIGTERM or SIGINT.
+pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
+    log::start(config.log_format(), &config.log_filter);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting with:\n{}", config.redacted());
+    let mut signals = Signals::new().context("signals cannot be received")?;
+    let hub = server::start(config).await?;
+    super::print(&format!("ready {}\n", hub.address()));
+    loop {
+        tokio::select! {
+            biased;
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hangup.recv() => match hub.reload_certificate() {
+                Ok(()) => tracing::info!("the TLS certificate was read again"),
+                Err(error) => tracing::error!(%error, "the TLS certificate in use is kept"),
+            },
+        }
+    }
+    tracing::info!("draining");
+    if hub.shutdown().await {
+        tracing::info!("stopped");
+    } else {
+        tracing::warn!("stopped before every request had ended; clients try again with the same ids");
+    }
+    Ok(())
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! Reading: the list of groups, cursors, and what an external commit needs. Entries themselves are read by
+//! the sessions, from [`crate::fanout`] and the log.
+
+use cercle_proto::id::{GroupId, Seq, TimestampMs};
+use cercle_storage::store::{Delivered, Membership};
+use tls_codec::Serialize;
+
+use super::{Delivery, Error, GroupInfoReply, group_state::GroupState};
+use crate::{auth::Identity, limits};
+
+impl Delivery {
+    /// The groups in whose roster the device is, also those that removed it and that it may still read.
+    ///
+    /// # Errors
+    /// A store failure.
+    pub async fn list_groups(&self, identity: &Identity) -> Result<Vec<Membership>, Error> {
+        Ok(self.inner.store.memberships(identity.device).await?)
+    }
+
+    /// How far each device of a group has acknowledged.
+    ///
+    /// # Errors
+    /// [`Error::GroupUnknown`], [`Error::NotMember`], or a store failure.
+    pub async fn delivery_status(
+        &self,
+        identity: &Identity,
+        group: GroupId,
+    ) -> Result<Vec<Delivered>, Error> {
+        self.member(group, identity.device).await?;
+        Ok(self.inner.store.delivered(group).await?)
+    }
+
+    /// Records what the device has safely stored. A group that removed it leaves its list once the removal
+    /// is acknowledged.
+    ///
+    /// # Errors
+    /// [`Error::TooMany`] groups, or a store failure.
+    pub async fn acknowledge(
+        &self,
+        identity: &Identity,
+        cursors: Vec<(GroupId, Seq)>,
+        inbox: u64,
+    ) -> Result<(), Error> {
+        if cursors.len() > limits::ACK_GROUPS_MAX {
+            return Err(Error::TooMany("groups in one Ack"));
+        }
+        let (store, device) = (&self.inner.store, identity.device);
+        if !cursors.is_empty() {
+            store.acknowledge(device, cursors.clone()).await?;
+        }
+        for (group, seq) in cursors {
+            let entry = store.roster_entry(group, device).await?;
+            if entry.and_then(|entry| entry.removed_at).is_some_and(|removed_at| seq >= removed_at) {
+                store.forget_removed(group, device).await?;
+            }
+        }
+        if inbox > 0 {
+            store.acknowledge_inbox(device, inbox).await?;
+        }
+        Ok(())
+    }
+
+    /// What an external commit needs, for a device whose user has a device in the group.
+    ///
+    /// # Errors
+    /// [`Error::GroupUnknown`], [`Error::NotMember`], [`Error::RateLimited`], or a store failure.
+    pub async fn group_info(
+        &self,
+        identity: &Identity,
+        group: GroupId,
+        now: TimestampMs,
+    ) -> Result<GroupInfoReply, Error> {
+        let limited = self.inner.group_infos.check((identity.device, group), now);
+        limited.map_err(|retry_after_ms| Error::RateLimited { retry_after_ms })?;
+        if !self.members(group).await?.iter().any(|entry| entry.user == identity.user) {
+            return Err(self.member(group, identity.device).await.err().unwrap_or(Error::NotMember));
+        }
+        let record = self.inner.store.group(group).await?.ok_or(Error::GroupUnknown)?;
+        let work = |state: &mut GroupState| {
+            let tree = state.group().export_ratchet_tree().tls_serialize_detached();
+            tree.map_err(|_| Error::Internal("the tree cannot be encoded"))
+        };
+        let blob = record.group_state;
+        let (state, tree) = self.inner.groups.run(group, blob.clone(), work).await?;
+        self.inner.groups.keep(group, blob, state);
+        Ok(GroupInfoReply {
+            group,
+            epoch: record.epoch,
+            head: record.head,
+            group_info: record.group_info,
+            ratchet_tree: tree.into(),
+        })
+    }
+}

@@ -1,0 +1,336 @@
+//! Frames become requests: the only place where a device's protobuf is read. A [`Request`] holds validated
+//! ids; a field that does not fit is refused here, by name.
+
+use bytes::Bytes;
+use cercle_proto::{
+    ErrorCode,
+    frame::FRAME_BYTES_MAX,
+    id::{DeviceId, GroupId, MessageId, Seq, UserId},
+    v1::{self, client_frame::Body},
+};
+
+use crate::{
+    auth::InvitationRequest,
+    delivery::{ClaimRequest, CommitRequest, CreateGroupRequest, WelcomeOutcome},
+    error::Refusal,
+    limits,
+};
+
+/// A frame from a device.
+#[derive(Debug)]
+pub struct Received {
+    /// Number that the answer carries; 0: no answer wanted.
+    pub number: u64,
+    /// What it asks, or why that cannot be said.
+    pub request: Result<Request, Refusal>,
+}
+
+/// What a device asks.
+#[derive(Debug)]
+pub enum Request {
+    /// First frame: which versions the client speaks.
+    Hello {
+        /// Lowest.
+        version_min: u32,
+        /// Highest.
+        version_max: u32,
+    },
+    /// Redeems an invitation.
+    Enrol(Box<Enrol>),
+    /// Proves possession of the device key.
+    Authenticate {
+        /// The device.
+        device: DeviceId,
+        /// Signature over the nonce.
+        proof: Bytes,
+    },
+    /// Wants a pong.
+    Ping,
+    /// Answers a ping.
+    Pong,
+    /// Reads groups, or no longer.
+    Subscribe(Subscribe),
+    /// Everything that a service answers.
+    Call(Call),
+}
+
+/// A new device key and the invitation that it redeems.
+pub struct Enrol {
+    /// Secret of the invitation.
+    pub secret: [u8; 32],
+    /// New device id.
+    pub device: DeviceId,
+    /// Ed25519 public key.
+    pub public_key: [u8; 32],
+    /// Signature of the key over nonce and the rest.
+    pub proof: Bytes,
+}
+
+impl std::fmt::Debug for Enrol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Enrol").field("device", &self.device).finish_non_exhaustive()
+    }
+}
+
+/// Which groups to read, from where.
+#[derive(Debug)]
+pub struct Subscribe {
+    /// Number of the wave, not 0.
+    pub wave: u64,
+    /// Groups and the entries after which reading starts.
+    pub groups: Vec<(GroupId, Seq)>,
+    /// Inbox items after this number are wanted.
+    pub inbox_after: u64,
+    /// Groups to read no longer.
+    pub remove: Vec<GroupId>,
+}
+
+/// A request that a service answers.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each variant is the frame of the same name, whose .proto is the reference")]
+pub enum Call {
+    RenewCertificate,
+    CreateInvitation(InvitationRequest),
+    RevokeDevice(DeviceId),
+    ListDevices(Option<UserId>),
+    ListGroups,
+    Acknowledge { groups: Vec<(GroupId, Seq)>, inbox: u64 },
+    WelcomeAck { group: GroupId, outcome: WelcomeOutcome },
+    GetGroupInfo(GroupId),
+    GetDeliveryStatus(GroupId),
+    CreateGroup(CreateGroupRequest),
+    Commit(CommitRequest),
+    SendApplication { group: GroupId, message_id: MessageId, mls: Bytes },
+    SendProposal { group: GroupId, message_id: MessageId, mls: Bytes },
+    ReportInvalidCommit { group: GroupId, seq: Seq },
+    RequestReAdd(GroupId),
+    PublishKeyPackages { generation: u64, packages: Vec<Bytes>, last_resort: Option<Bytes> },
+    ClaimKeyPackages(ClaimRequest),
+    Ephemeral { group: GroupId, mls: Bytes },
+}
+
+impl Call {
+    /// Name for metrics.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::RenewCertificate => "renew_certificate",
+            Self::CreateInvitation(_) => "create_invitation",
+            Self::RevokeDevice(_) => "revoke_device",
+            Self::ListDevices(_) => "list_devices",
+            Self::ListGroups => "list_groups",
+            Self::Acknowledge { .. } => "acknowledge",
+            Self::WelcomeAck { .. } => "welcome_ack",
+            Self::GetGroupInfo(_) => "get_group_info",
+            Self::GetDeliveryStatus(_) => "get_delivery_status",
+            Self::CreateGroup(_) => "create_group",
+            Self::Commit(_) => "commit",
+            Self::SendApplication { .. } => "send_application",
+            Self::SendProposal { .. } => "send_proposal",
+            Self::ReportInvalidCommit { .. } => "report_invalid_commit",
+            Self::RequestReAdd(_) => "request_re_add",
+            Self::PublishKeyPackages { .. } => "publish_key_packages",
+            Self::ClaimKeyPackages(_) => "claim_key_packages",
+            Self::Ephemeral { .. } => "ephemeral",
+        }
+    }
+
+    /// The group that the call writes to, and whether it may overtake nothing and be overtaken by nothing
+    /// there. Application messages of one device may be on their way together, because the store keeps the
+    /// order in which they were handed over.
+    #[must_use]
+    pub fn writes_to(&self) -> Option<(GroupId, Pipelining)> {
+        match self {
+            Self::SendApplication { group, .. } => Some((*group, Pipelining::Together)),
+            Self::SendProposal { group, .. } => Some((*group, Pipelining::Alone)),
+            Self::CreateGroup(request) => Some((request.group, Pipelining::Alone)),
+            Self::Commit(request) => Some((request.group, Pipelining::Alone)),
+            _ => None,
+        }
+    }
+}
+
+/// How writes of one device to one group may be on their way at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pipelining {
+    /// With others of its kind.
+    Together,
+    /// Only by itself.
+    Alone,
+}
+
+/// Reads a frame.
+#[must_use]
+pub fn read(frame: v1::ClientFrame) -> Received {
+    let request = frame.body.ok_or_else(|| Refusal::of(ErrorCode::UnknownRequest)).and_then(body);
+    Received { number: frame.request, request }
+}
+
+fn body(body: Body) -> Result<Request, Refusal> {
+    Ok(match body {
+        Body::Hello(v1::Hello { version_min, version_max, .. }) => {
+            Request::Hello { version_min, version_max }
+        }
+        Body::Enrol(enrol) => Request::Enrol(Box::new(Enrol {
+            secret: array(&enrol.invitation, "invitation must be 32 bytes")?,
+            device: DeviceId::try_from(&enrol.device)?,
+            public_key: array(&enrol.public_key, "public_key must be 32 bytes")?,
+            proof: enrol.proof,
+        })),
+        Body::Authenticate(v1::Authenticate { device, proof }) => {
+            Request::Authenticate { device: DeviceId::try_from(&device)?, proof }
+        }
+        Body::Ping(_) => Request::Ping,
+        Body::Pong(_) => Request::Pong,
+        Body::Subscribe(subscribe) => Request::Subscribe(self::subscribe(subscribe)?),
+        other => Request::Call(call(other)?),
+    })
+}
+
+fn call(body: Body) -> Result<Call, Refusal> {
+    Ok(match body {
+        Body::RenewCertificate(_) => Call::RenewCertificate,
+        Body::CreateInvitation(request) => Call::CreateInvitation(invitation(request)?),
+        Body::RevokeDevice(v1::RevokeDevice { device }) => Call::RevokeDevice(DeviceId::try_from(&device)?),
+        Body::ListDevices(v1::ListDevices { user }) => {
+            Call::ListDevices(if user.is_empty() { None } else { Some(UserId::parse(&user)?) })
+        }
+        Body::ListGroups(_) => Call::ListGroups,
+        Body::Ack(v1::Ack { groups, inbox }) => Call::Acknowledge { groups: cursors(groups)?, inbox },
+        Body::WelcomeAck(ack) => {
+            Call::WelcomeAck { group: GroupId::try_from(&ack.group)?, outcome: outcome(ack.outcome())? }
+        }
+        Body::GetGroupInfo(v1::GetGroupInfo { group }) => Call::GetGroupInfo(GroupId::try_from(&group)?),
+        Body::GetDeliveryStatus(v1::GetDeliveryStatus { group }) => {
+            Call::GetDeliveryStatus(GroupId::try_from(&group)?)
+        }
+        Body::CreateGroup(request) => Call::CreateGroup(CreateGroupRequest {
+            group: GroupId::try_from(&request.group)?,
+            message_id: MessageId::try_from(&request.message_id)?,
+            group_info: request.group_info,
+            ratchet_tree: request.ratchet_tree,
+        }),
+        Body::CommitBundle(bundle) => Call::Commit(commit(bundle)?),
+        Body::SendApplication(send) => {
+            let (group, message_id, mls) = message(&send.group, &send.message_id, send.mls)?;
+            Call::SendApplication { group, message_id, mls }
+        }
+        Body::SendProposal(send) => {
+            let (group, message_id, mls) = message(&send.group, &send.message_id, send.mls)?;
+            Call::SendProposal { group, message_id, mls }
+        }
+        Body::ReportInvalidCommit(v1::ReportInvalidCommit { group, seq }) => {
+            Call::ReportInvalidCommit { group: GroupId::try_from(&group)?, seq }
+        }
+        Body::RequestReAdd(v1::RequestReAdd { group }) => Call::RequestReAdd(GroupId::try_from(&group)?),
+        Body::PublishKeyPackages(publish) => Call::PublishKeyPackages {
+            generation: publish.generation,
+            packages: publish.key_packages,
+            last_resort: Some(publish.last_resort).filter(|package| !package.is_empty()),
+        },
+        Body::ClaimKeyPackages(claim) => Call::ClaimKeyPackages(self::claim(claim)?),
+        Body::Ephemeral(v1::Ephemeral { group, mls, .. }) => {
+            Call::Ephemeral { group: GroupId::try_from(&group)?, mls }
+        }
+        Body::Hello(_)
+        | Body::Enrol(_)
+        | Body::Authenticate(_)
+        | Body::Ping(_)
+        | Body::Pong(_)
+        | Body::Subscribe(_) => return Err(Refusal::of(ErrorCode::UnknownRequest)),
+    })
+}
+
+fn subscribe(subscribe: v1::Subscribe) -> Result<Subscribe, Refusal> {
+    if subscribe.wave == 0 {
+        return Err(Refusal::new(ErrorCode::InvalidField, "wave must not be 0"));
+    }
+    let remove = subscribe.remove.iter().map(GroupId::try_from).collect::<Result<_, _>>()?;
+    Ok(Subscribe {
+        wave: subscribe.wave,
+        groups: cursors(subscribe.groups)?,
+        inbox_after: subscribe.inbox_after,
+        remove,
+    })
+}
+
+fn cursors(cursors: Vec<v1::Cursor>) -> Result<Vec<(GroupId, Seq)>, Refusal> {
+    if cursors.len() > limits::GROUPS_PER_SESSION_MAX {
+        return Err(Refusal::new(ErrorCode::TooMany, "too many cursors in one frame"));
+    }
+    cursors.into_iter().map(|cursor| Ok((GroupId::try_from(&cursor.group)?, cursor.seq))).collect()
+}
+
+fn commit(bundle: v1::CommitBundle) -> Result<CommitRequest, Refusal> {
+    let group = GroupId::try_from(&bundle.group)?;
+    let application = match bundle.application {
+        None => None,
+        Some(application) => {
+            let (of, message_id, mls) =
+                message(&application.group, &application.message_id, application.mls)?;
+            if of != group {
+                let message = "the application message of a commit must be for the same group";
+                return Err(Refusal::new(ErrorCode::InvalidField, message));
+            }
+            Some((message_id, mls))
+        }
+    };
+    Ok(CommitRequest {
+        group,
+        message_id: MessageId::try_from(&bundle.message_id)?,
+        commit: bundle.commit,
+        welcome: Some(bundle.welcome).filter(|welcome| !welcome.is_empty()),
+        group_info: bundle.group_info,
+        application,
+    })
+}
+
+fn message(group: &Bytes, message_id: &Bytes, mls: Bytes) -> Result<(GroupId, MessageId, Bytes), Refusal> {
+    if mls.len() > limits::ENTRY_BYTES_MAX {
+        // A frame of full size would not fit into a frame of the same size with the entry's header.
+        let message = format!("mls of {} bytes, at most {} are taken", mls.len(), limits::ENTRY_BYTES_MAX);
+        return Err(Refusal::new(ErrorCode::TooLarge, message));
+    }
+    Ok((GroupId::try_from(group)?, MessageId::try_from(message_id)?, mls))
+}
+
+fn claim(claim: v1::ClaimKeyPackages) -> Result<ClaimRequest, Refusal> {
+    let optional = |bytes: &Bytes| (!bytes.is_empty()).then(|| bytes.clone());
+    Ok(ClaimRequest {
+        claim_id: array(&claim.claim_id, "claim_id must be 16 bytes")?,
+        users: claim.users.iter().map(|user| UserId::parse(user)).collect::<Result<_, _>>()?,
+        group: optional(&claim.group).map(|group| GroupId::try_from(&group)).transpose()?,
+        device: optional(&claim.device).map(|device| DeviceId::try_from(&device)).transpose()?,
+    })
+}
+
+fn invitation(request: v1::CreateInvitation) -> Result<InvitationRequest, Refusal> {
+    let unknown_role = |_| Refusal::new(ErrorCode::InvalidField, "a role is not known to this hub");
+    let roles = request.roles.iter().map(|role| v1::Role::try_from(*role).map_err(unknown_role));
+    Ok(InvitationRequest {
+        roles: roles.collect::<Result<_, _>>()?,
+        class: v1::MemberClass::try_from(request.class)
+            .map_err(|_| Refusal::new(ErrorCode::InvalidField, "class is not known to this hub"))?,
+        user: Some(request.user).filter(|user| !user.is_empty()),
+        display_name: request.display_name,
+        profession: request.profession,
+        valid_for_ms: Some(request.valid_for_ms).filter(|ms| *ms != 0),
+    })
+}
+
+fn outcome(outcome: v1::welcome_ack::Outcome) -> Result<WelcomeOutcome, Refusal> {
+    match outcome {
+        v1::welcome_ack::Outcome::Joined => Ok(WelcomeOutcome::Joined),
+        v1::welcome_ack::Outcome::NoMatchingKeyPackage => Ok(WelcomeOutcome::NoMatchingKeyPackage),
+        v1::welcome_ack::Outcome::Invalid => Ok(WelcomeOutcome::Invalid),
+        v1::welcome_ack::Outcome::Unspecified => {
+            Err(Refusal::new(ErrorCode::InvalidField, "outcome is missing"))
+        }
+    }
+}
+
+fn array<const N: usize>(bytes: &Bytes, wrong: &'static str) -> Result<[u8; N], Refusal> {
+    bytes.as_ref().try_into().map_err(|_| Refusal::new(ErrorCode::InvalidField, wrong))
+}
+
+const _: () = assert!(limits::ENTRY_BYTES_MAX < FRAME_BYTES_MAX, "an entry fits into a frame");

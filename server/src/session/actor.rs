@@ -1,0 +1,362 @@
+//! Drives one session over its transport: the only place where frames, services, time and wake-ups of a
+//! connection meet.
+//!
+//! Spawned by the transport for each connection. One biased `select!`, then at most one turn of reading, then
+//! one flush: many entries go out in one write. Whatever happens, the connection ends once and leaves the
+//! registry by the drop of its [`crate::fanout::Registration`].
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use cercle_proto::{ErrorCode, frame, id::DeviceId, signing::NONCE_BYTES};
+use cercle_storage::store::Store;
+use futures_util::{SinkExt, StreamExt};
+use ring::rand::SecureRandom;
+use tokio::time::{Instant, timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Action, Event, Session, Timing,
+    link::{Inbound, Link, LinkError},
+    reading::Reading,
+    requests::{Finished, Purpose, Requests},
+};
+use crate::{
+    auth::Identity,
+    dispatch::{
+        Dispatch,
+        reply::{self, Reply},
+        request::{self, Enrol},
+    },
+    error::Refusal,
+    limits,
+    telemetry::Metrics,
+    transport::rate::DeviceRates,
+};
+
+/// What every session of a hub shares. Cheap to clone.
+#[derive(Clone)]
+pub struct Services {
+    /// Requests go here.
+    pub dispatch: Dispatch,
+    /// Entries are read from here.
+    pub store: Arc<dyn Store>,
+    /// Timing of every session.
+    pub timing: Timing,
+    /// Requests per device.
+    pub rates: Arc<DeviceRates>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Sessions say goodbye when this is cancelled.
+    pub shutdown: CancellationToken,
+    /// Sessions stop at once when this is cancelled.
+    pub abort: CancellationToken,
+    /// Owns the tasks of sessions and requests.
+    pub tracker: TaskTracker,
+}
+
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Services").field("timing", &self.timing).finish_non_exhaustive()
+    }
+}
+
+/// Runs a connection until it ends. `refused` ends it with its first frame, before anything is looked at.
+pub async fn run<L: Link>(link: L, services: Services, refused: Option<Refusal>) {
+    services.metrics.session_started(L::NAME);
+    let metrics = services.metrics.clone();
+    let abort = services.abort.clone();
+    let actor = Actor::new(link, services);
+    tokio::select! {
+        biased;
+        () = abort.cancelled() => {}
+        () = actor.run(refused) => {}
+    }
+    metrics.session_ended(L::NAME);
+}
+
+struct Actor<L> {
+    link: L,
+    services: Services,
+    session: Session,
+    started: Instant,
+    nonce: [u8; NONCE_BYTES],
+    requests: Requests,
+    reading: Option<Reading>,
+    /// Frames to send with the next write.
+    out: Vec<Bytes>,
+    /// The connection ends after the next write.
+    closing: bool,
+}
+
+/// What woke the session.
+enum Woken {
+    Shutdown,
+    News,
+    Finished(Finished),
+    Inbound(Option<Result<Inbound, LinkError>>),
+    Read,
+    Tick,
+}
+
+impl<L: Link> Actor<L> {
+    fn new(link: L, services: Services) -> Self {
+        let mut nonce = [0; NONCE_BYTES];
+        ring::rand::SystemRandom::new().fill(&mut nonce).expect("the operating system has randomness");
+        Self {
+            link,
+            session: Session::new(services.timing),
+            started: Instant::now(),
+            nonce,
+            requests: Requests::new(services.dispatch.clone(), services.tracker.clone()),
+            reading: None,
+            out: Vec::new(),
+            closing: false,
+            services,
+        }
+    }
+
+    async fn run(mut self, refused: Option<Refusal>) {
+        if let Some(refusal) = refused {
+            self.on(Event::Unreadable(refusal)).await;
+        }
+        let mut gone = false;
+        while !self.closing && !gone {
+            let woken = self.wait().await;
+            self.react(woken, &mut gone).await;
+            while let Some(finished) = self.requests.try_finished() {
+                self.finished(finished).await;
+            }
+            self.read().await;
+            if !gone && !self.write().await {
+                gone = true;
+            }
+        }
+        // The registration ends before the goodbye, so that a new session of the device is not kept waiting.
+        self.reading = None;
+        if self.closing && !gone && self.write().await {
+            self.link.finish(limits::GOODBYE).await;
+        }
+    }
+
+    /// Waits for the first thing that happens, in order of priority. Every branch is cancel-safe.
+    async fn wait(&mut self) -> Woken {
+        let wakes_at = self.started + self.session.wakes_at();
+        let has_work = self.reading.as_ref().is_some_and(Reading::has_work);
+        let has_room = self.requests.has_room();
+        let mailbox = self.reading.as_ref().map(|reading| reading.registration().mailbox().clone());
+        let news = async {
+            match &mailbox {
+                Some(mailbox) => mailbox.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.services.shutdown.cancelled() => Woken::Shutdown,
+            () = news => Woken::News,
+            finished = self.requests.finished() => Woken::Finished(finished),
+            inbound = self.link.next(), if has_room => Woken::Inbound(inbound),
+            () = std::future::ready(()), if has_work => Woken::Read,
+            () = tokio::time::sleep_until(wakes_at) => Woken::Tick,
+        }
+    }
+
+    async fn react(&mut self, woken: Woken, gone: &mut bool) {
+        match woken {
+            Woken::Shutdown => self.on(Event::End(ErrorCode::ShuttingDown)).await,
+            Woken::News => self.look().await,
+            Woken::Finished(finished) => self.finished(finished).await,
+            Woken::Inbound(None | Some(Err(LinkError::Closed))) => *gone = true,
+            Woken::Inbound(Some(Err(LinkError::TooLarge))) => {
+                self.on(Event::Unreadable(Refusal::of(ErrorCode::FrameTooLarge))).await;
+            }
+            Woken::Inbound(Some(Err(LinkError::NotBinary))) => {
+                let refusal = Refusal::new(ErrorCode::MalformedFrame, "frames are binary messages");
+                self.on(Event::Unreadable(refusal)).await;
+            }
+            Woken::Inbound(Some(Ok(Inbound::Alive))) => self.on(Event::Alive).await,
+            Woken::Inbound(Some(Ok(Inbound::Frame(bytes)))) => self.receive(bytes).await,
+            Woken::Read => {}
+            Woken::Tick => self.on(Event::Tick).await,
+        }
+    }
+
+    async fn receive(&mut self, bytes: Bytes) {
+        let event = match frame::decode_client(bytes) {
+            Ok(frame) => {
+                let device = self.reading.as_ref().map(|reading| reading.registration().mailbox().device());
+                let within_rate = device.map_or(Ok(()), |device| self.services.rates.check(device));
+                Event::Received(request::read(frame), within_rate)
+            }
+            Err(error) => Event::Unreadable(error.into()),
+        };
+        self.on(event).await;
+    }
+
+    async fn look(&mut self) {
+        let Some(reading) = &mut self.reading else { return };
+        let (frames, end) = reading.look();
+        self.out.extend(frames);
+        if let Some(code) = end {
+            self.on(Event::End(code)).await;
+        }
+    }
+
+    async fn finished(&mut self, finished: Finished) {
+        let Finished { number, verdict, purpose } = finished;
+        match (purpose, &verdict) {
+            (Purpose::Renew, Ok(_)) => self.on(Event::Renewed).await,
+            (Purpose::Acknowledge, Ok(_)) => return,
+            _ => {}
+        }
+        // Without a number only a refusal is worth a frame.
+        if number != 0 || verdict.is_err() {
+            self.out.push(reply::frame(number, verdict));
+        }
+    }
+
+    /// Feeds the state machine and does what it says, and what follows from that.
+    async fn on(&mut self, event: Event) {
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            for action in self.session.on(event, self.started.elapsed()) {
+                events.extend(self.act(action).await);
+            }
+        }
+    }
+
+    async fn act(&mut self, action: Action) -> Option<Event> {
+        match action {
+            Action::Answer(0, Ok(_)) => None,
+            Action::Answer(number, verdict) => {
+                self.out.push(reply::frame(number, verdict));
+                None
+            }
+            Action::Greet(number) => {
+                self.greet(number);
+                None
+            }
+            Action::Ping => {
+                self.out.push(reply::ping());
+                None
+            }
+            Action::Enrol(number, enrol) => {
+                let verdict = carry_out_enrolment(&self.services, &self.nonce, *enrol).await;
+                Some(Event::Enrolled(number, verdict))
+            }
+            Action::Prove { number, device, proof } => {
+                let verdict = check_proof(&self.services, &self.nonce, device, &proof).await;
+                Some(Event::Proved(number, verdict))
+            }
+            Action::Open(identity) => {
+                self.open(&identity);
+                None
+            }
+            Action::Call(number, identity, call) => {
+                self.requests.take(number, identity, call);
+                None
+            }
+            Action::Subscribe(number, subscribe) => {
+                let reading = self.reading.as_mut()?;
+                if let Err(refusal) = reading.subscribe(subscribe).await {
+                    self.out.push(refusal.frame(number));
+                }
+                None
+            }
+            Action::Close(last_words) => {
+                if let Some(refusal) = last_words {
+                    self.services.metrics.session_refused(refusal.code);
+                    self.out.push(refusal.frame(0));
+                }
+                self.closing = true;
+                None
+            }
+        }
+    }
+
+    fn greet(&mut self, number: u64) {
+        let dispatch = &self.services.dispatch;
+        let ping_ms = u32::try_from(self.services.timing.ping_interval.as_millis()).unwrap_or(u32::MAX);
+        let (now, domain) = (dispatch.clock.now(), dispatch.auth.domain());
+        self.out.push(reply::hello_ok(number, &self.nonce, now, domain, ping_ms));
+    }
+
+    fn open(&mut self, identity: &Identity) {
+        tracing::debug!(device = ?identity.device, transport = L::NAME, "session opened");
+        let registration = self.services.dispatch.fanout.register(identity.device);
+        let (store, metrics) = (self.services.store.clone(), self.services.metrics.clone());
+        self.reading = Some(Reading::new(registration, store, metrics));
+    }
+
+    async fn read(&mut self) {
+        let Some(reading) = self.reading.as_mut().filter(|reading| !self.closing && reading.has_work()) else {
+            return;
+        };
+        match reading.turn().await {
+            Ok(turn) => self.out.extend(turn.frames),
+            Err(error) => self.on(Event::Unreadable(error.into())).await,
+        }
+    }
+
+    /// Sends everything that is due in one write. False: the connection cannot be used any more.
+    async fn write(&mut self) -> bool {
+        if self.out.is_empty() {
+            return true;
+        }
+        let limit = self.services.timing.write;
+        let (link, out) = (&mut self.link, &mut self.out);
+        let write = async {
+            for frame in out.drain(..) {
+                link.feed(frame).await?;
+            }
+            link.flush().await
+        };
+        let written = timeout(limit, write).await;
+        match written {
+            Ok(Ok(())) => {
+                self.session.on(Event::Sent, self.started.elapsed());
+                true
+            }
+            Ok(Err(_)) => false,
+            Err(_) => {
+                self.too_slow().await;
+                false
+            }
+        }
+    }
+
+    /// The device does not read what it gets. It can hardly be told, but it is tried: the frame may fit into
+    /// what the system still buffers.
+    async fn too_slow(&mut self) {
+        self.services.metrics.session_refused(ErrorCode::ReadTooSlow);
+        let goodbye = Refusal::of(ErrorCode::ReadTooSlow).frame(0);
+        let _ = timeout(Duration::from_millis(1), self.link.send(goodbye)).await;
+    }
+}
+
+async fn carry_out_enrolment(
+    services: &Services,
+    nonce: &[u8; NONCE_BYTES],
+    enrol: Enrol,
+) -> Result<Reply, Refusal> {
+    let Dispatch { auth, clock, .. } = &services.dispatch;
+    let Enrol { secret, device, public_key, proof } = enrol;
+    let issued = auth.enrol(nonce, &secret, device, &public_key, &proof, clock.now()).await;
+    services.metrics.authentication("enrol", issued.is_ok());
+    Ok(Reply::Certificate(issued?))
+}
+
+async fn check_proof(
+    services: &Services,
+    nonce: &[u8; NONCE_BYTES],
+    device: DeviceId,
+    proof: &[u8],
+) -> Result<(Reply, Arc<Identity>), Refusal> {
+    let Dispatch { auth, clock, .. } = &services.dispatch;
+    let session = auth.authenticate(nonce, device, proof, clock.now()).await;
+    services.metrics.authentication("session", session.is_ok());
+    let session = session?;
+    let identity = Arc::new(session.identity.clone());
+    Ok((Reply::Authenticated(Box::new(session)), identity))
+}

@@ -1,0 +1,202 @@
+//! The requests of one session that are on their way.
+//!
+//! Owned by the session's [`super::actor`]. A request is handed to its service in the order in which it came
+//! (it is polled once here, which queues a message in the store), then runs as a task of its own: a session
+//! that ends or is slow to read never stops a write halfway, and never delays the wake-up of others.
+//! Acknowledgements are merged: one is on its way, the next holds the highest cursors that came meanwhile.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use cercle_proto::id::{GroupId, Seq};
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+
+use super::lanes::Lanes;
+use crate::{
+    auth::Identity,
+    dispatch::{
+        Dispatch,
+        reply::Reply,
+        request::{Call, Pipelining},
+    },
+    error::Refusal,
+    limits,
+};
+
+/// Requests of one session.
+#[derive(Debug)]
+pub struct Requests {
+    dispatch: Dispatch,
+    tracker: TaskTracker,
+    lanes: Lanes<Waiting>,
+    /// Taken from the device and not yet answered.
+    open: usize,
+    finished: mpsc::Receiver<Finished>,
+    report: mpsc::Sender<Finished>,
+    acknowledging: bool,
+    acknowledged: Acknowledged,
+}
+
+/// A request that was carried out.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its number.
+    pub number: u64,
+    /// The answer.
+    pub verdict: Result<Reply, Refusal>,
+    /// What it was.
+    pub purpose: Purpose,
+}
+
+/// What the session must do beside answering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Nothing.
+    Answer,
+    /// A write to a group: the next may start.
+    Write(GroupId),
+    /// An acknowledgement: the next may start; success is not answered.
+    Acknowledge,
+    /// The certificate was renewed, if the answer is one.
+    Renew,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    number: u64,
+    identity: Arc<Identity>,
+    call: Call,
+}
+
+/// Acknowledgements that wait for the one that is on its way.
+#[derive(Debug, Default)]
+struct Acknowledged {
+    groups: HashMap<GroupId, Seq>,
+    inbox: u64,
+    by: Option<Arc<Identity>>,
+}
+
+impl Requests {
+    /// No requests yet. `tracker` owns the tasks.
+    #[must_use]
+    pub fn new(dispatch: Dispatch, tracker: TaskTracker) -> Self {
+        // One place for each request and one for an acknowledgement: a task never waits to report.
+        let (report, finished) = mpsc::channel(limits::REQUESTS_PER_SESSION_MAX + 1);
+        Self {
+            dispatch,
+            tracker,
+            lanes: Lanes::default(),
+            open: 0,
+            finished,
+            report,
+            acknowledging: false,
+            acknowledged: Acknowledged::default(),
+        }
+    }
+
+    /// Whether another request may be read from the device.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.open < limits::REQUESTS_PER_SESSION_MAX
+    }
+
+    /// Takes a request. Must not be called without room.
+    pub fn take(&mut self, number: u64, identity: Arc<Identity>, call: Call) {
+        match call {
+            Call::Acknowledge { groups, inbox } => self.acknowledge(identity, groups, inbox),
+            call => {
+                self.open += 1;
+                let write = call.writes_to();
+                let waiting = Waiting { number, identity, call };
+                let ready = match write {
+                    Some((group, pipelining)) => self.lanes.enter(group, pipelining, waiting),
+                    None => Some(waiting),
+                };
+                if let Some(ready) = ready {
+                    self.start(ready);
+                }
+            }
+        }
+    }
+
+    /// Returns the next finished request. Cancel-safe.
+    pub async fn finished(&mut self) -> Finished {
+        let finished = self.finished.recv().await.expect("the session holds a sender itself");
+        self.settle(&finished);
+        finished
+    }
+
+    /// Returns a finished request if there is one.
+    pub fn try_finished(&mut self) -> Option<Finished> {
+        let finished = self.finished.try_recv().ok()?;
+        self.settle(&finished);
+        Some(finished)
+    }
+
+    fn settle(&mut self, finished: &Finished) {
+        match finished.purpose {
+            Purpose::Acknowledge => {
+                self.acknowledging = false;
+                self.acknowledge_more();
+                return;
+            }
+            Purpose::Write(group) => {
+                for next in self.lanes.leave(group) {
+                    self.start(next);
+                }
+            }
+            Purpose::Answer | Purpose::Renew => {}
+        }
+        self.open -= 1;
+    }
+
+    fn acknowledge(&mut self, by: Arc<Identity>, groups: Vec<(GroupId, Seq)>, inbox: u64) {
+        let waiting = &mut self.acknowledged;
+        for (group, seq) in groups {
+            if waiting.groups.len() < limits::GROUPS_PER_SESSION_MAX || waiting.groups.contains_key(&group) {
+                let highest = waiting.groups.entry(group).or_default();
+                *highest = seq.max(*highest);
+            }
+        }
+        waiting.inbox = inbox.max(waiting.inbox);
+        waiting.by = Some(by);
+        self.acknowledge_more();
+    }
+
+    fn acknowledge_more(&mut self) {
+        if self.acknowledging {
+            return;
+        }
+        let Acknowledged { groups, inbox, by } = std::mem::take(&mut self.acknowledged);
+        let Some(identity) = by else { return };
+        self.acknowledging = true;
+        let call = Call::Acknowledge { groups: groups.into_iter().collect(), inbox };
+        self.start(Waiting { number: 0, identity, call });
+    }
+
+    fn start(&self, Waiting { number, identity, call }: Waiting) {
+        let purpose = match &call {
+            Call::Acknowledge { .. } => Purpose::Acknowledge,
+            Call::RenewCertificate => Purpose::Renew,
+            call => call.writes_to().map_or(Purpose::Answer, |(group, _): (_, Pipelining)| {
+                Purpose::Write(group)
+            }),
+        };
+        let (dispatch, report) = (self.dispatch.clone(), self.report.clone());
+        // Not subject to the session's share of its thread, or the first poll might stop short of the store.
+        let mut work = Box::pin(tokio::task::unconstrained(async move {
+            let verdict = dispatch.call(&identity, call).await;
+            // Nobody listens any more if the session has ended: the write counts all the same.
+            let _ = report.send(Finished { number, verdict, purpose }).await;
+        }));
+        // Polled here first, so that writes reach the store in the order in which they came.
+        match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(()) => {}
+            Poll::Pending => drop(self.tracker.spawn(work)),
+        }
+    }
+}
