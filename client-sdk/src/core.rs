@@ -1,1 +1,260 @@
 //! One device as a state machine: (input, now) to actions.
+//!
+//! The shell owns a [`Core`] on one thread, feeds it what the network and the app say, and carries out the
+//! [`Action`]s it returns, in order. Everything durable is committed before the actions are returned, so
+//! that a device may stop at any point: opened again, the core goes on from what is stored.
+//!
+//! The core has no clock, socket, file or thread. Randomness is the operating system's, through openmls.
+
+use cercle_proto::{
+    ErrorCode,
+    id::{DeviceId, TimestampMs},
+    invitation::Invitation,
+    v1,
+};
+use std::sync::Arc;
+
+pub use crate::{event::Message, store::StoreKey};
+pub use command::{Command, DeviceCursor, DeviceState, NewInvitation, Outcome, PolicyTemplate};
+pub use view::{GroupState, GroupSummary, Identity, Member, QueuedMessage, Trust};
+
+use crate::{
+    error::{Error, OpenError},
+    event::Event,
+    mls::identity::DeviceKeys,
+    store::{Store, StoreError, identity::IdentityRecord},
+    sync::{Cx, Memory},
+};
+
+mod command;
+mod query;
+mod view;
+
+/// One device: its identity, groups, messages, and its conversation with the hub.
+#[derive(Debug)]
+pub struct Core {
+    store: Store,
+    memory: Memory,
+}
+
+/// Behaviour that an app rarely changes.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Renew own keys in a group some time after many members were added at once, so that commits become
+    /// small again. Tests that count commits switch it off.
+    pub lazy_updates: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { lazy_updates: true }
+    }
+}
+
+/// Something for the core to handle.
+#[derive(Debug)]
+pub enum Input {
+    /// A connection to the hub is up; nothing was sent on it yet.
+    Connected,
+    /// The connection is gone (also after [`Action::Disconnect`]).
+    Disconnected,
+    /// A frame came from the hub.
+    Frame(v1::ServerFrame),
+    /// The app wants something; the answer is [`Action::Finished`] with the same id.
+    Command {
+        /// Chosen by the caller, unique while the command runs.
+        id: u64,
+        /// What it wants.
+        command: Command,
+    },
+    /// Time has passed: call at the time of [`Core::next_wake`] or later.
+    Tick,
+}
+
+/// Something for the shell to do.
+#[derive(Debug)]
+pub enum Action {
+    /// Send this frame on the connection.
+    Send(v1::ClientFrame),
+    /// Tell the app.
+    Emit(Event),
+    /// A command has ended.
+    Finished {
+        /// The command's id.
+        id: u64,
+        /// How it ended.
+        result: Result<Outcome, Error>,
+    },
+    /// Close the connection, then give [`Input::Disconnected`].
+    Disconnect {
+        /// Why.
+        reason: DisconnectReason,
+        /// Connect again, with the usual delay; else stop until the user acts.
+        retry: bool,
+    },
+}
+
+/// Why the core wants the connection closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DisconnectReason {
+    /// No frame came for twice the ping interval.
+    Silent,
+    /// The hub broke the protocol; the text says how.
+    Fault(&'static str),
+    /// The hub ends the session.
+    Refused {
+        /// Its code: [`ErrorCode::SessionReplaced`], [`ErrorCode::DeviceRevoked`],
+        /// [`ErrorCode::InvitationUsed`] and so on; `None` for a code that this version does not know.
+        code: Option<ErrorCode>,
+        /// Wait at least this long before connecting again.
+        retry_after_ms: u32,
+    },
+    /// What the hub presented at enrolment is not trusted.
+    Untrusted,
+    /// The local store failed: everything in memory was dropped and is read again.
+    StoreFailed,
+    /// There is nothing to do: the device has neither identity nor invitation.
+    NotEnrolled,
+}
+
+impl Core {
+    /// Opens the store in this database, or makes it.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; with a wrong key nothing is changed.
+    pub fn open(
+        connection: rusqlite::Connection,
+        key: StoreKey,
+        settings: Settings,
+    ) -> Result<Self, OpenError> {
+        let store = Store::open(connection, &key)?;
+        let memory = Memory::load(&store.begin()?, settings)?;
+        Ok(Self { store, memory })
+    }
+
+    /// Notes an invitation and makes this device's id and key, durably, before anything is sent. The next
+    /// connection redeems it; [`Event::Enrolled`] tells when.
+    ///
+    /// An invitation may be replaced by another until one is redeemed; the device keeps its id and key.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyEnrolled`], or the store fails.
+    pub fn begin_enrolment(&mut self, invitation: &Invitation) -> Result<(), Error> {
+        if self.memory.me.is_some() {
+            return Err(Error::AlreadyEnrolled);
+        }
+        let fresh = || DeviceKeys::generate().map_err(|error| Error::Mls(error.to_string()));
+        let tx = self.store.begin()?;
+        let (device, keys) = match tx.identity::<DeviceKeys>()? {
+            Some(begun) => (begun.device, begun.keys),
+            None => (self.memory.random_id(), fresh()?),
+        };
+        let record = IdentityRecord {
+            address: invitation.address.clone(),
+            root_fingerprint: invitation.root_fingerprint,
+            web_certificate: invitation.web_certificate,
+            device,
+            keys,
+        };
+        tx.write_identity(&record)?;
+        tx.write_invitation(Some(invitation.secret))?;
+        tx.commit()?;
+        self.memory.identity = Some(Arc::new(record));
+        Ok(())
+    }
+
+    /// Who this device is, once it is enrolled.
+    #[must_use]
+    pub fn identity(&self) -> Option<Identity> {
+        let (record, me) = (self.memory.identity.as_ref()?, self.memory.me.as_ref()?);
+        Some(Identity {
+            user: me.identity.user.clone(),
+            device: DeviceId::new(record.device),
+            display_name: me.identity.display_name.clone(),
+            profession: me.identity.profession.clone(),
+            class: me.identity.class,
+            address: record.address.clone(),
+            root_fingerprint: record.root_fingerprint,
+            web_certificate: record.web_certificate,
+            certificate_expires_at_ms: me.identity.not_after_ms,
+        })
+    }
+
+    /// What the TLS connection must check; `None` before an invitation is noted.
+    #[must_use]
+    pub fn trust(&self) -> Option<Trust> {
+        let record = self.memory.identity.as_ref()?;
+        Some(Trust {
+            address: record.address.clone(),
+            root_fingerprint: record.root_fingerprint,
+            root: self.memory.me.as_ref().map(|me| me.verifier.root().der().to_vec()),
+            web_certificate: record.web_certificate,
+        })
+    }
+
+    /// Handles one input. The actions are to be carried out in order.
+    pub fn handle(&mut self, input: Input, now: TimestampMs) -> Vec<Action> {
+        self.handle_all([input], now)
+    }
+
+    /// Handles several inputs in one transaction: one write to the disk instead of one each.
+    ///
+    /// When the store fails nothing of them is kept: commands among them fail, the connection is to be
+    /// closed, and what is in memory is read again from the store.
+    pub fn handle_all(&mut self, inputs: impl IntoIterator<Item = Input>, now: TimestampMs) -> Vec<Action> {
+        let inputs: Vec<Input> = inputs.into_iter().collect();
+        let commands = inputs.iter().filter_map(|input| match input {
+            Input::Command { id, .. } => Some(*id),
+            _ => None,
+        });
+        let commands: Vec<u64> = commands.collect();
+        match self.try_handle(inputs, now) {
+            Ok(actions) => actions,
+            Err(error) => self.recover_from(error, &commands),
+        }
+    }
+
+    fn try_handle(&mut self, inputs: Vec<Input>, now: TimestampMs) -> Result<Vec<Action>, StoreError> {
+        let tx = self.store.begin()?;
+        let mut cx = Cx { tx: &tx, m: &mut self.memory, now, actions: Vec::new() };
+        for input in inputs {
+            match input {
+                Input::Connected => cx.connected(),
+                Input::Disconnected => cx.disconnected(),
+                Input::Frame(frame) => cx.frame(frame)?,
+                Input::Command { id, command } => cx.command(id, command)?,
+                Input::Tick => cx.check_alive(),
+            }
+        }
+        cx.drive()?;
+        let actions = cx.actions;
+        tx.commit()?;
+        Ok(actions)
+    }
+
+    /// The transaction is undone; memory is ahead of the store and is dropped.
+    fn recover_from(&mut self, error: StoreError, commands: &[u64]) -> Vec<Action> {
+        tracing::error!(%error, "the local store failed");
+        let waiting = std::mem::take(&mut self.memory.waiting);
+        let loaded = self.store.begin().and_then(|tx| Memory::load(&tx, self.memory.settings));
+        match loaded {
+            Ok(memory) => self.memory = Memory { waiting, ..memory },
+            Err(again) => tracing::error!(error = %again, "the local store cannot be read"),
+        }
+        let reason = DisconnectReason::StoreFailed;
+        let mut actions = vec![Action::Disconnect { reason, retry: true }];
+        let mut cause = Some(error);
+        for id in commands {
+            let error = cause.take().unwrap_or(StoreError::Damaged("an earlier command of the batch failed"));
+            actions.push(Action::Finished { id: *id, result: Err(Error::Store(error)) });
+        }
+        actions
+    }
+
+    /// When [`Input::Tick`] is due, if nothing else happens before.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<TimestampMs> {
+        self.memory.next_wake()
+    }
+}

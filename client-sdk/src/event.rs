@@ -1,1 +1,241 @@
 //! Everything an app can observe.
+//!
+//! Events are hints about what has changed in the store, where the change is already durable; an app
+//! that missed some reads the store ([`Core::groups`](crate::core::Core::groups),
+//! [`Core::messages`](crate::core::Core::messages)). Events of one group come in the order of its log.
+
+use cercle_proto::id::{DeviceId, GroupId, MessageId, Seq, TimestampMs, UserId};
+
+use crate::message::Body;
+
+/// Something happened. `Debug` shows no content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The session with the hub is open; groups are being read.
+    Connected,
+    /// Every group has been read to the head that it had when the connection began.
+    CaughtUp,
+    /// The session with the hub has ended.
+    Disconnected,
+    /// The device has its certificate: it is enrolled as this user.
+    Enrolled {
+        /// Whom the certificate names.
+        user: UserId,
+    },
+    /// A message of another device (or of this one, sent before its store was restored) is stored.
+    MessageReceived(Message),
+    /// A message of this device is in the group's log, at this place.
+    MessageAccepted {
+        /// Its group.
+        group: GroupId,
+        /// Its id, as given when it was queued.
+        message: MessageId,
+        /// Its place in the log.
+        seq: Seq,
+        /// When the hub accepted it.
+        at_ms: TimestampMs,
+    },
+    /// A message was taken out of the outbox because it can never be sent.
+    MessageRefused {
+        /// Its group.
+        group: GroupId,
+        /// Its id, as given when it was queued.
+        message: MessageId,
+        /// Why.
+        reason: RefusedReason,
+    },
+    /// This device is in a group that it was not in before.
+    GroupJoined {
+        /// The group.
+        group: GroupId,
+    },
+    /// The title or policy of a group has changed.
+    GroupChanged {
+        /// The group.
+        group: GroupId,
+    },
+    /// This device is no longer in a group: nothing more is read or sent; what was received stays.
+    GroupLeft {
+        /// The group.
+        group: GroupId,
+        /// Who did it; `None`: this device asked for it itself, or the hub has forgotten the group.
+        by: Option<Actor>,
+    },
+    /// A device joined or left a group.
+    MembershipChanged(MembershipChange),
+    /// Entries of a group could not be read and never will be: one event for all of them.
+    Gap {
+        /// The group.
+        group: GroupId,
+        /// How many entries.
+        skipped: u64,
+        /// Why.
+        reason: GapReason,
+    },
+    /// A group that could not be read is healthy again; a gap, if any, was said before.
+    Recovered {
+        /// The group.
+        group: GroupId,
+    },
+    /// A group cannot be read; the device is joining it again.
+    Recovering {
+        /// The group.
+        group: GroupId,
+        /// Why.
+        reason: GapReason,
+    },
+    /// This store is older than what the hub knows of the device: it was restored from a copy. Every
+    /// group concerned is joined again before anything is sent to it.
+    RollbackDetected,
+    /// A user has a device in a group that he did not have there, or has one less.
+    DeviceChange {
+        /// The group.
+        group: GroupId,
+        /// The user, who has at least one device in the group before and after.
+        user: UserId,
+        /// The device.
+        device: DeviceId,
+        /// It was added; else removed.
+        added: bool,
+    },
+    /// A member of a group reports that it cannot process a commit.
+    InvalidCommitReported {
+        /// The group.
+        group: GroupId,
+        /// The commit's place in the log.
+        seq: Seq,
+        /// The device that reports.
+        reporter: DeviceId,
+    },
+    /// This device's clock and the hub's differ by more than
+    /// [`CLOCK_SKEW_MS_MAX`](crate::limits::CLOCK_SKEW_MS_MAX): certificates may seem to be invalid.
+    ClockSkew {
+        /// Hub's clock minus own clock, milliseconds.
+        hub_ahead_ms: i64,
+    },
+    /// The device certificate was renewed and is valid until then.
+    CertificateRenewed {
+        /// End of validity.
+        expires_at_ms: TimestampMs,
+    },
+}
+
+/// Who did something in a group.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// A member.
+    Member {
+        /// The user.
+        user: UserId,
+        /// With this device.
+        device: DeviceId,
+        /// Name to show.
+        display_name: String,
+    },
+    /// The hub, which removes revoked devices.
+    Hub,
+}
+
+impl std::fmt::Debug for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Member { device, .. } => write!(f, "Member({device:?})"),
+            Self::Hub => f.write_str("Hub"),
+        }
+    }
+}
+
+/// A device joined or left a group.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MembershipChange {
+    /// The group.
+    pub group: GroupId,
+    /// The commit's place in the log.
+    pub seq: Seq,
+    /// Joined; else left.
+    pub joined: bool,
+    /// The user who joined or left.
+    pub user: UserId,
+    /// With this device.
+    pub device: DeviceId,
+    /// Name to show.
+    pub display_name: String,
+    /// Who did it. The same device as above: it left, or joined again, by itself.
+    pub by: Actor,
+}
+
+impl std::fmt::Debug for MembershipChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut out = f.debug_struct("MembershipChange");
+        out.field("group", &self.group).field("seq", &self.seq).field("joined", &self.joined);
+        out.field("device", &self.device).field("by", &self.by).finish_non_exhaustive()
+    }
+}
+
+/// A message of a group, as it is stored. `Debug` shows ids only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its group.
+    pub group: GroupId,
+    /// Its place in the log.
+    pub seq: Seq,
+    /// Chosen by the sender.
+    pub id: MessageId,
+    /// User who sent it, as his certificate says.
+    pub sender: UserId,
+    /// Device that sent it.
+    pub device: DeviceId,
+    /// Name of the sender, as his certificate says.
+    pub display_name: String,
+    /// This device sent it.
+    pub own: bool,
+    /// The sender's certificate had expired when the message was read.
+    pub expired_certificate: bool,
+    /// When the hub accepted it.
+    pub at_ms: TimestampMs,
+    /// The sender's clock when it was written.
+    pub sent_at_ms: TimestampMs,
+    /// What it says.
+    pub body: Body,
+}
+
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut out = f.debug_struct("Message");
+        out.field("group", &self.group).field("seq", &self.seq).field("id", &self.id);
+        out.field("device", &self.device).field("own", &self.own).finish_non_exhaustive()
+    }
+}
+
+/// Why entries are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
+pub enum GapReason {
+    /// Single messages did not decrypt: their keys are gone, or they were damaged.
+    Undecryptable,
+    /// The hub no longer keeps them.
+    Expired,
+    /// The store was restored from an older copy.
+    Rollback,
+    /// A commit did not verify, broke the policy, or could not be processed.
+    InvalidCommit,
+    /// This device and others had different states of the same epoch.
+    Fork,
+    /// The welcome was lost or did not open.
+    WelcomeLost,
+    /// The hub was restored from an older copy.
+    HubRestored,
+}
+
+/// Why a queued message can never be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefusedReason {
+    /// This device is no longer in the group.
+    NotMember,
+    /// The group's policy does not let this user post.
+    Denied,
+    /// The hub takes no message of this kind or size.
+    Refused(cercle_proto::ErrorCode),
+}

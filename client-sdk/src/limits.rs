@@ -1,1 +1,125 @@
 //! Every bound of the client, with its unit and its reason.
+
+use cercle_proto::id::TimestampMs;
+
+const SECOND_MS: TimestampMs = 1_000;
+const MINUTE_MS: TimestampMs = 60 * SECOND_MS;
+const HOUR_MS: TimestampMs = 60 * MINUTE_MS;
+const DAY_MS: TimestampMs = 24 * HOUR_MS;
+
+// --- content
+
+/// Longest text of a message, bytes of UTF-8: several pages; more is a document.
+pub const TEXT_BYTES_MAX: usize = 16 * 1024;
+/// Longest title of a group, bytes of UTF-8: one line of a list.
+pub const TITLE_BYTES_MAX: usize = 256;
+/// Longest plaintext of an application message that is decoded, bytes. Above the largest kind that this
+/// version writes, so that newer kinds pass.
+pub const ENVELOPE_BYTES_MAX: usize = 256 * 1024;
+/// Application messages are padded to a multiple of this, bytes: the hub does not learn whether somebody
+/// wrote "yes" or "no". Short messages are most of the traffic, so it is small.
+pub const PADDING_BYTES: usize = 128;
+
+// --- groups
+
+/// Loaded MLS groups kept in memory. One of 10 members is about 40 KiB, one of 200 about 500 KiB.
+pub const LOADED_GROUPS_MAX: usize = 128;
+/// Groups of one device; the state of each is about 300 bytes in memory.
+pub const GROUPS_MAX: usize = 10_000;
+/// Past epochs whose messages can still be read. The hub takes messages up to 2 epochs old; the rest is
+/// room for what was in flight when several commits followed each other.
+pub const PAST_EPOCHS: usize = 5;
+/// The same in a large group, where every decryption writes the secrets of all these epochs.
+pub const PAST_EPOCHS_LARGE_GROUP: usize = 3;
+/// Members from which a group is large in this sense.
+pub const LARGE_GROUP_MEMBERS: usize = 50;
+/// Messages of one sender that may arrive out of order. The log is ordered, so the need is small.
+pub const OUT_OF_ORDER_MESSAGES: u32 = 32;
+/// Messages of one sender that may be missing before the next: those lost between a crash and a resend.
+pub const FORWARD_MESSAGES: u32 = 2_000;
+/// Epochs whose authenticator is kept to detect forks: all that can still be read, and the current one.
+pub const AUTHENTICATORS_KEPT: usize = PAST_EPOCHS + 1;
+/// Messages of other members in the current epoch that fail one after the other before the group counts
+/// as forked. One may be damaged by its sender; three in a row by nobody's fault are not plausible.
+pub const UNDECRYPTABLE_IN_A_ROW_MAX: u32 = 3;
+/// Users in one command.
+pub const USERS_PER_COMMAND_MAX: usize = 500;
+/// Identities that were verified once and are remembered; about 300 bytes each.
+pub const VERIFIED_IDENTITIES_MAX: usize = 4_096;
+
+// --- sending
+
+/// Messages that wait in the outbox, all groups: weeks offline of a busy user, about 20 MB at most.
+pub const OUTBOX_MESSAGES_MAX: u64 = 10_000;
+/// Changes that wait in one group.
+pub const INTENTS_PER_GROUP_MAX: usize = 64;
+/// Messages of one group that are sent without waiting for answers. The hub stores many at once, so that
+/// more in flight means more per fsync.
+pub const IN_FLIGHT_PER_GROUP_MAX: usize = 64;
+/// A change that lost the epoch this often is given up: each time another member's change won.
+pub const COMMIT_ATTEMPTS_MAX: u32 = 50;
+/// First and largest delay before a change is tried again after a conflict; between them it doubles, and
+/// the leaf index spreads members so that each wins in turn.
+pub const CONFLICT_DELAY_MS: (TimestampMs, TimestampMs) = (50, 5 * SECOND_MS);
+/// Delay before a request that the hub refused for the moment is repeated, if it names none.
+pub const RETRY_DELAY_MS: TimestampMs = SECOND_MS;
+
+// --- duties towards other members
+
+/// Step between two members in carrying out what any of them may do (committing waiting proposals,
+/// adding a lost device again). Enough for one to do it and the others to see it.
+pub const DUTY_STEP_MS: TimestampMs = 2 * SECOND_MS;
+/// Members among whom a duty is spread; with more, several act at once and the hub picks one.
+pub const DUTY_POSITIONS: u64 = 16;
+/// The same step when this device has messages waiting, which must not be sent over an open proposal
+/// (RFC 9420 section 12.4): nobody should wait long, a conflict is cheap.
+pub const URGENT_DUTY_STEP_MS: TimestampMs = 20;
+/// Devices added by one commit from which members renew their keys later, so that commits shrink.
+pub const LAZY_UPDATE_ADDED_MIN: usize = 8;
+/// Time over which the members of a group spread such renewals.
+pub const LAZY_UPDATE_SPREAD_MS: TimestampMs = 30 * MINUTE_MS;
+/// Time over which a device spreads the commits that carry its renewed certificate into its groups.
+pub const CREDENTIAL_SPREAD_MS: TimestampMs = HOUR_MS;
+
+// --- recovery
+
+/// External commits that are refused before other members are asked for help.
+pub const REJOIN_ATTEMPTS_MAX: u32 = 3;
+/// Delay before another external commit; it doubles with each refusal.
+pub const REJOIN_DELAY_MS: TimestampMs = 500;
+/// After the members were asked to add this device again, it tries by itself again after this time.
+pub const RE_ADD_PATIENCE_MS: TimestampMs = 10 * MINUTE_MS;
+/// How long a group that the hub lists may stay unknown before the device joins it by external commit:
+/// its welcome should have come by then.
+pub const WELCOME_PATIENCE_MS: TimestampMs = 5 * SECOND_MS;
+
+// --- key packages and certificates
+
+/// One-time key packages kept on the hub: additions in a few weeks offline.
+pub const KEY_PACKAGES_STOCK: u32 = 50;
+/// Stock below which more are published.
+pub const KEY_PACKAGES_LOW: u32 = 15;
+/// Life of a key package; never longer than the certificate in it.
+pub const KEY_PACKAGE_LIFE_MS: TimestampMs = 84 * DAY_MS;
+/// Key packages are valid from this long before they are made: clocks differ.
+pub const KEY_PACKAGE_MARGIN_MS: TimestampMs = HOUR_MS;
+/// Private keys of key packages are kept this long after their end: a welcome may have been under way.
+pub const KEY_PACKAGE_KEEP_MS: TimestampMs = 7 * DAY_MS;
+/// Delay before a failed certificate renewal is tried again.
+pub const RENEWAL_RETRY_MS: TimestampMs = HOUR_MS;
+
+// --- session
+
+/// Groups in one Subscribe frame; more go in further waves.
+pub const GROUPS_PER_WAVE: usize = 256;
+/// Difference of clocks that is reported: certificates are valid from 10 minutes before their issue.
+pub const CLOCK_SKEW_MS_MAX: u64 = 5 * MINUTE_MS;
+/// Ping interval until the hub has named its own.
+pub const PING_INTERVAL_MS: TimestampMs = 30 * SECOND_MS;
+/// Requests of an app that wait for the hub's answer.
+pub const COMMANDS_MAX: usize = 1_024;
+/// Rows that one query returns at most.
+pub const MESSAGES_PER_QUERY_MAX: usize = 10_000;
+
+const _: () = assert!(PAST_EPOCHS >= 2, "the hub takes messages that are two epochs old");
+const _: () = assert!(KEY_PACKAGES_LOW < KEY_PACKAGES_STOCK);

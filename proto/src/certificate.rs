@@ -65,6 +65,15 @@ pub struct DeviceIdentity {
     pub public_key: [u8; 32],
 }
 
+/// The hub's identity as MLS external sender.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubIdentity {
+    /// The right side of every user id that it issues.
+    pub domain: String,
+    /// The certified Ed25519 key, with which it signs proposals.
+    pub public_key: [u8; 32],
+}
+
 impl std::fmt::Debug for DeviceIdentity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("DeviceIdentity").field("device", &self.device).finish_non_exhaustive()
@@ -157,6 +166,22 @@ impl Root {
         match self.verify(&decode_credential(credential)?, signature_key, validity)? {
             Subject::Device(identity) => Ok(identity),
             Subject::Hub(_) => Err(CertificateError::Malformed("the hub is no member")),
+        }
+    }
+
+    /// Verifies the hub's certificate as MLS external sender (DER) and reads its key.
+    ///
+    /// # Errors
+    /// As [`Root::verify`], or when the certificate names a device.
+    pub fn verify_hub(
+        &self,
+        certificate: &[u8],
+        validity: Validity,
+    ) -> Result<HubIdentity, CertificateError> {
+        let public_key = read_leaf(certificate)?.public_key;
+        match self.verify(&[certificate.to_vec()], &public_key, validity)? {
+            Subject::Hub(domain) => Ok(HubIdentity { domain, public_key }),
+            Subject::Device(_) => Err(CertificateError::Malformed("it names a device, not the hub")),
         }
     }
 

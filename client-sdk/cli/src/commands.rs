@@ -1,0 +1,124 @@
+//! One module per command: opens the profile, asks the SDK, shows the answer.
+
+mod administration;
+mod chat;
+mod enrol;
+mod groups;
+mod members;
+mod people;
+mod reader;
+mod recv;
+mod send;
+mod status;
+
+use std::future::Future;
+
+use cercle_sdk::{client::ClientError, core::GroupSummary};
+use tokio::time::sleep;
+
+use crate::{
+    arguments::{Command, Invocation},
+    context::{Context, Enrolled},
+    demo,
+    exit::Exit,
+    failure::Failure,
+    interrupt,
+    language::Text,
+    output::Output,
+    records::Record,
+    resolve,
+};
+
+/// Carries out a command. Ctrl-C ends it; what was promised until then is in the store.
+pub(crate) async fn run(invocation: Invocation, output: &Output) -> Result<Exit, Failure> {
+    let context = Context::new(&invocation, output);
+    let command = Box::pin(dispatch(&context, invocation.command));
+    tokio::select! {
+        biased;
+        result = command => result,
+        () = interrupt::requested() => Ok(Exit::Interrupted),
+    }
+}
+
+async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Enrol { link, passphrase } => Box::pin(enrol::run(context, &link, passphrase)).await,
+        Command::Whoami => Box::pin(people::whoami(context)).await,
+        Command::Groups => Box::pin(groups::list(context)).await,
+        Command::New { title, announcements } => {
+            Box::pin(groups::create(context, &title, announcements)).await
+        }
+        Command::Invite { group, users } => Box::pin(members::invite(context, &group, &users)).await,
+        Command::Remove { group, users } => Box::pin(members::remove(context, &group, &users)).await,
+        Command::Members { group } => Box::pin(members::list(context, &group)).await,
+        Command::Send { group, text } => Box::pin(send::run(context, &group, text)).await,
+        Command::Recv { group, follow: false, all } => {
+            Box::pin(recv::once(context, group.as_deref(), all)).await
+        }
+        Command::Recv { group, follow: true, .. } => Box::pin(recv::follow(context, group.as_deref())).await,
+        Command::Chat { group } => Box::pin(chat::run(context, &group)).await,
+        Command::Leave { group } => Box::pin(groups::leave(context, &group)).await,
+        Command::Status { group } => Box::pin(status::run(context, group.as_deref())).await,
+        Command::Devices { user } => Box::pin(people::devices(context, user.as_deref())).await,
+        Command::Revoke { device, user } => {
+            Box::pin(administration::revoke(context, &device, user.as_deref())).await
+        }
+        Command::Invitation(arguments) => Box::pin(administration::invitation(context, arguments)).await,
+        Command::UpdateKeys { group } => Box::pin(groups::update_keys(context, &group)).await,
+        Command::Demo { once, keep } => Box::pin(demo::run(context, once, keep)).await,
+    }
+}
+
+/// Finds a group on this device; if it is not there, connects and looks again, because somebody may have
+/// added this device to it meanwhile.
+async fn find_group(context: &Context<'_>, enrolled: &Enrolled, name: &str) -> Result<GroupSummary, Failure> {
+    let groups = enrolled.client.groups().await?;
+    if let Ok(group) = resolve::group(&groups, name) {
+        return Ok(group.clone());
+    }
+    context.online_if_possible(enrolled).await?;
+    let groups = enrolled.client.groups().await?;
+    resolve::group(&groups, name).cloned()
+}
+
+/// Connects and waits for an operation that the device carries out sooner or later once it has taken it.
+/// `None`: it was taken, and waits for the hub.
+async fn durable<T>(
+    context: &Context<'_>,
+    enrolled: &Enrolled,
+    what: &Text,
+    operation: impl Future<Output = Result<T, ClientError>>,
+) -> Result<Option<T>, Failure> {
+    let give_up = async {
+        // Answered after the operation was taken, because requests are served in order.
+        enrolled.client.identity().await?;
+        match context.online(enrolled).await {
+            Ok(()) => sleep(context.patience).await,
+            Err(failure) if failure.exit == Exit::Unreachable => context.output.failure_as_note(&failure),
+            Err(failure) => return Err(failure),
+        }
+        Ok(())
+    };
+    let work = Box::pin(async {
+        tokio::select! {
+            biased;
+            done = operation => done.map(Some).map_err(Failure::from),
+            gave_up = give_up => gave_up.map(|()| None),
+        }
+    });
+    context.output.waiting(what, work).await
+}
+
+/// Says that something is kept and will happen later.
+async fn kept(context: &Context<'_>, enrolled: Enrolled, group: Option<String>, id: Option<String>) -> Exit {
+    let waiting = enrolled.client.outbox().await.map_or(0, |outbox| outbox.len());
+    context.output.result(
+        &Record::Kept { group, id, waiting },
+        &text!(
+            "Conservé : ce sera fait dès que le hub sera joignable (à la prochaine commande cercle).";
+            "Kept: it will be done as soon as the hub can be reached (with the next cercle command)."
+        ),
+    );
+    enrolled.close().await;
+    Exit::Kept
+}

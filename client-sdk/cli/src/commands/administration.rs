@@ -1,0 +1,80 @@
+//! `cercle invitation` and `cercle revoke`: who may take part, with which device.
+
+use cercle_proto::v1;
+use cercle_sdk::core::NewInvitation;
+
+use crate::{
+    arguments::{Class, InvitationArguments, Role},
+    context::Context,
+    exit::Exit,
+    failure::Failure,
+    moment,
+    records::Record,
+    resolve,
+};
+
+pub(crate) async fn invitation(
+    context: &Context<'_>,
+    arguments: InvitationArguments,
+) -> Result<Exit, Failure> {
+    let enrolled = context.enrolled().await?;
+    let user = arguments.user.as_deref().map(|name| resolve::user(&enrolled.identity, name)).transpose()?;
+    let wanted = NewInvitation {
+        user: user.as_ref().map(|user| user.local().to_owned()).unwrap_or_default(),
+        display_name: arguments.name.unwrap_or_default(),
+        profession: arguments.profession.unwrap_or_default(),
+        class: class(arguments.class),
+        roles: arguments.role.into_iter().map(role).collect(),
+        valid_for_ms: 0,
+    };
+    context.online(&enrolled).await?;
+    let made = enrolled.client.create_invitation(wanted).await?;
+    let (user, link, until) = (made.user.as_str(), &made.link, moment::day(made.expires_at_ms));
+    context.output.result(
+        &Record::Invitation { user, link, expires_at_ms: made.expires_at_ms },
+        &text!(
+            "Invitation pour {user}, à usage unique, valable jusqu'au {until} :\n{link}\nÀ remettre en main propre ou par un canal sûr ; la personne lance : cercle enrol <lien>";
+            "Invitation for {user}, for one use, valid until {until}:\n{link}\nHand it over in person or over a safe channel; the person runs: cercle enrol <link>"
+        ),
+    );
+    enrolled.close().await;
+    Ok(Exit::Done)
+}
+
+pub(crate) async fn revoke(context: &Context<'_>, device: &str, user: Option<&str>) -> Result<Exit, Failure> {
+    let enrolled = context.enrolled().await?;
+    let user = user.map(|name| resolve::user(&enrolled.identity, name)).transpose()?;
+    context.online(&enrolled).await?;
+    let devices = enrolled.client.list_devices(user).await?;
+    let id = resolve::device(&devices, device)?;
+    enrolled.client.revoke_device(id).await?;
+    let short = &id.to_hex()[..8];
+    context.output.result(
+        &Record::Revoked { device: id.to_hex() },
+        &text!(
+            "Appareil {short} révoqué ; il sort de ses groupes.";
+            "Device {short} revoked; it is leaving its groups."
+        ),
+    );
+    enrolled.close().await;
+    Ok(Exit::Done)
+}
+
+fn class(class: Class) -> v1::MemberClass {
+    match class {
+        Class::Professional => v1::MemberClass::Professional,
+        Class::VerifiedOther => v1::MemberClass::VerifiedOther,
+        Class::Relative => v1::MemberClass::Relative,
+    }
+}
+
+fn role(role: Role) -> v1::Role {
+    match role {
+        Role::Member => v1::Role::Member,
+        Role::Moderator => v1::Role::Moderator,
+        Role::Coordinator => v1::Role::Coordinator,
+        Role::CrisisPublisher => v1::Role::CrisisPublisher,
+        Role::DirectoryAdmin => v1::Role::DirectoryAdmin,
+        Role::Bot => v1::Role::Bot,
+    }
+}

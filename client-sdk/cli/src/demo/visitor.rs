@@ -1,0 +1,91 @@
+//! The visitor's turn: an invitation, a place in the first group, and members that answer.
+
+use std::{path::Path, time::Duration};
+
+use cercle_proto::id::{GroupId, UserId};
+use cercle_sdk::{
+    client::{Client, Notice},
+    core::Message,
+    event::Event,
+};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::{
+    cast::{ANSWERS, DOMAIN, GROUPS, VISITOR},
+    hub::DemoHub,
+    people::People,
+    stage::Stage,
+};
+use crate::{failure::Failure, interrupt};
+
+/// How often the coordinator looks whether the visitor has enrolled: soon enough that nobody wonders, and
+/// far below what the hub allows one device to ask.
+const LOOK_EVERY: Duration = Duration::from_millis(700);
+
+/// How long a member "types".
+const ANSWER_AFTER: Duration = Duration::from_millis(600);
+
+/// Serves the visitor until the user ends the demonstration.
+pub(super) async fn welcome(
+    people: &mut People,
+    hub: &DemoHub,
+    stage: &Stage<'_>,
+    data: &Path,
+) -> Result<(), Failure> {
+    let visitor = UserId::new(VISITOR.0, DOMAIN).map_err(|error| Failure::fault(&error))?;
+    let invitation = hub.invite(VISITOR.0, VISITOR.1, "", false).await?;
+    stage.your_turn(&invitation.to_link(), &hub.address(), &data.join("vous"));
+    let coordinator = people.client(0).clone();
+    let group = first_group(&coordinator).await?;
+    let mut looks = interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut joined, mut answers) = (false, ANSWERS.iter().cycle());
+    loop {
+        tokio::select! {
+            biased;
+            () = interrupt::requested() => return Ok(()),
+            heard = people.next() => {
+                let Some((0, Notice::Event(Event::MessageReceived(message)))) = heard else { continue };
+                show(&coordinator, stage, &message).await?;
+                if message.sender == visitor
+                    && message.group == group
+                    && let Some((speaker, text)) = answers.next()
+                {
+                    sleep(ANSWER_AFTER).await;
+                    people.client(*speaker).send(group, text).await?;
+                }
+            }
+            _ = looks.tick(), if !joined => {
+                joined = add_if_enrolled(&coordinator, group, &visitor).await?;
+                if joined {
+                    stage.visitor_joined();
+                    let hello = "Bienvenue dans le cercle ! Écrivez-nous quelques mots.";
+                    coordinator.send(group, hello).await?;
+                }
+            }
+        }
+    }
+}
+
+async fn first_group(coordinator: &Client) -> Result<GroupId, Failure> {
+    let groups = coordinator.groups().await?;
+    let found = groups.iter().find(|group| group.title == GROUPS[0].title).map(|group| group.group);
+    found.ok_or_else(|| Failure::from(cercle_sdk::error::Error::Invalid("the first group is missing")))
+}
+
+/// Adds the visitor once a device is enrolled and its key packages are there.
+async fn add_if_enrolled(coordinator: &Client, group: GroupId, visitor: &UserId) -> Result<bool, Failure> {
+    if coordinator.list_devices(Some(visitor.clone())).await?.is_empty() {
+        return Ok(false);
+    }
+    // Until the device has published its key packages nobody can be added; the next look tries again.
+    let added = coordinator.invite(group, vec![visitor.clone()]).await;
+    Ok(added.is_ok_and(|invited| !invited.devices.is_empty()))
+}
+
+async fn show(coordinator: &Client, stage: &Stage<'_>, message: &Message) -> Result<(), Failure> {
+    let groups = coordinator.groups().await?;
+    let title = groups.iter().find(|group| group.group == message.group);
+    stage.live(title.map_or("", |group| &group.title), message);
+    Ok(())
+}

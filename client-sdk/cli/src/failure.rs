@@ -1,0 +1,284 @@
+//! What went wrong, for a person: what, and how to mend it; for a script: an exit code.
+//!
+//! The one place where errors of the SDK become sentences and codes.
+
+use std::io;
+
+use cercle_proto::ErrorCode;
+use cercle_sdk::{
+    client::{ClientError, ClientOpenError},
+    connection::Failure as LinkFailure,
+    core::DisconnectReason,
+    error::{Error, OpenError},
+    profile::ProfileError,
+};
+
+use crate::{exit::Exit, language::Text};
+
+/// Why a command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    /// What went wrong.
+    pub(crate) what: Text,
+    /// What the user can do about it, if anything.
+    pub(crate) mend: Option<Text>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, what: Text) -> Self {
+        Self { exit, what, mend: None }
+    }
+
+    pub(crate) fn mend(mut self, mend: Text) -> Self {
+        self.mend = Some(mend);
+        self
+    }
+
+    /// No profile, or a profile without a certificate.
+    pub(crate) fn not_enrolled() -> Self {
+        let what = text!("Ce profil n'est pas encore inscrit."; "This profile is not enrolled yet.");
+        Self::new(Exit::NotEnrolled, what).mend(text!(
+            "Demandez une invitation à votre coordination, puis : cercle enrol <lien>";
+            "Ask your coordinator for an invitation, then: cercle enrol <link>"
+        ))
+    }
+
+    /// The hub was not reached within the time allowed.
+    pub(crate) fn unreachable(address: &str, failure: Option<LinkFailure>) -> Self {
+        let what = match failure {
+            Some(LinkFailure::Untrusted) => text!(
+                "Le certificat présenté par {address} n'est pas celui du hub de votre invitation : rien n'a été envoyé.";
+                "The certificate that {address} presents is not that of your invitation's hub: nothing was sent."
+            ),
+            Some(LinkFailure::NotAHub) => text!(
+                "{address} répond, mais ce n'est pas un hub Cercle.";
+                "{address} answers, but it is not a Cercle hub."
+            ),
+            Some(LinkFailure::Unreachable) | None => text!(
+                "Le hub {address} ne répond pas.";
+                "The hub {address} does not answer."
+            ),
+        };
+        Self::new(Exit::Unreachable, what).mend(text!(
+            "Vérifiez la connexion au réseau, ou donnez plus de temps : --timeout 30";
+            "Check the network, or allow more time: --timeout 30"
+        ))
+    }
+
+    /// A fault that is not the user's.
+    pub(crate) fn fault(error: &dyn std::error::Error) -> Self {
+        Self::new(Exit::Fault, text!("Erreur inattendue : {error}"; "Unexpected error: {error}"))
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::fault(&error)
+    }
+}
+
+impl From<ProfileError> for Failure {
+    fn from(error: ProfileError) -> Self {
+        match &error {
+            ProfileError::Missing(_) => Self::not_enrolled(),
+            ProfileError::InUse(_) => Self::new(
+                Exit::ProfileInUse,
+                text!(
+                    "Ce profil est déjà utilisé par une autre commande cercle.";
+                    "Another cercle command is using this profile."
+                ),
+            )
+            .mend(text!(
+                "Terminez-la (Ctrl-C), ou choisissez un autre profil avec --profile. Pour lire et écrire en même temps : cercle chat <groupe>";
+                "End it (Ctrl-C), or choose another profile with --profile. To read and write at once: cercle chat <group>"
+            )),
+            ProfileError::WrongPassphrase => Self::new(
+                Exit::ProfileClosed,
+                text!("Phrase de passe incorrecte."; "Wrong passphrase."),
+            ),
+            ProfileError::PassphraseNeeded => Self::new(
+                Exit::ProfileClosed,
+                text!(
+                    "Ce profil est protégé par une phrase de passe.";
+                    "This profile is protected by a passphrase."
+                ),
+            )
+            .mend(text!(
+                "Lancez la commande dans un terminal, ou donnez la phrase dans CERCLE_PASSPHRASE.";
+                "Run the command in a terminal, or give the passphrase in CERCLE_PASSPHRASE."
+            )),
+            ProfileError::Name | ProfileError::NoHome => {
+                Self::new(Exit::Usage, text!("Nom de profil ou dossier : {error}"; "Profile: {error}"))
+            }
+            ProfileError::Exists(_)
+            | ProfileError::Permissions(_)
+            | ProfileError::WrongKeyFile(_)
+            | ProfileError::Damaged { .. }
+            | ProfileError::Io { .. } => {
+                let cause = std::error::Error::source(&error).map_or_else(String::new, |cause| format!(" ({cause})"));
+                Self::new(
+                    Exit::ProfileClosed,
+                    text!("Le profil ne s'ouvre pas : {error}{cause}"; "The profile does not open: {error}{cause}"),
+                )
+            }
+        }
+    }
+}
+
+impl From<ClientOpenError> for Failure {
+    fn from(error: ClientOpenError) -> Self {
+        match error {
+            ClientOpenError::Profile(error) => error.into(),
+            ClientOpenError::Store(error @ (OpenError::WrongKey | OpenError::NewerFormat { .. })) => {
+                Self::new(
+                    Exit::ProfileClosed,
+                    text!("Le profil ne s'ouvre pas : {error}"; "The profile does not open: {error}"),
+                )
+            }
+            other => Self::fault(&other),
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Core(error) => error.into(),
+            ClientError::Stopped(reason) => stopped(reason),
+            other => Self::fault(&other),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match &error {
+            Error::NotEnrolled => Self::not_enrolled(),
+            Error::AlreadyEnrolled => Self::new(
+                Exit::Refused,
+                text!("Ce profil est déjà inscrit."; "This profile is already enrolled."),
+            )
+            .mend(text!(
+                "Pour une seconde identité sur cette machine : --profile <nom>";
+                "For a second identity on this machine: --profile <name>"
+            )),
+            Error::Offline => {
+                Self::new(Exit::Unreachable, text!("Pas de connexion au hub."; "No connection to the hub."))
+            }
+            Error::NoDevice { users } => {
+                let users = users.iter().map(|user| user.as_str()).collect::<Vec<_>>().join(", ");
+                Self::new(
+                    Exit::NotFound,
+                    text!("Aucun appareil joignable pour : {users}"; "No device that can be added for: {users}"),
+                )
+                .mend(text!(
+                    "Vérifiez l'identifiant ; la personne doit avoir utilisé son invitation une fois.";
+                    "Check the id; the person must have redeemed an invitation once."
+                ))
+            }
+            Error::NotInGroup { users } => {
+                let users = users.iter().map(|user| user.as_str()).collect::<Vec<_>>().join(", ");
+                Self::new(Exit::NotFound, text!("Absents du groupe : {users}"; "Not in the group: {users}"))
+            }
+            Error::UnknownGroup(_) => {
+                Self::new(Exit::NotFound, text!("Ce groupe est inconnu."; "This group is unknown."))
+            }
+            Error::NotMember(_) => Self::new(
+                Exit::Refused,
+                text!(
+                    "Vous n'êtes plus membre de ce groupe ; ce qui a été reçu reste lisible.";
+                    "You are no longer a member of this group; what was received can still be read."
+                ),
+            ),
+            Error::Denied(rule) => Self::new(
+                Exit::Refused,
+                text!("Les règles du groupe l'interdisent : {rule}"; "The group's policy forbids it: {rule}"),
+            )
+            .mend(text!(
+                "Demandez à un administrateur du groupe (cercle members <groupe>).";
+                "Ask an administrator of the group (cercle members <group>)."
+            )),
+            Error::Refused { code, .. } => refused(*code),
+            Error::Untrusted(_) | Error::KeyPackageRefused(_) => {
+                Self::new(Exit::Refused, text!("Certificat refusé : {error}"; "Certificate refused: {error}"))
+            }
+            Error::OutboxFull => Self::new(
+                Exit::Refused,
+                text!(
+                    "Trop de messages attendent déjà d'être envoyés.";
+                    "Too many messages already wait to be sent."
+                ),
+            )
+            .mend(text!("Attendez que le hub soit joignable."; "Wait until the hub can be reached.")),
+            Error::Invalid(what) => {
+                Self::new(Exit::Usage, text!("Argument refusé : {what}"; "Invalid argument: {what}"))
+            }
+            _ => Self::fault(&error),
+        }
+    }
+}
+
+fn stopped(reason: DisconnectReason) -> Failure {
+    match reason {
+        DisconnectReason::Refused { code: Some(code), .. } => refused(code),
+        DisconnectReason::Untrusted => Failure::new(
+            Exit::Unreachable,
+            text!(
+                "Ce hub n'est pas celui de l'invitation : rien n'a été enregistré.";
+                "This hub is not that of the invitation: nothing was stored."
+            ),
+        ),
+        other => Failure::fault(&ClientError::Stopped(other)),
+    }
+}
+
+/// The codes that a professional can meet and mend; the rest by the table of docs/error-codes.md.
+fn refused(code: ErrorCode) -> Failure {
+    let number = code.number();
+    let (what, mend) = match code {
+        ErrorCode::InvitationUnknown | ErrorCode::InvitationExpired | ErrorCode::InvitationUsed => (
+            match code {
+                ErrorCode::InvitationExpired => {
+                    text!("Cette invitation a expiré."; "This invitation has expired.")
+                }
+                ErrorCode::InvitationUsed => {
+                    text!("Cette invitation a déjà servi."; "This invitation has been used already.")
+                }
+                _ => {
+                    text!("Le hub ne connaît pas cette invitation."; "The hub does not know this invitation.")
+                }
+            },
+            text!("Demandez-en une nouvelle à votre coordination."; "Ask your coordinator for a new one."),
+        ),
+        ErrorCode::DeviceRevoked => (
+            text!("Cet appareil a été révoqué."; "This device was revoked."),
+            text!(
+                "Demandez une nouvelle invitation à votre coordination.";
+                "Ask your coordinator for a new invitation."
+            ),
+        ),
+        ErrorCode::SessionReplaced => (
+            text!(
+                "Une autre session de cet appareil est ouverte.";
+                "Another session of this device is open."
+            ),
+            text!(
+                "Une copie du profil sert peut-être ailleurs : un profil ne vit que sur une machine.";
+                "A copy of the profile may be in use elsewhere: a profile lives on one machine only."
+            ),
+        ),
+        ErrorCode::NotAuthorised => (
+            text!("Votre rôle ne le permet pas."; "Your role does not allow it."),
+            text!("Demandez à votre coordination."; "Ask a coordinator."),
+        ),
+        _ => {
+            let (meaning, action) = (code.meaning(), code.action());
+            (
+                text!("Le hub refuse ({number}) : {meaning}"; "The hub refuses ({number}): {meaning}"),
+                text!("Que faire : {action}"; "What to do: {action}"),
+            )
+        }
+    };
+    Failure::new(Exit::Refused, what).mend(mend)
+}

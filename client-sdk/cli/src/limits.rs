@@ -1,0 +1,31 @@
+//! Every bound of the command line, with its unit and its reason.
+
+use std::time::Duration;
+
+/// Default for `--timeout`: longer than a restart of the hub, shorter than a person's patience.
+pub(crate) const PATIENCE_SECONDS: u64 = 10;
+
+/// A wait beyond this is explained on the terminal.
+pub(crate) const PROGRESS_AFTER: Duration = Duration::from_secs(1);
+
+/// Messages read from the store at once, so that a long history does not fill the memory.
+pub(crate) const PAGE_MESSAGES: usize = 256;
+
+/// Longest text taken from standard input for one message, bytes. The frame has room for more, but what is
+/// longer than a book chapter is a document.
+pub(crate) const TEXT_BYTES_MAX: u64 = 64 << 10;
+
+/// Lines of standard input that `chat` has read ahead of what the outbox has taken.
+pub(crate) const LINES_AHEAD_MAX: usize = 64;
+
+/// Shortest prefix of an id that is taken for an id and not for a title.
+pub(crate) const ID_PREFIX_DIGITS_MIN: usize = 4;
+
+/// How long the end of a command may take: telling the hub what is stored, closing the store.
+pub(crate) const CLOSING: Duration = Duration::from_secs(3);
+
+/// Notices of all members of the demonstration that wait to be looked at: a script has far fewer.
+pub(crate) const DEMO_NOTICES_MAX: usize = 1024;
+
+/// How long one line of the demonstration may take to reach all its readers before it counts as lost.
+pub(crate) const DEMO_LINE_PATIENCE: Duration = Duration::from_secs(30);

@@ -1,0 +1,292 @@
+//! What `--json` prints: one object a line, with `type` first. docs/cli.md is the reference; fields are
+//! added, never renamed or removed.
+
+use cercle_proto::v1::MemberClass;
+use cercle_sdk::{
+    core::{DeviceState, GroupState, GroupSummary, Identity, Member, Message},
+    event::{GapReason, MembershipChange},
+    message::Body,
+};
+use serde::Serialize;
+
+/// One line of output.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum Record<'a> {
+    Identity(IdentityRecord<'a>),
+    Group(GroupRecord<'a>),
+    Member(MemberRecord<'a>),
+    Invited { group: String, devices: Vec<String>, missing: Vec<&'a str> },
+    Removed { group: String, users: Vec<&'a str> },
+    Left { group: String },
+    KeysUpdated { group: String },
+    Accepted { group: String, id: String, seq: u64, at_ms: u64 },
+    Kept { group: Option<String>, id: Option<String>, waiting: usize },
+    Message(MessageRecord<'a>),
+    Membership(MembershipRecord<'a>),
+    Joined { group: String, title: &'a str },
+    Closed { group: String, title: &'a str },
+    Gap { group: String, skipped: u64, reason: &'static str },
+    Recovering { group: String, reason: &'static str },
+    Recovered { group: String },
+    RestoredCopy {},
+    Missed { events: u64 },
+    CaughtUp {},
+    Offline {},
+    Status(StatusRecord<'a>),
+    Delivery { group: String, user: &'a str, device: String, acked: u64, waiting: u64 },
+    Device(DeviceRecord<'a>),
+    Revoked { device: String },
+    Invitation { user: &'a str, link: &'a str, expires_at_ms: u64 },
+    Demo(DemoRecord),
+    DemoReady { invitation: &'a str, address: &'a str },
+    Error(ErrorRecord<'a>),
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct IdentityRecord<'a> {
+    user: &'a str,
+    device: String,
+    display_name: &'a str,
+    profession: &'a str,
+    class: &'static str,
+    hub: &'a str,
+    root_fingerprint: String,
+    certificate_expires_at_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct GroupRecord<'a> {
+    group: String,
+    title: &'a str,
+    state: &'static str,
+    epoch: u64,
+    /// Equal on all members of the same epoch (RFC 9420 section 8.7).
+    epoch_authenticator: String,
+    cursor: u64,
+    users: usize,
+    devices: usize,
+    administrators: Vec<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct MemberRecord<'a> {
+    group: String,
+    user: &'a str,
+    device: String,
+    display_name: &'a str,
+    profession: &'a str,
+    class: &'static str,
+    administrator: bool,
+    own: bool,
+    certificate_expires_at_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct MessageRecord<'a> {
+    group: String,
+    title: &'a str,
+    seq: u64,
+    id: String,
+    sender: &'a str,
+    device: String,
+    display_name: &'a str,
+    own: bool,
+    expired_certificate: bool,
+    at_ms: u64,
+    sent_at_ms: u64,
+    kind: &'static str,
+    text: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct MembershipRecord<'a> {
+    group: String,
+    seq: u64,
+    joined: bool,
+    user: &'a str,
+    device: String,
+    display_name: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct StatusRecord<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) device: String,
+    pub(crate) hub: &'a str,
+    pub(crate) online: bool,
+    pub(crate) groups: usize,
+    /// Messages that are not in a log yet.
+    pub(crate) waiting: usize,
+    pub(crate) certificate_expires_at_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct DeviceRecord<'a> {
+    user: &'a str,
+    device: String,
+    enrolled_at_ms: u64,
+    expires_at_ms: u64,
+    last_seen_at_ms: u64,
+    revoked: bool,
+    own: bool,
+}
+
+/// What one run of the demonstration measured.
+#[derive(Debug, Serialize)]
+pub(crate) struct DemoRecord {
+    /// From the start of the program to the first message decrypted by another device.
+    pub(crate) first_message_ms: u64,
+    /// From the start of the hub to its port taking connections.
+    pub(crate) hub_ready_ms: u64,
+    /// Devices enrolled.
+    pub(crate) members: usize,
+    pub(crate) groups: usize,
+    /// Messages written.
+    pub(crate) messages: usize,
+    /// Messages decrypted, over all devices.
+    pub(crate) received: usize,
+    /// Gaps that a device reported: none, or something is wrong.
+    pub(crate) gaps: usize,
+    /// From the start of the program to the last message decrypted by its last reader.
+    pub(crate) total_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ErrorRecord<'a> {
+    pub(crate) code: u8,
+    pub(crate) name: &'static str,
+    pub(crate) message: &'a str,
+    pub(crate) mend: Option<&'a str>,
+}
+
+impl<'a> IdentityRecord<'a> {
+    pub(crate) fn new(identity: &'a Identity) -> Self {
+        Self {
+            user: identity.user.as_str(),
+            device: identity.device.to_hex(),
+            display_name: &identity.display_name,
+            profession: &identity.profession,
+            class: class_name(identity.class),
+            hub: &identity.address,
+            root_fingerprint: cercle_proto::id::to_hex(&identity.root_fingerprint),
+            certificate_expires_at_ms: identity.certificate_expires_at_ms,
+        }
+    }
+}
+
+impl<'a> GroupRecord<'a> {
+    pub(crate) fn new(group: &'a GroupSummary) -> Self {
+        let administrators = group.policy.as_ref().map(|policy| policy.administrators()).unwrap_or_default();
+        Self {
+            group: group.group.to_hex(),
+            title: &group.title,
+            state: state_name(group.state),
+            epoch: group.epoch,
+            epoch_authenticator: cercle_proto::id::to_hex(&group.epoch_authenticator),
+            cursor: group.cursor,
+            users: group.users,
+            devices: group.devices,
+            administrators: administrators.iter().map(|user| user.as_str()).collect(),
+        }
+    }
+}
+
+impl<'a> MemberRecord<'a> {
+    pub(crate) fn new(group: &GroupSummary, member: &'a Member) -> Self {
+        Self {
+            group: group.group.to_hex(),
+            user: member.user.as_str(),
+            device: member.device.to_hex(),
+            display_name: &member.display_name,
+            profession: &member.profession,
+            class: class_name(member.class),
+            administrator: member.administrator,
+            own: member.own,
+            certificate_expires_at_ms: member.certificate_expires_at_ms,
+        }
+    }
+}
+
+impl<'a> MessageRecord<'a> {
+    pub(crate) fn new(title: &'a str, message: &'a Message) -> Self {
+        let (kind, text) = match &message.body {
+            Body::Text(text) => ("text", text.as_str()),
+            Body::GroupProfile { title } => ("group_profile", title.as_str()),
+            Body::Unknown { fallback } => ("unknown", fallback.as_str()),
+            _ => ("unknown", ""),
+        };
+        Self {
+            group: message.group.to_hex(),
+            title,
+            seq: message.seq,
+            id: message.id.to_hex(),
+            sender: message.sender.as_str(),
+            device: message.device.to_hex(),
+            display_name: &message.display_name,
+            own: message.own,
+            expired_certificate: message.expired_certificate,
+            at_ms: message.at_ms,
+            sent_at_ms: message.sent_at_ms,
+            kind,
+            text,
+        }
+    }
+}
+
+impl<'a> MembershipRecord<'a> {
+    pub(crate) fn new(change: &'a MembershipChange) -> Self {
+        Self {
+            group: change.group.to_hex(),
+            seq: change.seq,
+            joined: change.joined,
+            user: change.user.as_str(),
+            device: change.device.to_hex(),
+            display_name: &change.display_name,
+        }
+    }
+}
+
+impl<'a> DeviceRecord<'a> {
+    pub(crate) fn new(user: &'a str, device: &DeviceState, own: bool) -> Self {
+        Self {
+            user,
+            device: device.device.to_hex(),
+            enrolled_at_ms: device.enrolled_at_ms,
+            expires_at_ms: device.expires_at_ms,
+            last_seen_at_ms: device.last_seen_at_ms,
+            revoked: device.revoked,
+            own,
+        }
+    }
+}
+
+/// The name of a class of member.
+pub(crate) fn class_name(class: MemberClass) -> &'static str {
+    cercle_proto::certificate::class_name(class)
+}
+
+/// The name of a group's state.
+pub(crate) fn state_name(state: GroupState) -> &'static str {
+    match state {
+        GroupState::Creating => "creating",
+        GroupState::Active => "active",
+        GroupState::Recovering => "recovering",
+        GroupState::Leaving => "leaving",
+        GroupState::Closed => "closed",
+    }
+}
+
+/// The name of the reason for a gap.
+pub(crate) fn gap_reason_name(reason: GapReason) -> &'static str {
+    match reason {
+        GapReason::Undecryptable => "undecryptable",
+        GapReason::Expired => "expired",
+        GapReason::Rollback => "rollback",
+        GapReason::InvalidCommit => "invalid_commit",
+        GapReason::Fork => "fork",
+        GapReason::WelcomeLost => "welcome_lost",
+        GapReason::HubRestored => "hub_restored",
+        _ => "other",
+    }
+}

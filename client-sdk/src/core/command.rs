@@ -1,0 +1,208 @@
+//! What an app can ask for, and what comes of it.
+
+use cercle_proto::{
+    id::{DeviceId, GroupId, MessageId, Seq, TimestampMs, UserId},
+    v1,
+};
+
+/// What an app can ask for.
+///
+/// Commands that change a group are durable as soon as they are taken: they go on after a crash, and wait
+/// for a connection if there is none. They finish when their commit is in the group's log, or can never
+/// be. `Send` finishes as soon as the message is durably in the outbox; [`Event::MessageAccepted`](crate::event::Event::MessageAccepted) tells
+/// when it is in the log. The others need a connection and fail with [`Error::Offline`](crate::error::Error::Offline) without one.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Command {
+    /// Makes a group of one; invite others next.
+    CreateGroup {
+        /// Title, seen by members only.
+        title: String,
+        /// Who may do what.
+        policy: PolicyTemplate,
+    },
+    /// Adds every device of the users that the hub has a key package for.
+    Invite {
+        /// The group.
+        group: GroupId,
+        /// Users to add.
+        users: Vec<UserId>,
+    },
+    /// Removes every device of the users.
+    Remove {
+        /// The group.
+        group: GroupId,
+        /// Users to remove.
+        users: Vec<UserId>,
+    },
+    /// Asks the others to remove this device. Finishes when the request is in the log;
+    /// [`Event::GroupLeft`](crate::event::Event::GroupLeft) tells when another member has carried it out.
+    Leave {
+        /// The group.
+        group: GroupId,
+    },
+    /// Queues a message.
+    Send {
+        /// The group.
+        group: GroupId,
+        /// What it says.
+        text: String,
+    },
+    /// Renews this device's keys in the group (post-compromise security, RFC 9420 section 16.6).
+    UpdateKeys {
+        /// The group.
+        group: GroupId,
+    },
+    /// Names the group's administrators.
+    SetAdministrators {
+        /// The group.
+        group: GroupId,
+        /// All of them; at least one must be a member.
+        users: Vec<UserId>,
+    },
+    /// Asks how far each device of the group has stored the log.
+    DeliveryStatus {
+        /// The group.
+        group: GroupId,
+    },
+    /// Makes an invitation for a new user or a further device.
+    CreateInvitation(NewInvitation),
+    /// Lists the devices of a user.
+    ListDevices {
+        /// `None`: own devices.
+        user: Option<UserId>,
+    },
+    /// Ends a device for ever.
+    RevokeDevice {
+        /// The device.
+        device: DeviceId,
+    },
+    /// Renews the device certificate now instead of when two thirds of its life are over.
+    RenewCertificate,
+}
+
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::CreateGroup { .. } => "CreateGroup",
+            Self::Invite { .. } => "Invite",
+            Self::Remove { .. } => "Remove",
+            Self::Leave { .. } => "Leave",
+            Self::Send { .. } => "Send",
+            Self::UpdateKeys { .. } => "UpdateKeys",
+            Self::SetAdministrators { .. } => "SetAdministrators",
+            Self::DeliveryStatus { .. } => "DeliveryStatus",
+            Self::CreateInvitation(_) => "CreateInvitation",
+            Self::ListDevices { .. } => "ListDevices",
+            Self::RevokeDevice { .. } => "RevokeDevice",
+            Self::RenewCertificate => "RenewCertificate",
+        })
+    }
+}
+
+/// Which policy a new group starts with ([`Policy`](cercle_proto::policy::Policy)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PolicyTemplate {
+    /// Every member adds and posts; the creator administers.
+    #[default]
+    Conversation,
+    /// Only administrators add, remove and post.
+    Announcements,
+}
+
+/// Whom an invitation is for.
+#[derive(Clone, Default)]
+pub struct NewInvitation {
+    /// User id without the domain; empty: a further device of the caller.
+    pub user: String,
+    /// Name to show; ignored for an existing user.
+    pub display_name: String,
+    /// Profession code of the nomenclature TRE_G15, or empty.
+    pub profession: String,
+    /// Class of member.
+    pub class: v1::MemberClass,
+    /// Roles on the hub.
+    pub roles: Vec<v1::Role>,
+    /// How long it can be redeemed; 0: the hub's default.
+    pub valid_for_ms: u64,
+}
+
+impl std::fmt::Debug for NewInvitation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("NewInvitation")
+    }
+}
+
+/// What came of a command.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The group is registered.
+    GroupCreated(GroupId),
+    /// Every reachable device of the users was added.
+    Invited {
+        /// Devices that were added; none if all were members already.
+        devices: Vec<DeviceId>,
+        /// Users without a device that can be added.
+        missing: Vec<UserId>,
+    },
+    /// It is done and in the group's log.
+    Done,
+    /// The message is in the outbox under this id.
+    Queued(MessageId),
+    /// How far each device is.
+    DeliveryStatus(Vec<DeviceCursor>),
+    /// Hand this link over: it is shown once.
+    InvitationCreated {
+        /// Whom it is for.
+        user: UserId,
+        /// The link.
+        link: String,
+        /// Until then.
+        expires_at_ms: TimestampMs,
+    },
+    /// The devices of a user.
+    Devices(Vec<DeviceState>),
+}
+
+impl std::fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::GroupCreated(group) => write!(f, "GroupCreated({group:?})"),
+            Self::Invited { devices, missing } => {
+                write!(f, "Invited {{ devices: {devices:?}, missing: {} }}", missing.len())
+            }
+            Self::Done => f.write_str("Done"),
+            Self::Queued(message) => write!(f, "Queued({message:?})"),
+            Self::DeliveryStatus(_) => f.write_str("DeliveryStatus"),
+            Self::InvitationCreated { .. } => f.write_str("InvitationCreated"),
+            Self::Devices(_) => f.write_str("Devices"),
+        }
+    }
+}
+
+/// How far a device of a group has stored the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceCursor {
+    /// Its user.
+    pub user: UserId,
+    /// The device.
+    pub device: DeviceId,
+    /// Everything up to and including this entry is safely on the device.
+    pub acked: Seq,
+}
+
+/// A device as the hub knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceState {
+    /// The device.
+    pub device: DeviceId,
+    /// When it was enrolled.
+    pub enrolled_at_ms: TimestampMs,
+    /// End of its certificate's validity.
+    pub expires_at_ms: TimestampMs,
+    /// Day-precise; 0: never.
+    pub last_seen_at_ms: TimestampMs,
+    /// It was ended.
+    pub revoked: bool,
+}

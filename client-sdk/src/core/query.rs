@@ -1,0 +1,137 @@
+//! Look-ups, straight from the store.
+
+use cercle_proto::id::{GroupId, Seq};
+
+use super::{Core, GroupState, GroupSummary, Member, QueuedMessage};
+use crate::{
+    error::Error,
+    event::Message,
+    limits,
+    message::{Body, Content},
+    mls::{MlsGroup, group, identity::Myself, provider::Provider},
+    store::{groups::GroupRow, messages::MessageRow, outbox::OutboxRow},
+    sync::{Lane, entries::read_message, outbox::queued_body},
+};
+
+impl Core {
+    /// Every group of this device, also those it has left.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn groups(&mut self) -> Result<Vec<GroupSummary>, Error> {
+        let rows: Vec<(GroupId, GroupRow)> =
+            self.memory.groups.iter().map(|(group, lane)| (*group, lane.row.clone())).collect();
+        rows.into_iter().map(|(group, row)| self.summary(group, row)).collect()
+    }
+
+    /// The devices of a group.
+    ///
+    /// # Errors
+    /// [`Error::UnknownGroup`], [`Error::NotMember`] if this device has left it, or the store fails.
+    pub fn members(&mut self, group: GroupId) -> Result<Vec<Member>, Error> {
+        let state = self.memory.groups.get(&group).map(Lane::state).ok_or(Error::UnknownGroup(group))?;
+        if state == GroupState::Closed {
+            return Err(Error::NotMember(group));
+        }
+        self.look(group, |loaded, me| members(loaded, me))?.unwrap_or(Ok(Vec::new()))
+    }
+
+    /// Messages of a group after a place in its log, in order, at most `limit` (and at most
+    /// [`MESSAGES_PER_QUERY_MAX`](limits::MESSAGES_PER_QUERY_MAX)).
+    ///
+    /// # Errors
+    /// [`Error::UnknownGroup`], or the store fails.
+    pub fn messages(&self, group: GroupId, after: Seq, limit: usize) -> Result<Vec<Message>, Error> {
+        if !self.memory.groups.contains_key(&group) {
+            return Err(Error::UnknownGroup(group));
+        }
+        let tx = self.store.begin()?;
+        let rows = tx.messages(group, after, limit.min(limits::MESSAGES_PER_QUERY_MAX))?;
+        let read = |row: MessageRow| {
+            let content = Content::decode(&row.record.envelope).unwrap_or_else(|| Content {
+                sent_at_ms: 0,
+                authenticator: None,
+                body: Body::Unknown { fallback: String::new() },
+            });
+            Ok(read_message(group, &row, content)?)
+        };
+        rows.into_iter().map(read).collect()
+    }
+
+    /// Messages that are not in the log yet, in the order they were written.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn outbox(&self) -> Result<Vec<QueuedMessage>, Error> {
+        let rows = self.store.begin()?.outbox()?;
+        let read = |row: OutboxRow| QueuedMessage {
+            group: row.group,
+            id: row.id,
+            queued_at_ms: row.queued_at_ms,
+            body: queued_body(&row.content),
+        };
+        Ok(rows.into_iter().map(read).collect())
+    }
+
+    fn summary(&mut self, group: GroupId, row: GroupRow) -> Result<GroupSummary, Error> {
+        let mut summary = GroupSummary {
+            group,
+            title: row.record.title,
+            state: row.record.state,
+            epoch: row.record.epoch,
+            cursor: row.cursor,
+            policy: None,
+            users: 0,
+            devices: 0,
+            epoch_authenticator: Vec::new(),
+        };
+        if summary.state == GroupState::Closed {
+            return Ok(summary);
+        }
+        let seen = self.look(group, |loaded, me| {
+            let members = group::members(loaded, me).unwrap_or_default();
+            let users = group::users(members.iter().map(|(_, identity)| identity)).len();
+            let policy = group::policy(loaded).ok();
+            (users, members.len(), policy, loaded.epoch_authenticator().as_slice().to_vec())
+        })?;
+        if let Some((users, devices, policy, authenticator)) = seen {
+            summary.users = users;
+            summary.devices = devices;
+            summary.policy = policy;
+            summary.epoch_authenticator = authenticator;
+        }
+        Ok(summary)
+    }
+
+    /// Looks at a group's MLS state; `None` if there is none.
+    fn look<T>(
+        &mut self,
+        id: GroupId,
+        read: impl FnOnce(&MlsGroup, &Myself) -> T,
+    ) -> Result<Option<T>, Error> {
+        let Some(me) = self.memory.me.clone() else { return Ok(None) };
+        let tx = self.store.begin()?;
+        let provider = Provider::new(&self.memory.crypto, &tx);
+        let Ok(loaded) = self.memory.cache.take(&provider, id) else { return Ok(None) };
+        let seen = read(&loaded, &me);
+        self.memory.cache.keep(id, loaded);
+        Ok(Some(seen))
+    }
+}
+
+fn members(loaded: &MlsGroup, me: &Myself) -> Result<Vec<Member>, Error> {
+    let damaged = |error: crate::mls::MlsError| Error::Mls(error.to_string());
+    let policy = group::policy(loaded).map_err(damaged)?;
+    let members = group::members(loaded, me).map_err(damaged)?;
+    let member = |identity: cercle_proto::certificate::DeviceIdentity| Member {
+        administrator: policy.is_administrator(&identity.user),
+        own: identity.device == me.identity.device,
+        certificate_expires_at_ms: identity.not_after_ms,
+        user: identity.user,
+        device: identity.device,
+        display_name: identity.display_name,
+        profession: identity.profession,
+        class: identity.class,
+    };
+    Ok(members.into_iter().map(|(_, identity)| member(identity)).collect())
+}

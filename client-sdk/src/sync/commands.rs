@@ -1,0 +1,241 @@
+//! What the app asks for: checks arguments, and begins.
+
+use cercle_proto::{
+    id::{DeviceId, GroupId, UserId},
+    policy::Policy,
+    v1::{self, client_frame::Body as Request, server_frame::Body as Answer},
+};
+
+use super::{
+    Cx, Lane, Step,
+    session::{Pending, Phase},
+    staging,
+};
+use crate::{
+    core::{Command, DeviceCursor, DeviceState, GroupState, NewInvitation, Outcome, PolicyTemplate},
+    error::Error,
+    limits,
+    message::{self, Body},
+    mls::group,
+    store::{
+        groups::{GroupRecord, GroupRow},
+        intents::{Change, Intent, Staged},
+    },
+};
+
+/// A command was taken, or refused at once.
+type Begun = Result<(), Error>;
+
+impl Cx<'_, '_> {
+    /// The app wants something.
+    pub(crate) fn command(&mut self, id: u64, command: Command) -> Step {
+        let begun = match command {
+            Command::CreateGroup { title, policy } => self.create_group(id, title, policy)?,
+            Command::Send { group, text } => self.send_text(id, group, text)?,
+            Command::Invite { group, users } => {
+                let claim = self.random();
+                self.change_members(id, group, &users, |users| Change::Invite { users, claim })?
+            }
+            Command::Remove { group, users } => {
+                self.change_members(id, group, &users, |users| Change::Remove { users })?
+            }
+            Command::SetAdministrators { group, users } => {
+                self.change_members(id, group, &users, |users| Change::Administrators { users })?
+            }
+            Command::Leave { group } => self.change(id, group, Change::Leave)?,
+            Command::UpdateKeys { group } => self.change(id, group, Change::Update)?,
+            Command::DeliveryStatus { group } => {
+                let get = v1::GetDeliveryStatus { group: group.to_bytes() };
+                self.ask(id, Request::GetDeliveryStatus(get))
+            }
+            Command::CreateInvitation(invitation) => {
+                self.ask(id, Request::CreateInvitation(new_invitation(invitation)))
+            }
+            Command::ListDevices { user } => {
+                let user = user.map_or_else(String::new, |user| user.as_str().to_owned());
+                self.ask(id, Request::ListDevices(v1::ListDevices { user }))
+            }
+            Command::RevokeDevice { device } => {
+                self.ask(id, Request::RevokeDevice(v1::RevokeDevice { device: device.to_bytes() }))
+            }
+            Command::RenewCertificate => self.renew_now(id),
+        };
+        if let Err(error) = begun {
+            self.finish(id, Err(error));
+        }
+        Ok(())
+    }
+
+    /// Asks the hub something that needs a connection.
+    fn ask(&mut self, id: u64, body: Request) -> Begun {
+        if self.m.session.phase != Phase::Ready || self.m.session.pending.len() >= limits::COMMANDS_MAX {
+            return Err(Error::Offline);
+        }
+        self.request(body, Pending::Command { id });
+        Ok(())
+    }
+
+    fn renew_now(&mut self, id: u64) -> Begun {
+        if self.m.session.phase != Phase::Ready || self.m.session.renewing {
+            return Err(Error::Offline);
+        }
+        self.renew(Some(id));
+        Ok(())
+    }
+
+    /// A group that this device takes part in.
+    fn usable(&self, group: GroupId) -> Result<&Lane, Error> {
+        let lane = self.m.groups.get(&group).ok_or(Error::UnknownGroup(group))?;
+        match lane.state() {
+            GroupState::Closed => Err(Error::NotMember(group)),
+            _ => Ok(lane),
+        }
+    }
+
+    fn send_text(&mut self, id: u64, group: GroupId, text: String) -> Step<Begun> {
+        if let Err(error) = self.usable(group) {
+            return Ok(Err(error));
+        }
+        let content = match message::compose(&Body::Text(text), self.now) {
+            Ok(content) => content,
+            Err(error) => return Ok(Err(error)),
+        };
+        if self.tx.outbox_length()? >= limits::OUTBOX_MESSAGES_MAX {
+            return Ok(Err(Error::OutboxFull));
+        }
+        let message = self.queue(group, &content)?;
+        self.finish(id, Ok(Outcome::Queued(message)));
+        Ok(Ok(()))
+    }
+
+    fn change_members(
+        &mut self,
+        id: u64,
+        group: GroupId,
+        users: &[UserId],
+        change: impl FnOnce(Vec<String>) -> Change,
+    ) -> Step<Begun> {
+        if users.is_empty() || users.len() > limits::USERS_PER_COMMAND_MAX {
+            return Ok(Err(Error::Invalid("name 1 to 500 users")));
+        }
+        let mut users: Vec<String> = users.iter().map(|user| user.as_str().to_owned()).collect();
+        users.sort();
+        users.dedup();
+        self.change(id, group, change(users))
+    }
+
+    fn change(&mut self, id: u64, group: GroupId, change: Change) -> Step<Begun> {
+        if let Err(error) = self.usable(group) {
+            return Ok(Err(error));
+        }
+        if self.tx.intents_of(group)?.len() >= limits::INTENTS_PER_GROUP_MAX {
+            return Ok(Err(Error::OutboxFull));
+        }
+        let intent = self.add_intent(group, change, true)?;
+        self.m.waiting.insert(intent, id);
+        Ok(Ok(()))
+    }
+
+    fn create_group(&mut self, id: u64, title: String, template: PolicyTemplate) -> Step<Begun> {
+        let (Some(identity), Some(me)) = (self.m.identity.clone(), self.m.me.clone()) else {
+            return Ok(Err(Error::NotEnrolled));
+        };
+        let Some(hub) = self.m.standing.hub_certificate.clone() else { return Ok(Err(Error::Offline)) };
+        if let Err(error) = message::compose(&Body::GroupProfile { title: title.clone() }, self.now) {
+            return Ok(Err(error));
+        }
+        if self.m.groups.len() >= limits::GROUPS_MAX {
+            return Ok(Err(Error::Invalid("this device is in as many groups as it can hold")));
+        }
+        let creator = me.identity.user.clone();
+        let policy = match template {
+            PolicyTemplate::Conversation => Policy::conversation(creator),
+            PolicyTemplate::Announcements => Policy::announcements(creator),
+        };
+        let id_of_group = GroupId::new(self.random());
+        let provider = self.provider();
+        self.tx.mark(0)?;
+        match group::create(&provider, &identity.keys, &me, id_of_group, &policy, &hub) {
+            Ok((made, group_info, tree)) => {
+                self.tx.keep_since_mark(0)?;
+                let mut record = GroupRecord::new(GroupState::Creating, made.epoch().as_u64(), 0);
+                record.enter_epoch(made.epoch().as_u64(), group::authenticator(&made));
+                record.title.clone_from(&title);
+                self.m.cache.keep(id_of_group, made);
+                self.m.groups.insert(id_of_group, Lane::new(GroupRow { cursor: 0, record }));
+                self.save(id_of_group)?;
+                self.register_group(id, id_of_group, title, group_info, tree)?;
+                Ok(Ok(()))
+            }
+            Err(error) => {
+                self.tx.rollback_to_mark(0)?;
+                Ok(Err(staging::app_error(error)))
+            }
+        }
+    }
+
+    fn register_group(
+        &mut self,
+        command: u64,
+        group: GroupId,
+        title: String,
+        group_info: Vec<u8>,
+        tree: Vec<u8>,
+    ) -> Step {
+        let message = self.message_id();
+        let frame = staging::create_frame(group, message, group_info, tree);
+        let mut intent = Intent::new(Change::Create { title }, true);
+        intent.staged = Some(Staged { message: *message.as_bytes(), epoch: 0, frame });
+        let row = self.tx.add_intent(group, self.now, &intent)?;
+        self.m.waiting.insert(row, command);
+        self.touch(group);
+        Ok(())
+    }
+}
+
+fn new_invitation(invitation: NewInvitation) -> v1::CreateInvitation {
+    v1::CreateInvitation {
+        user: invitation.user,
+        display_name: invitation.display_name,
+        profession: invitation.profession,
+        class: invitation.class.into(),
+        roles: invitation.roles.into_iter().map(Into::into).collect(),
+        valid_for_ms: invitation.valid_for_ms,
+    }
+}
+
+/// What the hub answered to a command.
+pub(crate) fn outcome(answer: Answer) -> Result<Outcome, Error> {
+    let damaged = || Error::Invalid("the hub's answer is damaged");
+    match answer {
+        Answer::Done(_) => Ok(Outcome::Done),
+        Answer::InvitationCreated(created) => Ok(Outcome::InvitationCreated {
+            user: UserId::parse(&created.user).map_err(|_| damaged())?,
+            link: created.link,
+            expires_at_ms: created.expires_at_ms,
+        }),
+        Answer::Devices(list) => {
+            let device = |device: v1::Device| {
+                Ok(DeviceState {
+                    device: DeviceId::try_from(&device.device).map_err(|_| damaged())?,
+                    enrolled_at_ms: device.enrolled_at_ms,
+                    expires_at_ms: device.expires_at_ms,
+                    last_seen_at_ms: device.last_seen_at_ms,
+                    revoked: device.revoked,
+                })
+            };
+            list.devices.into_iter().map(device).collect::<Result<_, _>>().map(Outcome::Devices)
+        }
+        Answer::DeliveryStatus(status) => {
+            let cursor = |cursor: v1::DeviceCursor| {
+                Ok(DeviceCursor {
+                    user: UserId::parse(&cursor.user).map_err(|_| damaged())?,
+                    device: DeviceId::try_from(&cursor.device).map_err(|_| damaged())?,
+                    acked: cursor.acked,
+                })
+            };
+            status.devices.into_iter().map(cursor).collect::<Result<_, _>>().map(Outcome::DeliveryStatus)
+        }
+        _ => Err(damaged()),
+    }
+}

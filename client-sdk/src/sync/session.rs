@@ -1,0 +1,427 @@
+//! From the first frame of a connection to `Ready`; requests and their answers; pings.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cercle_proto::{
+    ErrorCode,
+    certificate::{CertificateError, Root, Validity, read_device},
+    frame,
+    id::{DeviceId, GroupId, MessageId, Seq, TimestampMs},
+    signing,
+    v1::{self, client_frame::Body as Request, server_frame::Body as Answer},
+};
+
+use super::{Cx, Step, enrolled};
+use crate::{
+    core::{DisconnectReason, Outcome},
+    error::Error,
+    event::Event,
+    limits,
+    store::identity::{CertificateRecord, IdentityRecord},
+};
+
+/// How far the connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Phase {
+    /// There is none.
+    #[default]
+    Offline,
+    /// `Hello` was sent.
+    Greeting,
+    /// `Enrol` was sent.
+    Enrolling,
+    /// `Authenticate` was sent.
+    Authenticating,
+    /// The certificate has expired; only its renewal is possible.
+    Renewing,
+    /// Everything is possible.
+    Ready,
+    /// The core has asked for the end.
+    Closing,
+}
+
+/// What a request was for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Pending {
+    Hello,
+    Enrol,
+    Authenticate,
+    ListGroups,
+    Subscribe,
+    Message { group: GroupId, message: MessageId, position: u64 },
+    Change { group: GroupId, intent: u64, message: MessageId },
+    Claim { group: GroupId, intent: u64 },
+    GroupInfo { group: GroupId },
+    Rejoin { group: GroupId, message: MessageId },
+    Publish,
+    Owed { id: u64 },
+    Renew { command: Option<u64> },
+    Command { id: u64 },
+}
+
+/// The state of the present connection.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    pub(crate) phase: Phase,
+    nonce: [u8; 32],
+    last_request: u64,
+    pub(crate) pending: BTreeMap<u64, Pending>,
+    pub(crate) last_wave: u64,
+    /// Groups of each wave that is not complete.
+    pub(crate) waves: BTreeMap<u64, Vec<GroupId>>,
+    /// Waves of the start of the connection that are not complete.
+    pub(crate) first_waves: BTreeSet<u64>,
+    pub(crate) caught_up: bool,
+    last_frame: TimestampMs,
+    ping_interval_ms: TimestampMs,
+    pub(crate) publishing: bool,
+    pub(crate) renewing: bool,
+    pub(crate) rollback_noted: bool,
+    pub(crate) key_packages_left: Option<u32>,
+    /// Groups that the hub lists and this device does not know: (reading starts after, patience ends).
+    pub(crate) orphans: BTreeMap<GroupId, (Seq, TimestampMs)>,
+}
+
+impl Session {
+    /// When the connection counts as dead, or an orphan's time is over.
+    pub(crate) fn next_wake(&self) -> Option<TimestampMs> {
+        if matches!(self.phase, Phase::Offline | Phase::Closing) {
+            return None;
+        }
+        let dead = self.last_frame + 2 * self.ping_interval_ms;
+        self.orphans.values().map(|(_, due)| *due).chain([dead]).min()
+    }
+}
+
+impl Cx<'_, '_> {
+    /// A connection is up.
+    pub(crate) fn connected(&mut self) {
+        self.m.session = Session {
+            phase: Phase::Greeting,
+            ping_interval_ms: limits::PING_INTERVAL_MS,
+            ..Session::default()
+        };
+        self.m.session.last_frame = self.now;
+        self.m.groups.values_mut().for_each(super::Lane::disconnect);
+        if self.m.identity.is_none() {
+            return self.disconnect(DisconnectReason::NotEnrolled, false);
+        }
+        let client = concat!("cercle/", env!("CARGO_PKG_VERSION")).to_owned();
+        let version = frame::VERSION;
+        let hello = v1::Hello { version_min: version, version_max: version, client };
+        self.request(Request::Hello(hello), Pending::Hello);
+    }
+
+    /// The connection is gone.
+    pub(crate) fn disconnected(&mut self) {
+        let was_ready = self.m.session.caught_up || self.m.session.phase == Phase::Ready;
+        let pending = std::mem::take(&mut self.m.session).pending;
+        self.m.groups.values_mut().for_each(super::Lane::disconnect);
+        for request in pending.into_values() {
+            if let Pending::Command { id } | Pending::Renew { command: Some(id) } = request {
+                self.finish(id, Err(Error::Offline));
+            }
+        }
+        if was_ready {
+            self.emit(Event::Disconnected);
+        }
+    }
+
+    /// Time has passed: is the connection still alive?
+    pub(crate) fn check_alive(&mut self) {
+        let session = &self.m.session;
+        let open = !matches!(session.phase, Phase::Offline | Phase::Closing);
+        if open && self.now >= session.last_frame + 2 * session.ping_interval_ms {
+            self.disconnect(DisconnectReason::Silent, true);
+        }
+    }
+
+    /// Sends a request and notes what it is for.
+    pub(crate) fn request(&mut self, body: Request, pending: Pending) {
+        self.m.session.last_request += 1;
+        let number = self.m.session.last_request;
+        self.m.session.pending.insert(number, pending);
+        self.actions.push(crate::core::Action::Send(frame::client(number, body)));
+    }
+
+    /// A frame came from the hub.
+    pub(crate) fn frame(&mut self, frame: v1::ServerFrame) -> Step {
+        if matches!(self.m.session.phase, Phase::Offline | Phase::Closing) {
+            return Ok(());
+        }
+        self.m.session.last_frame = self.now;
+        let Some(body) = frame.body else { return Ok(()) };
+        match body {
+            Answer::Ping(_) => {
+                self.tell(Request::Pong(v1::Pong {}));
+                Ok(())
+            }
+            Answer::Pong(_) | Answer::Ephemeral(_) => Ok(()),
+            Answer::Entries(entries) => self.entries(entries),
+            Answer::CatchupComplete(complete) => self.catchup_complete(complete),
+            Answer::InboxItem(item) => self.inbox_item(item),
+            Answer::KeyPackagesLow(low) => {
+                self.m.session.key_packages_left = Some(low.left);
+                Ok(())
+            }
+            Answer::MembershipEvent(event) => {
+                self.membership_event(&event);
+                Ok(())
+            }
+            Answer::Error(error) if frame.request == 0 => {
+                self.session_error(&error);
+                Ok(())
+            }
+            answer => match self.m.session.pending.remove(&frame.request) {
+                Some(pending) => self.answer(pending, answer),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn answer(&mut self, pending: Pending, answer: Answer) -> Step {
+        match (pending, answer) {
+            (pending, Answer::Error(error)) => self.refused(pending, &error),
+            (Pending::Hello, Answer::HelloOk(hello)) => self.hello_ok(&hello),
+            (Pending::Enrol, Answer::CertificateIssued(issued)) => self.enrolled(&issued),
+            (Pending::Authenticate, Answer::Authenticated(session)) => self.authenticated(session),
+            (Pending::Renew { command }, Answer::CertificateIssued(issued)) => self.renewed(&issued, command),
+            (Pending::ListGroups, Answer::Groups(groups)) => self.groups_listed(groups.groups),
+            (Pending::Message { group, message, .. }, Answer::Accepted(accepted)) => {
+                self.message_accepted(group, message, &accepted)
+            }
+            (Pending::Change { group, intent, message }, Answer::Accepted(accepted)) => {
+                self.change_accepted(group, intent, message, &accepted)
+            }
+            (Pending::Claim { group, intent }, Answer::KeyPackages(packages)) => {
+                self.claimed(group, intent, packages)
+            }
+            (Pending::GroupInfo { group }, Answer::GroupInfo(info)) => self.group_info(group, &info),
+            (Pending::Rejoin { group, message }, Answer::Accepted(accepted)) => {
+                self.rejoin_accepted(group, message, accepted.seq)
+            }
+            (Pending::Publish, Answer::KeyPackagesPublished(published)) => self.published(published.left),
+            (Pending::Owed { id }, Answer::Done(_)) => self.tx.delete_owed(id),
+            (Pending::Command { id }, answer) => {
+                let result = super::commands::outcome(answer);
+                self.finish(id, result);
+                Ok(())
+            }
+            _ => {
+                self.disconnect(DisconnectReason::Fault("an answer of another kind than its request"), true);
+                Ok(())
+            }
+        }
+    }
+
+    fn hello_ok(&mut self, hello: &v1::HelloOk) -> Step {
+        let Ok(nonce) = <[u8; 32]>::try_from(hello.nonce.as_ref()) else {
+            self.disconnect(DisconnectReason::Fault("the nonce is not 32 bytes"), true);
+            return Ok(());
+        };
+        self.m.session.nonce = nonce;
+        if hello.ping_interval_ms > 0 {
+            self.m.session.ping_interval_ms = u64::from(hello.ping_interval_ms);
+        }
+        if self.now.abs_diff(hello.now_ms) > limits::CLOCK_SKEW_MS_MAX {
+            let difference = i128::from(hello.now_ms) - i128::from(self.now);
+            let hub_ahead_ms = i64::try_from(difference).unwrap_or(i64::MAX);
+            self.emit(Event::ClockSkew { hub_ahead_ms });
+        }
+        let Some(identity) = self.m.identity.clone() else { return Ok(()) };
+        match (&self.m.me, self.tx.invitation()?) {
+            (None, Some(secret)) => {
+                let (device, public_key) = (DeviceId::new(identity.device), identity.keys.public());
+                let message = signing::enrol_message(&nonce, &secret, device, &public_key);
+                let enrol = v1::Enrol {
+                    invitation: secret.to_vec().into(),
+                    device: device.to_bytes(),
+                    public_key: public_key.to_vec().into(),
+                    proof: identity.keys.sign(&message).unwrap_or_default().into(),
+                };
+                self.m.session.phase = Phase::Enrolling;
+                self.request(Request::Enrol(enrol), Pending::Enrol);
+            }
+            (Some(_), _) => self.authenticate(),
+            (None, None) => self.disconnect(DisconnectReason::NotEnrolled, false),
+        }
+        Ok(())
+    }
+
+    fn authenticate(&mut self) {
+        let Some(identity) = self.m.identity.clone() else { return };
+        let device = DeviceId::new(identity.device);
+        let message = signing::session_message(&self.m.session.nonce, device);
+        let proof = identity.keys.sign(&message).unwrap_or_default().into();
+        self.m.session.phase = Phase::Authenticating;
+        let authenticate = v1::Authenticate { device: device.to_bytes(), proof };
+        self.request(Request::Authenticate(authenticate), Pending::Authenticate);
+    }
+
+    fn enrolled(&mut self, issued: &v1::CertificateIssued) -> Step {
+        if self.store_certificate(issued)?.is_err() {
+            self.disconnect(DisconnectReason::Untrusted, false);
+            return Ok(());
+        }
+        if let Some(me) = self.m.me.clone() {
+            self.emit(Event::Enrolled { user: me.identity.user.clone() });
+        }
+        self.authenticate();
+        Ok(())
+    }
+
+    fn renewed(&mut self, issued: &v1::CertificateIssued, command: Option<u64>) -> Step {
+        self.m.session.renewing = false;
+        let result = match self.store_certificate(issued)? {
+            Ok(()) => {
+                self.certificate_renewed()?;
+                Ok(Outcome::Done)
+            }
+            Err(error) => Err(Error::Untrusted(error)),
+        };
+        if let Some(command) = command {
+            self.finish(command, result);
+        }
+        if self.m.session.phase == Phase::Renewing {
+            self.ready()?;
+        }
+        Ok(())
+    }
+
+    /// Stores a certificate that the hub issued, if it is what this device must have: under the root of
+    /// the invitation, for the own key, device and (at a renewal) user.
+    fn store_certificate(&mut self, issued: &v1::CertificateIssued) -> Step<Result<(), CertificateError>> {
+        let Some(identity) = self.m.identity.clone() else {
+            return Ok(Err(CertificateError::Malformed("nobody asked for it")));
+        };
+        if let Err(error) = self.check_certificate(&identity, issued) {
+            return Ok(Err(error));
+        }
+        let (certificate, root) = (issued.certificate.to_vec(), issued.root.to_vec());
+        let record = CertificateRecord { certificate, root };
+        self.tx.write_certificate(&record)?;
+        self.tx.write_invitation(None)?;
+        self.m.me = Some(enrolled(&identity, &record)?);
+        Ok(Ok(()))
+    }
+
+    fn check_certificate(
+        &self,
+        identity: &IdentityRecord<crate::mls::identity::DeviceKeys>,
+        issued: &v1::CertificateIssued,
+    ) -> Result<(), CertificateError> {
+        let malformed = CertificateError::Malformed;
+        let root = Root::from_der(&issued.root)?;
+        if root.fingerprint() != identity.root_fingerprint {
+            return Err(CertificateError::UnknownIssuer);
+        }
+        let chain = [issued.certificate.to_vec()];
+        root.verify(&chain, &identity.keys.public(), Validity::At(self.now))?;
+        let named = read_device(&issued.certificate)?;
+        if named.device.as_bytes() != &identity.device || named.user.as_str() != issued.user {
+            return Err(malformed("it names another device or user"));
+        }
+        match &self.m.me {
+            Some(me) if me.identity.user != named.user => Err(malformed("it names another user")),
+            _ => Ok(()),
+        }
+    }
+
+    fn authenticated(&mut self, session: v1::Authenticated) -> Step {
+        let Some(me) = self.m.me.clone() else { return Ok(()) };
+        if me.verifier.hub(&session.hub_certificate).is_err() {
+            self.disconnect(DisconnectReason::Untrusted, false);
+            return Ok(());
+        }
+        if session.certificate.as_ref() != me.certificate && !session.certificate.is_empty() {
+            // A renewal whose answer was lost. What does not verify changes nothing.
+            let root = me.verifier.root().der().to_vec().into();
+            let certificate = session.certificate.clone();
+            let issued = v1::CertificateIssued { user: session.user.clone(), certificate, root };
+            if self.store_certificate(&issued)?.is_ok() {
+                self.certificate_renewed()?;
+            }
+        }
+        self.session_open(session)
+    }
+
+    /// The session is authenticated on both sides.
+    fn session_open(&mut self, session: v1::Authenticated) -> Step {
+        let Some(me) = self.m.me.clone() else { return Ok(()) };
+        let hub_certificate = session.hub_certificate.to_vec();
+        let restored = !self.m.standing.incarnation.is_empty()
+            && self.m.standing.incarnation != session.incarnation.as_ref();
+        let changed = self.m.standing.incarnation != session.incarnation.as_ref()
+            || self.m.standing.hub_certificate.as_ref() != Some(&hub_certificate);
+        if changed {
+            self.m.standing.incarnation = session.incarnation.to_vec();
+            self.m.standing.hub_certificate = Some(hub_certificate);
+            self.tx.write_standing(&self.m.standing)?;
+        }
+        if restored {
+            self.new_generation()?;
+        }
+        self.m.session.key_packages_left = Some(session.key_packages_left);
+        self.emit(Event::Connected);
+        if me.identity.not_after_ms <= self.now {
+            self.m.session.phase = Phase::Renewing;
+            self.renew(None);
+            return Ok(());
+        }
+        self.ready()
+    }
+
+    /// Everything is possible: first of all, which groups are there?
+    fn ready(&mut self) -> Step {
+        self.m.session.phase = Phase::Ready;
+        self.request(Request::ListGroups(v1::ListGroups {}), Pending::ListGroups);
+        for (id, encoded) in self.tx.owed()? {
+            self.send_owed(id, &encoded)?;
+        }
+        Ok(())
+    }
+
+    /// Notes a request that must reach the hub, and sends it.
+    pub(crate) fn owe(&mut self, body: Request) -> Step {
+        let encoded = frame::encode(&frame::client(0, body));
+        let id = self.tx.add_owed(&encoded)?;
+        self.send_owed(id, &encoded)
+    }
+
+    fn send_owed(&mut self, id: u64, encoded: &[u8]) -> Step {
+        match frame::decode_client(encoded.to_vec().into()).ok().and_then(|frame| frame.body) {
+            Some(body) => {
+                self.request(body, Pending::Owed { id });
+                Ok(())
+            }
+            None => self.tx.delete_owed(id),
+        }
+    }
+
+    /// The hub is about to end the session, or refuses a frame that has no answer.
+    fn session_error(&mut self, error: &v1::Error) {
+        use ErrorCode as Code;
+        let code = Code::from_number(error.code);
+        let retry = match code {
+            Some(
+                Code::SessionReplaced
+                | Code::DeviceRevoked
+                | Code::DeviceUnknown
+                | Code::ProofInvalid
+                | Code::UnsupportedVersion,
+            ) => false,
+            Some(
+                Code::MalformedFrame
+                | Code::FrameTooLarge
+                | Code::UnexpectedFrame
+                | Code::AuthenticationTimeout
+                | Code::TooManyConnections
+                | Code::ReadTooSlow
+                | Code::ShuttingDown,
+            ) => true,
+            _ => return,
+        };
+        let retry_after_ms = error.retry_after_ms;
+        self.disconnect(DisconnectReason::Refused { code, retry_after_ms }, retry);
+    }
+}
