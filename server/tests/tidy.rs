@@ -14,7 +14,7 @@ const DIRECTIONS: &[(&str, &[&str])] = &[
     ("storage", &["cercle-proto"]),
     ("server", &["cercle-proto", "cercle-storage"]),
     ("client-sdk", &["cercle-proto"]),
-    ("client-sdk/cli", &["cercle-sdk", "cercle-server"]),
+    ("client-sdk/cli", &["cercle-proto", "cercle-sdk", "cercle-server"]),
     ("loadtest", &["cercle-proto", "cercle-sdk"]),
 ];
 
@@ -26,7 +26,6 @@ const CLINICAL_WORDS: &[&str] = &[
     "expertise",
     "ordonnance",
     "prescription",
-    "diagnos",
     "clinical",
     "discharge",
     "care_circle",
