@@ -96,7 +96,7 @@ pub(crate) fn body(id: u64) -> Bytes {
     (0..words).flat_map(|_| random.next().to_le_bytes()).collect()
 }
 
-/// SplitMix64: small, seeded, good enough to mix.
+/// `SplitMix64`: small, seeded, good enough to mix.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {

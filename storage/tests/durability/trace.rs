@@ -172,10 +172,11 @@ impl<'a> Process<'a> {
     }
 
     fn duplicate(&mut self, name: &str, arguments: &str, descriptor: i64) {
-        if name != "fcntl" || arguments.contains("F_DUPFD") {
-            if let Some(file) = self.files.get(&first_number(arguments)).cloned() {
-                self.files.insert(descriptor, file);
-            }
+        if name == "fcntl" && !arguments.contains("F_DUPFD") {
+            return;
+        }
+        if let Some(file) = self.files.get(&first_number(arguments)).cloned() {
+            self.files.insert(descriptor, file);
         }
     }
 
