@@ -142,8 +142,8 @@ fn a_device_that_only_reads_is_pinged_and_lives_by_its_pongs() {
     let mut session = open_session(false);
     for _ in 0..10 {
         let now = session.wakes_at();
-        session.on(Event::Sent, now);
         assert!(matches!(session.on(Event::Tick, now)[..], [Action::Ping]));
+        session.on(Event::Sent, now);
         session.on(received(Request::Pong), now + at(1));
     }
 }

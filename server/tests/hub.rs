@@ -1,0 +1,17 @@
+//! The hub through its port: real TLS, both transports, raw frames; and the real binary.
+//!
+//! One test binary, so that the hub is linked once. Everything stays on loopback.
+
+#[path = "hub/support.rs"]
+mod support;
+
+#[path = "hub/binary.rs"]
+mod binary;
+#[path = "hub/hostile.rs"]
+mod hostile;
+#[path = "hub/operation.rs"]
+mod operation;
+#[path = "hub/reading.rs"]
+mod reading;
+#[path = "hub/sessions.rs"]
+mod sessions;
