@@ -2,6 +2,12 @@
 //!
 //! One test binary, so that the hub is linked once. Everything stays on loopback.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::large_futures,
+    reason = "clippy does not see that the helpers of a test binary are tests; a failure is a panic here"
+)]
+
 #[path = "hub/support.rs"]
 mod support;
 

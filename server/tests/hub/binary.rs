@@ -82,7 +82,15 @@ fn a_hub_is_made_served_asked_and_ended() {
     assert!(doctor.status.success(), "{}", text(&doctor.stdout));
 
     let invited = run(&[
-        "admin", "--config", &config, "--json", "invite", "claire", "--name", "Claire Martin", "--role",
+        "admin",
+        "--config",
+        &config,
+        "--json",
+        "invite",
+        "claire",
+        "--name",
+        "Claire Martin",
+        "--role",
         "coordinator",
     ]);
     let invited: serde_json::Value = serde_json::from_slice(&invited.stdout).unwrap();

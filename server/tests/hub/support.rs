@@ -122,9 +122,11 @@ impl Hub {
         let (outbound, queue) = mpsc::channel(64);
         let mut client = tonic::client::Grpc::new(channel);
         client.ready().await.unwrap();
-        let frames = futures_util::stream::unfold(queue, |mut queue| async move {
-            Some((queue.recv().await?, queue))
-        });
+        let frames =
+            futures_util::stream::unfold(
+                queue,
+                |mut queue| async move { Some((queue.recv().await?, queue)) },
+            );
         let path = http::uri::PathAndQuery::from_static(frame::GRPC_PATH);
         let response = client.streaming(tonic::Request::new(frames), path, RawCodec).await.unwrap();
         Peer::Grpc(outbound, Box::new(response.into_inner()))
