@@ -116,7 +116,8 @@ impl Reading {
         {
             inbox.dirty = true;
         }
-        let mut frames: Vec<Bytes> = news.key_packages_left.take().map(reply::key_packages_low).into_iter().collect();
+        let mut frames: Vec<Bytes> =
+            news.key_packages_left.take().map(reply::key_packages_low).into_iter().collect();
         frames.extend(news.relayed.drain(..).map(|what| reply::relayed(&what)));
         let end = news.end.take();
         self.news = news;

@@ -101,7 +101,9 @@ fn an_unauthenticated_peer_has_few_frames_and_little_time() {
 
 #[test]
 fn a_wrong_proof_ends_the_session_and_an_unknown_device_may_still_enrol() {
-    for (refusal, over) in [(ErrorCode::ProofInvalid, true), (ErrorCode::DeviceRevoked, true), (ErrorCode::DeviceUnknown, false)] {
+    for (refusal, over) in
+        [(ErrorCode::ProofInvalid, true), (ErrorCode::DeviceRevoked, true), (ErrorCode::DeviceUnknown, false)]
+    {
         let mut session = Session::new(TIMING);
         session.on(hello(), at(0));
         let actions = session.on(Event::Proved(1, Err(Refusal::of(refusal))), at(0));
