@@ -394,7 +394,12 @@ impl Device {
     }
 
     pub(crate) fn group_info(&self, group: &MlsGroup) -> Bytes {
-        bytes(&group.export_group_info(self.provider.crypto(), &self.signer, false).unwrap())
+        self.group_info_by(self, group)
+    }
+
+    /// The group info of the owner's group, signed with the key of this device.
+    pub(crate) fn group_info_by(&self, owner: &Self, group: &MlsGroup) -> Bytes {
+        bytes(&group.export_group_info(owner.provider.crypto(), &self.signer, false).unwrap())
     }
 
     /// Processes an entry of the log; returns the text of an application message.
