@@ -107,6 +107,9 @@ const _: () = assert!(KEY_PACKAGES_LOW < KEY_PACKAGES_MAX, "a full stock is not 
 pub const RING_ENTRIES_MAX: usize = 256;
 /// Bytes that a live group keeps in memory, for groups with large messages.
 pub const RING_BYTES_MAX: usize = 256 * 1024;
+/// Entries of a live group that wait for one before them: as many as one session has on their way, so that a
+/// burst is put in order again.
+pub const RING_EARLY_MAX: usize = 64;
 /// Hints (membership events, ephemeral messages) that wait for one session; older ones are dropped, because
 /// they are only hints.
 pub const RELAYED_MAX: usize = 64;

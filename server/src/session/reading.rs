@@ -204,7 +204,12 @@ impl Reading {
             let Some(place) = self.places.get(&group) else { continue };
             match self.registration.read(group, place.cursor) {
                 RingRead::UpToDate => {}
-                RingRead::Entries(entries) => self.send(group, entries, turn).await?,
+                RingRead::Entries { entries, more } => {
+                    self.send(group, entries, turn).await?;
+                    if more {
+                        self.dirty.insert(group);
+                    }
+                }
                 RingRead::Miss => missed.push(group),
             }
         }
