@@ -51,7 +51,7 @@ async fn measure(engine: &str, store: Arc<dyn Store>) {
 
     let load = Load::start(&hub).await;
     report("with load", commits(&hub, &mut pair).await);
-    println!("  load: {:.0} durable messages/s of {MESSAGE_BYTES} bytes meanwhile", load.stop().await);
+    println!("  load: {:.0} accepted messages/s of {MESSAGE_BYTES} bytes meanwhile", load.stop().await);
 }
 
 /// A group in which every device has committed once, as after some days of use: each adds the next. Returns

@@ -177,7 +177,8 @@ async fn users(
     let users = store.users(after, limits::ADMIN_PAGE).await?;
     let users = users.into_iter().map(|user| {
         let roles = user.roles.iter().filter_map(|role| i32::try_from(*role).ok());
-        let roles: Vec<_> = roles.filter_map(|role| Role::try_from(role).ok()).filter_map(role_name).collect();
+        let roles: Vec<_> =
+            roles.filter_map(|role| Role::try_from(role).ok()).filter_map(role_name).collect();
         serde_json::json!({
             "user": user.user.as_str(),
             "name": user.display_name,

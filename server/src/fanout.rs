@@ -119,6 +119,14 @@ impl Fanout {
         self.with_session(device, |mailbox| mailbox.end(code));
     }
 
+    /// Drops entries that have been in memory for a whole round of housekeeping; who still needs them reads
+    /// the log.
+    pub fn forget_old(&self) {
+        for live in &self.0.groups {
+            lock(live.value()).ring.forget_old();
+        }
+    }
+
     /// How many sessions are open.
     #[must_use]
     pub fn sessions(&self) -> usize {
@@ -234,3 +242,6 @@ impl Drop for Registration {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

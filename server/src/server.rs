@@ -133,8 +133,7 @@ impl Server {
         let Self { config, clock, store } = self;
         system::raise_descriptor_limit(config.connections_max);
         let keys = Keys::load(&config)?;
-        let certificate =
-            Arc::new(Certificate::new(tls::load(&config.tls_certificate, &config.tls_key)?));
+        let certificate = Arc::new(Certificate::new(tls::load(&config.tls_certificate, &config.tls_key)?));
         let store = match store {
             Some(store) => store,
             None => open_store(&config).await?,
@@ -189,10 +188,7 @@ impl RunningServer {
     ///
     /// # Errors
     /// As the authentication service says.
-    pub async fn invite(
-        &self,
-        request: InvitationRequest,
-    ) -> Result<(CreatedInvitation, String), Refusal> {
+    pub async fn invite(&self, request: InvitationRequest) -> Result<(CreatedInvitation, String), Refusal> {
         let now = self.dispatch.clock.now();
         let created = self.dispatch.auth.create_invitation(Inviter::Operator, request, now).await?;
         let link = self.dispatch.link.link(created.secret);
@@ -249,8 +245,7 @@ fn build(
         root_fingerprint: root.fingerprint(),
         web_certificate: config.tls_web,
     };
-    let delivery =
-        Delivery::new(store.clone(), root, keys.hub_sender()?, fanout.clone(), config.delivery());
+    let delivery = Delivery::new(store.clone(), root, keys.hub_sender()?, fanout.clone(), config.delivery());
     Ok(Dispatch {
         auth: AuthenticationService::new(store.clone(), issuer, config.auth()),
         delivery,

@@ -15,6 +15,8 @@ mod certificates;
 mod commits;
 #[path = "services/external.rs"]
 mod external;
+#[path = "services/hostile.rs"]
+mod hostile;
 #[path = "services/key_packages.rs"]
 mod key_packages;
 #[path = "services/leaving.rs"]
@@ -23,3 +25,5 @@ mod leaving;
 mod policies;
 #[path = "services/recovery.rs"]
 mod recovery;
+#[path = "services/wake_ups.rs"]
+mod wake_ups;

@@ -14,12 +14,12 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             biased;
-            _ = signals.terminate.recv() => break,
-            _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => match hub.reload_certificate() {
                 Ok(()) => tracing::info!("the TLS certificate was read again"),
                 Err(error) => tracing::error!(%error, "the TLS certificate in use is kept"),
             },
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
         }
     }
     tracing::info!("draining");

@@ -82,17 +82,27 @@ pub(super) struct Outcome {
 pub(super) fn verify(state: &mut GroupState, rules: &Rules, case: &Case) -> Result<Outcome, Error> {
     let commit = Commit::stage(state, rules, case)?;
     commit.check_committer(case)?;
-    let joined_by = commit.new_identities(rules, case)?;
+    let NewLeaves { joined, renewed } = commit.new_leaves(rules, case)?;
     commit.check_removals(case)?;
-    let policy = commit.check_policy(state, rules, case, &joined_by)?;
-    let members_after = case.roster.len() - commit.removed.len() + joined_by.len();
-    if members_after > rules.devices_max && !joined_by.is_empty() {
+    let policy = commit.check_policy(state, rules, case, &joined)?;
+    let members_after = case.roster.len() - commit.removed.len() + joined.len();
+    if members_after > rules.devices_max && !joined.is_empty() {
         return Err(Error::GroupFull(rules.devices_max));
     }
     let references: Vec<KeyPackageRef> = commit.added.iter().map(|added| added.reference.clone()).collect();
     welcome::check(case.request.welcome.as_deref(), &references)?;
     commit.check_group_info(state, rules, case)?;
-    commit.merge(state, case, &policy, joined_by)
+    let mut outcome = commit.merge(state, case, &policy, joined)?;
+    outcome.new_leaves.extend(renewed);
+    Ok(outcome)
+}
+
+/// Owners of the leaves that a commit brings.
+struct NewLeaves {
+    /// Who is new in the group, or new on his leaf.
+    joined: Vec<DeviceIdentity>,
+    /// The committer, if he stays on his leaf and renews it.
+    renewed: Option<DeviceIdentity>,
 }
 
 /// A commit that is MLS, with what is read out of it.
@@ -224,9 +234,10 @@ impl Commit {
         }
     }
 
-    /// Reads the committer's new leaf, if any, and returns whoever is new in the group.
-    fn new_identities(&self, rules: &Rules, case: &Case) -> Result<Vec<DeviceIdentity>, Error> {
+    /// Reads the committer's new leaf, if any, and whoever is new in the group.
+    fn new_leaves(&self, rules: &Rules, case: &Case) -> Result<NewLeaves, Error> {
         let mut joined: Vec<DeviceIdentity> = self.added.iter().map(|added| added.identity.clone()).collect();
+        let mut renewed = None;
         if let Some(leaf) = self.staged.update_path_leaf_node() {
             let identity = profile::check_new_leaf(leaf, &rules.root, case.now);
             let identity = identity.map_err(Error::CertificateRefused)?;
@@ -235,15 +246,17 @@ impl Commit {
             }
             if self.external {
                 joined.push(identity);
+            } else {
+                renewed = Some(identity);
             }
         }
         let stays = |entry: &&RosterEntry| !self.removed.iter().any(|removed| removed.leaf == entry.leaf);
-        let mut devices: HashSet<DeviceId> =
-            case.roster.iter().filter(stays).map(|entry| entry.device).collect();
+        let staying = case.roster.iter().filter(stays).map(|entry| entry.device);
+        let mut devices: HashSet<DeviceId> = staying.collect();
         if !joined.iter().all(|identity| devices.insert(identity.device)) {
             return Err(Error::CertificateRefused("a device would be in the group twice"));
         }
-        Ok(joined)
+        Ok(NewLeaves { joined, renewed })
     }
 
     /// Removed leaves are members; who joins by external commit removes nobody but his own old leaf.
@@ -341,8 +354,6 @@ impl Commit {
         let staying = case.roster.iter().filter(|entry| !is_removed(entry.leaf));
         let changed = staying.filter(|entry| entry.may_post != policy.may_post(&entry.user));
         let hub_proposed = pending.iter().filter(|pending| pending.by_hub && !is_removed(pending.leaf));
-        let mut new_leaves = joined_by;
-        new_leaves.sort_by_key(|identity| identity.device);
         Ok(Outcome {
             external,
             group_state: state.encode()?,
@@ -353,7 +364,7 @@ impl Commit {
             welcomed: added.iter().map(|added| added.identity.device).collect(),
             removals_left: hub_proposed.map(|pending| pending.leaf).collect(),
             joined,
-            new_leaves,
+            new_leaves: joined_by,
         })
     }
 }

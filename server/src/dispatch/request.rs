@@ -4,7 +4,6 @@
 use bytes::Bytes;
 use cercle_proto::{
     ErrorCode,
-    frame::FRAME_BYTES_MAX,
     id::{DeviceId, GroupId, MessageId, Seq, UserId},
     v1::{self, client_frame::Body},
 };
@@ -286,11 +285,6 @@ fn commit(bundle: v1::CommitBundle) -> Result<CommitRequest, Refusal> {
 }
 
 fn message(group: &Bytes, message_id: &Bytes, mls: Bytes) -> Result<(GroupId, MessageId, Bytes), Refusal> {
-    if mls.len() > limits::ENTRY_BYTES_MAX {
-        // A frame of full size would not fit into a frame of the same size with the entry's header.
-        let message = format!("mls of {} bytes, at most {} are taken", mls.len(), limits::ENTRY_BYTES_MAX);
-        return Err(Refusal::new(ErrorCode::TooLarge, message));
-    }
     Ok((GroupId::try_from(group)?, MessageId::try_from(message_id)?, mls))
 }
 
@@ -332,5 +326,3 @@ fn outcome(outcome: v1::welcome_ack::Outcome) -> Result<WelcomeOutcome, Refusal>
 fn array<const N: usize>(bytes: &Bytes, wrong: &'static str) -> Result<[u8; N], Refusal> {
     bytes.as_ref().try_into().map_err(|_| Refusal::new(ErrorCode::InvalidField, wrong))
 }
-
-const _: () = assert!(limits::ENTRY_BYTES_MAX < FRAME_BYTES_MAX, "an entry fits into a frame");

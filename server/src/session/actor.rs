@@ -290,7 +290,8 @@ impl<L: Link> Actor<L> {
     }
 
     async fn read(&mut self) {
-        let Some(reading) = self.reading.as_mut().filter(|reading| !self.closing && reading.has_work()) else {
+        let Some(reading) = self.reading.as_mut().filter(|reading| !self.closing && reading.has_work())
+        else {
             return;
         };
         match reading.turn().await {

@@ -182,9 +182,9 @@ impl Requests {
         let purpose = match &call {
             Call::Acknowledge { .. } => Purpose::Acknowledge,
             Call::RenewCertificate => Purpose::Renew,
-            call => call.writes_to().map_or(Purpose::Answer, |(group, _): (_, Pipelining)| {
-                Purpose::Write(group)
-            }),
+            call => {
+                call.writes_to().map_or(Purpose::Answer, |(group, _): (_, Pipelining)| Purpose::Write(group))
+            }
         };
         let (dispatch, report) = (self.dispatch.clone(), self.report.clone());
         // Not subject to the session's share of its thread, or the first poll might stop short of the store.

@@ -107,15 +107,15 @@ impl Metrics {
         let mut registry = self.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let r = &mut *registry;
         r.register("connections", "Open TCP connections", self.connections.clone());
-        r.register(
-            "connections_refused",
-            "Connections refused, by reason",
-            self.connections_refused.clone(),
-        );
+        r.register("connections_refused", "Connections refused, by reason", self.connections_refused.clone());
         r.register("tls_handshakes", "TLS handshakes, by outcome", self.handshakes.clone());
         r.register("sessions", "Open sessions, authenticated or not, by transport", self.sessions.clone());
         r.register("sessions_started", "Sessions started, by transport", self.sessions_started.clone());
-        r.register("sessions_ended", "Sessions that the hub ended, by error code", self.sessions_refused.clone());
+        r.register(
+            "sessions_ended",
+            "Sessions that the hub ended, by error code",
+            self.sessions_refused.clone(),
+        );
         r.register(
             "authentications",
             "Enrolments and session proofs, by outcome",

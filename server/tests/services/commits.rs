@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cercle_server::delivery::{CommitRequest, Error};
 use cercle_storage::store::Kind;
 
-use super::world::{Hub, Plan, bytes, id_of, leaf_of, new_id};
+use super::world::{Device, Hub, Plan, bytes, id_of, leaf_of, new_id};
 
 #[tokio::test]
 async fn added_devices_join_and_talk() {
@@ -45,6 +45,44 @@ async fn of_two_committers_one_wins_and_the_other_builds_on_it() {
     loser.process(losers, winner);
     hub.accept(loser, losers, Plan::default()).await.unwrap();
     assert_eq!(hub.epoch(group).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eight_committers_race_for_every_epoch_and_all_end_in_the_same_one() {
+    let hub = Hub::new();
+    let mut devices = Vec::new();
+    for n in 0..8 {
+        devices.push(hub.enrol(&format!("user{n}")).await);
+    }
+    let mut first = hub.new_group(&devices[0]).await;
+    let others: Vec<&Device> = devices[1..].iter().collect();
+    let mut groups = hub.add(&devices[0], &mut first, &others).await;
+    groups.insert(0, first);
+    let group = id_of(&groups[0]);
+    for epoch in 1..=5 {
+        let mut race = tokio::task::JoinSet::new();
+        for (device, member) in devices.iter().zip(&mut groups) {
+            let request = device.commit(member, Plan::default());
+            let (delivery, identity, now) = (hub.delivery.clone(), device.identity.clone(), hub.now);
+            race.spawn(async move { delivery.commit(&identity, request, now).await });
+        }
+        let verdicts = race.join_all().await;
+        let conflict = |verdict: &Result<_, Error>| matches!(verdict, Err(Error::EpochConflict { .. }));
+        assert_eq!(verdicts.iter().filter(|verdict| verdict.is_ok()).count(), 1, "epoch {epoch}");
+        assert_eq!(verdicts.iter().filter(|verdict| conflict(verdict)).count(), 7, "epoch {epoch}");
+        let log = hub.log(group).await;
+        let winner = log.last().unwrap();
+        assert_eq!(winner.epoch, epoch);
+        for (device, member) in devices.iter().zip(&mut groups) {
+            if Some(device.device()) == winner.sender {
+                device.merge(member);
+            } else {
+                device.process(member, winner);
+            }
+        }
+    }
+    let authenticator = groups[0].epoch_authenticator().as_slice().to_vec();
+    assert!(groups.iter().all(|member| member.epoch_authenticator().as_slice() == authenticator));
 }
 
 #[tokio::test]
@@ -130,7 +168,7 @@ async fn the_welcome_is_for_exactly_the_added_key_packages() {
     let hub = Hub::new();
     let (anne, bruno, chloe) = (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("chloe").await);
     let mut group = hub.new_group(&anne).await;
-    let plan = |device: &super::world::Device| Plan { add: vec![device.key_package()], ..Plan::default() };
+    let plan = |device: &Device| Plan { add: vec![device.key_package()], ..Plan::default() };
     let other = anne.commit(&mut group, plan(&chloe)).welcome;
     anne.forget_commit(&mut group);
     let right = anne.commit(&mut group, plan(&bruno));

@@ -63,6 +63,7 @@ pub(crate) struct Hub {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) auth: AuthenticationService,
     pub(crate) delivery: Delivery,
+    pub(crate) fanout: Fanout,
     pub(crate) root: Root,
     pub(crate) now: TimestampMs,
     hub_sender: CredentialWithKey,
@@ -90,9 +91,10 @@ impl Hub {
         let trusted = issuer.root().clone();
         let sender = HubSender::new(&keyed).unwrap();
         let hub_sender = credential(&keyed.certificate, &sender.public_key());
-        let delivery = Delivery::new(Arc::clone(&store), trusted.clone(), sender, Fanout::new(), settings);
+        let fanout = Fanout::new();
+        let delivery = Delivery::new(Arc::clone(&store), trusted.clone(), sender, fanout.clone(), settings);
         let auth = AuthenticationService::new(Arc::clone(&store), issuer, auth::Settings::default());
-        Self { store, auth, delivery, root: trusted, now, hub_sender }
+        Self { store, auth, delivery, fanout, root: trusted, now, hub_sender }
     }
 
     /// Invites and enrols a device of a user.
@@ -392,7 +394,12 @@ impl Device {
     }
 
     pub(crate) fn group_info(&self, group: &MlsGroup) -> Bytes {
-        bytes(&group.export_group_info(self.provider.crypto(), &self.signer, false).unwrap())
+        self.group_info_by(self, group)
+    }
+
+    /// The group info of the owner's group, signed with the key of this device.
+    pub(crate) fn group_info_by(&self, owner: &Self, group: &MlsGroup) -> Bytes {
+        bytes(&group.export_group_info(owner.provider.crypto(), &self.signer, false).unwrap())
     }
 
     /// Processes an entry of the log; returns the text of an application message.
