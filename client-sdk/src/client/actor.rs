@@ -20,7 +20,7 @@ use tokio::{
 use super::{
     ClientError, ClientOpenError, Session,
     clock::{now_ms, random},
-    limits::{BACKLOG_FRAMES_MAX, COMMANDS_MAX},
+    limits::{BACKLOG_FRAMES_MAX, BATCH_INPUTS_MAX, COMMANDS_MAX},
 };
 use crate::{
     connection::{
@@ -85,6 +85,17 @@ pub(super) struct Actor {
     backlog: VecDeque<Outgoing>,
     running: HashMap<u64, oneshot::Sender<Result<Outcome, ClientError>>>,
     next_command: u64,
+    batch: Vec<Input>,
+}
+
+/// How a request or a word of the connection was served.
+enum Served {
+    /// Done, or the batch is full: let the core have it.
+    Yes,
+    /// In the batch, which has room for more.
+    Batched,
+    /// The client is to be closed; then tell.
+    Closing(oneshot::Sender<()>),
 }
 
 impl Actor {
@@ -141,6 +152,7 @@ impl Actor {
             backlog: VecDeque::new(),
             running: HashMap::new(),
             next_command: 1,
+            batch: Vec::new(),
         };
         (actor, driver)
     }
@@ -156,38 +168,76 @@ impl Actor {
             tokio::select! {
                 biased;
                 () = flush(&mut self.outgoing, &mut self.backlog), if !self.backlog.is_empty() => {}
-                () = sleep(Duration::from_millis(wait_ms)), if wake.is_some() => self.feed(Input::Tick),
-                request = self.requests.recv(), if self.backlog.is_empty() => match request {
-                    Some(Request::Close(done)) => return Some(done),
-                    Some(request) => self.request(request),
-                    None => return None,
-                },
+                () = sleep(Duration::from_millis(wait_ms)), if wake.is_some() => self.feed(vec![Input::Tick]),
+                request = self.requests.recv(), if self.backlog.is_empty() => {
+                    if let Some(done) = self.serve_requests(request?) {
+                        return Some(done);
+                    }
+                }
                 Some(incoming) = self.incoming.recv(), if self.backlog.len() < BACKLOG_FRAMES_MAX => {
-                    self.incoming(incoming);
+                    self.take_incoming(incoming);
                 }
             }
         }
     }
 
-    fn request(&mut self, request: Request) {
-        match request {
-            Request::Command(_, reply) if self.running.len() >= COMMANDS_MAX => {
+    /// Serves one request, and with a command those that wait behind it. Returns whom to tell if the client
+    /// is to be closed.
+    fn serve_requests(&mut self, first: Request) -> Option<oneshot::Sender<()>> {
+        let mut next = Some(first);
+        while let Some(request) = next {
+            match self.request(request) {
+                Served::Closing(done) => return Some(done),
+                Served::Yes => next = None,
+                Served::Batched => next = self.requests.try_recv().ok(),
+            }
+        }
+        self.feed_batch();
+        None
+    }
+
+    /// Takes one word of the connection, and with a frame those that wait behind it.
+    fn take_incoming(&mut self, first: Incoming) {
+        let mut next = Some(first);
+        while let Some(incoming) = next {
+            next = match self.incoming(incoming) {
+                Served::Batched => self.incoming.try_recv().ok(),
+                Served::Yes | Served::Closing(_) => None,
+            };
+        }
+        self.feed_batch();
+    }
+
+    /// Serves a request. Commands are gathered, up to a bound, so that those of many callers share one write
+    /// to the disk; any other request first lets the core have what was gathered before it.
+    fn request(&mut self, request: Request) -> Served {
+        if let Request::Command(command, reply) = request {
+            if self.running.len() >= COMMANDS_MAX {
                 let _ = reply.send(Err(ClientError::Busy));
+                return Served::Yes;
             }
-            Request::Command(command, reply) => {
-                let id = self.next_command;
-                self.next_command += 1;
-                self.running.insert(id, reply);
-                self.feed(Input::Command { id, command });
-            }
+            let id = self.next_command;
+            self.next_command += 1;
+            self.running.insert(id, reply);
+            return self.gather(Input::Command { id, command });
+        }
+        self.feed_batch();
+        match request {
             Request::Query(query) => query(&mut self.core),
             Request::Connect(done) => {
                 self.connect();
                 let _ = done.send(());
             }
             Request::Disconnect => self.wish(Wish::Disconnect),
-            Request::Close(done) => drop(done),
+            Request::Close(done) => return Served::Closing(done),
+            Request::Command(..) => {}
         }
+        Served::Yes
+    }
+
+    fn gather(&mut self, input: Input) -> Served {
+        self.batch.push(input);
+        if self.batch.len() < BATCH_INPUTS_MAX { Served::Batched } else { Served::Yes }
     }
 
     fn connect(&mut self) {
@@ -209,23 +259,36 @@ impl Actor {
         }
     }
 
-    fn incoming(&mut self, incoming: Incoming) {
+    /// Takes what the connection says. Frames that wait are gathered, so that a catch-up is written to the
+    /// disk in few pieces; the ends of a connection are not mixed with its frames.
+    fn incoming(&mut self, incoming: Incoming) -> Served {
         match incoming {
             Incoming::Connected(outgoing) => {
                 self.outgoing = Some(outgoing);
-                self.feed(Input::Connected);
+                self.gather(Input::Connected);
             }
-            Incoming::Frame(frame) => self.feed(Input::Frame(frame)),
+            Incoming::Frame(frame) => return self.gather(Input::Frame(frame)),
             Incoming::Disconnected => {
+                // What the core still answers to the last frames has nowhere to go, except how to go on,
+                // which the driver waits for as long as the queue is open.
+                self.feed_batch();
                 self.outgoing = None;
                 self.backlog.clear();
-                self.feed(Input::Disconnected);
+                self.gather(Input::Disconnected);
             }
+        }
+        Served::Yes
+    }
+
+    fn feed_batch(&mut self) {
+        if !self.batch.is_empty() {
+            let batch = std::mem::take(&mut self.batch);
+            self.feed(batch);
         }
     }
 
-    fn feed(&mut self, input: Input) {
-        for action in self.core.handle(input, now_ms()) {
+    fn feed(&mut self, inputs: Vec<Input>) {
+        for action in self.core.handle_all(inputs, now_ms()) {
             match action {
                 Action::Send(frame) => self.send(Outgoing::Frame(Box::new(frame))),
                 Action::Emit(event) => self.emit(event),

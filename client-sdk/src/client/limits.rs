@@ -15,4 +15,8 @@ pub(super) const EVENTS_MAX: usize = 2048;
 /// many, the hub is not listened to either, until its side or the write time limit gives way.
 pub(super) const BACKLOG_FRAMES_MAX: usize = 4096;
 
+/// Inputs that the core handles in one transaction: enough to spread the cost of a durable write, few enough
+/// that the first answer does not wait long for the last.
+pub(super) const BATCH_INPUTS_MAX: usize = 32;
+
 const _: () = assert!(BACKLOG_FRAMES_MAX > crate::connection::limits::OUTBOUND_FRAMES_MAX);

@@ -21,9 +21,11 @@ const WIRE_FORMAT: WireFormatPolicy = PURE_PLAINTEXT_WIRE_FORMAT_POLICY;
 
 const POLICY: ExtensionType = ExtensionType::Unknown(policy::EXTENSION_TYPE);
 
-/// What every leaf of ours can do.
+/// What every leaf of ours can do. A key package of last resort must be marked by an extension that its
+/// leaf names (RFC 9420 section 16.8).
 pub(crate) fn capabilities() -> Capabilities {
-    Capabilities::new(None, Some(&[CIPHERSUITE]), Some(&[POLICY]), None, Some(&[CredentialType::X509]))
+    let extensions = [POLICY, ExtensionType::LastResort];
+    Capabilities::new(None, Some(&[CIPHERSUITE]), Some(&extensions), None, Some(&[CredentialType::X509]))
 }
 
 /// A credential that carries this certificate over this key.

@@ -1,0 +1,10 @@
+//! Conversations between devices over the real services and sessions of a hub.
+//!
+//! `core_*`: several cores and a hub in one process, frames handed over in memory, time by hand, so that
+//! answers can be lost, stores set back and devices stopped at any point.
+
+#[path = "conversations/core_world.rs"]
+mod core_world;
+
+#[path = "conversations/core_basics.rs"]
+mod core_basics;

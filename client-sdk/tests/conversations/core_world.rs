@@ -1,0 +1,520 @@
+//! A hub and some devices in one process.
+//!
+//! The hub is the real one from its sessions down, over a store in memory; a connection is a pair of
+//! queues of frames. Devices run when [`World::until`] turns the crank: it delivers frames and, when
+//! nothing is on its way, moves the common clock to the next time that a device waits for.
+
+use std::{
+    collections::VecDeque,
+    num::NonZeroU32,
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use cercle_proto::{
+    frame,
+    id::{GroupId, UserId},
+    invitation::Invitation,
+    v1,
+};
+use cercle_sdk::{
+    core::{Action, Command, Core, Input, Outcome, Settings, StoreKey},
+    error::Error,
+    event::Event,
+    message::Body,
+};
+use cercle_server::{
+    auth::{
+        self, AuthenticationService, InvitationRequest, Inviter, Issuer,
+        authority::{make_hub_sender, make_root},
+    },
+    clock::Clock,
+    delivery::{self, Delivery, HubSender},
+    dispatch::{Dispatch, LinkTarget},
+    fanout::Fanout,
+    session::{
+        Timing,
+        actor::{self, Services},
+        link::{Inbound, Link, LinkError},
+    },
+    telemetry::Metrics,
+    transport::rate::{DeviceRates, Rate},
+};
+use futures_util::{Sink, Stream};
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub(crate) const DOMAIN: &str = "cpts.example";
+const KEY: [u8; 32] = [7; 32];
+const QUEUE_FRAMES: usize = 100_000;
+
+/// The hub's end of a connection.
+struct HubEnd {
+    frames: mpsc::Receiver<Bytes>,
+    out: mpsc::Sender<Bytes>,
+}
+
+impl Stream for HubEnd {
+    type Item = Result<Inbound, LinkError>;
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.frames.poll_recv(cx).map(|frame| frame.map(|frame| Ok(Inbound::Frame(frame))))
+    }
+}
+
+impl Sink<Bytes> for HubEnd {
+    type Error = LinkError;
+    fn poll_ready(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        Poll::Ready(Ok(()))
+    }
+    fn start_send(self: Pin<&mut Self>, frame: Bytes) -> Result<(), LinkError> {
+        self.out.try_send(frame).map_err(|_| LinkError::Closed)
+    }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        Poll::Ready(Ok(()))
+    }
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Link for HubEnd {
+    const NAME: &'static str = "test";
+    async fn finish(self, _: Duration) {}
+}
+
+/// The device's end of a connection.
+struct DeviceEnd {
+    out: mpsc::Sender<Bytes>,
+    frames: mpsc::Receiver<Bytes>,
+}
+
+type Filter = Box<dyn FnMut(&v1::ServerFrame) -> bool>;
+
+/// One device.
+pub(crate) struct Device {
+    pub(crate) name: String,
+    pub(crate) core: Option<Core>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) finished: VecDeque<(u64, Result<Outcome, Error>)>,
+    /// Wants to be connected.
+    pub(crate) online: bool,
+    pub(crate) disconnects: Vec<String>,
+    /// What the hub has refused.
+    pub(crate) errors: Vec<v1::Error>,
+    /// The hub has confirmed its key packages.
+    published: bool,
+    path: PathBuf,
+    connection: Option<DeviceEnd>,
+    /// Frames from the hub for which this says false are lost.
+    keep: Option<Filter>,
+    /// Frames to the hub for which this says false are lost.
+    pub(crate) keep_sent: Option<Box<dyn FnMut(&v1::ClientFrame) -> bool>>,
+    settings: Settings,
+}
+
+/// A hub and its devices.
+pub(crate) struct World {
+    pub(crate) services: Services,
+    pub(crate) clock: Clock,
+    pub(crate) devices: Vec<Device>,
+    folder: tempfile::TempDir,
+    commands: u64,
+    seed: u64,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let clock = Clock::manual(Clock::system().now());
+        let root = make_root(DOMAIN, clock.now()).unwrap();
+        let keyed = make_hub_sender(&root, DOMAIN, clock.now()).unwrap();
+        let issuer = Issuer::load(&root, keyed.certificate.clone(), DOMAIN, clock.now()).unwrap();
+        let store = cercle_storage::open_memory();
+        let fanout = Fanout::new();
+        let metrics = Arc::new(Metrics::new());
+        let trusted = issuer.root().clone();
+        let link = LinkTarget {
+            address: "127.0.0.1:8443".into(),
+            root_fingerprint: trusted.fingerprint(),
+            web_certificate: false,
+        };
+        let sender = HubSender::new(&keyed).unwrap();
+        let settings = delivery::Settings::default();
+        let dispatch = Dispatch {
+            auth: AuthenticationService::new(store.clone(), issuer, auth::Settings::default()),
+            delivery: Delivery::new(store.clone(), trusted, sender, fanout.clone(), settings),
+            fanout,
+            link: Arc::new(link),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+        };
+        let plenty = NonZeroU32::new(1_000_000).unwrap();
+        // The common clock jumps; nobody is to take a jump for a dead connection.
+        let hour = Duration::from_secs(3_600);
+        let services = Services {
+            dispatch,
+            store,
+            timing: Timing { authentication: hour, ping_interval: hour, write: hour },
+            rates: Arc::new(DeviceRates::new(Rate { per_second: plenty, burst: plenty })),
+            metrics,
+            shutdown: CancellationToken::new(),
+            abort: CancellationToken::new(),
+            tracker: TaskTracker::new(),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        Self { services, clock, devices: Vec::new(), folder, commands: 0, seed: 0 }
+    }
+
+    /// A world with some users, one device each, enrolled and connected.
+    pub(crate) async fn with(names: &[&str]) -> Self {
+        let mut world = Self::new();
+        for name in names {
+            world.enrol(name).await;
+        }
+        world
+    }
+
+    pub(crate) async fn invite(&self, user: &str) -> Invitation {
+        let request = InvitationRequest {
+            user: Some(user.into()),
+            display_name: format!("Dr {user}"),
+            profession: "10".into(),
+            class: v1::MemberClass::Professional,
+            roles: Vec::new(),
+            valid_for_ms: None,
+        };
+        let auth = &self.services.dispatch.auth;
+        let created = auth.create_invitation(Inviter::Operator, request, self.clock.now()).await.unwrap();
+        Invitation::parse(&self.services.dispatch.link.link(created.secret)).unwrap()
+    }
+
+    /// Enrols a device of a user and connects it; returns its number.
+    pub(crate) async fn enrol(&mut self, user: &str) -> usize {
+        let invitation = self.invite(user).await;
+        let number = self.install(user, &invitation);
+        self.until(|world| world.devices[number].published).await;
+        number
+    }
+
+    /// A device with an invitation that it has not redeemed; it wants to be connected.
+    pub(crate) fn install(&mut self, user: &str, invitation: &Invitation) -> usize {
+        let number = self.devices.len();
+        let settings = Settings { lazy_updates: false };
+        self.devices.push(Device {
+            name: user.to_owned(),
+            core: None,
+            events: Vec::new(),
+            finished: VecDeque::new(),
+            online: true,
+            disconnects: Vec::new(),
+            errors: Vec::new(),
+            published: false,
+            path: self.folder.path().join(format!("{number}.db")),
+            connection: None,
+            keep: None,
+            keep_sent: None,
+            settings,
+        });
+        self.devices[number].open();
+        self.devices[number].core().begin_enrolment(invitation).unwrap();
+        number
+    }
+
+    pub(crate) fn user(name: &str) -> UserId {
+        UserId::new(name, DOMAIN).unwrap()
+    }
+
+    /// Starts a command.
+    pub(crate) fn start(&mut self, device: usize, command: Command) -> u64 {
+        self.commands += 1;
+        let id = self.commands;
+        let now = self.clock.now();
+        self.devices[device].handle(Input::Command { id, command }, now);
+        id
+    }
+
+    /// Carries out a command to its end.
+    pub(crate) async fn run(&mut self, device: usize, command: Command) -> Result<Outcome, Error> {
+        let id = self.start(device, command);
+        self.result(device, id).await
+    }
+
+    pub(crate) async fn result(&mut self, device: usize, id: u64) -> Result<Outcome, Error> {
+        self.until(|world| world.devices[device].finished.iter().any(|(known, _)| *known == id)).await;
+        let finished = &mut self.devices[device].finished;
+        let index = finished.iter().position(|(known, _)| *known == id).unwrap();
+        finished.remove(index).unwrap().1
+    }
+
+    /// A conversation of these devices, the first of which makes it. Everybody has it when this returns.
+    pub(crate) async fn conversation(&mut self, title: &str, devices: &[usize]) -> GroupId {
+        let policy = Default::default();
+        let created =
+            self.run(devices[0], Command::CreateGroup { title: title.into(), policy }).await.unwrap();
+        let Outcome::GroupCreated(group) = created else { panic!("{created:?}") };
+        let users = devices[1..].iter().map(|device| Self::user(&self.devices[*device].name)).collect();
+        if devices.len() > 1 {
+            self.run(devices[0], Command::Invite { group, users }).await.unwrap();
+        }
+        self.all_at_one_epoch(group, devices).await;
+        group
+    }
+
+    pub(crate) fn send(&mut self, device: usize, group: GroupId, text: &str) {
+        let id = self.start(device, Command::Send { group, text: text.into() });
+        let finished = &mut self.devices[device].finished;
+        let (last, result) = finished.pop_back().unwrap();
+        assert_eq!(last, id);
+        assert!(matches!(result, Ok(Outcome::Queued(_))), "{result:?}");
+    }
+
+    /// Waits until these devices have read exactly these texts, in this order.
+    pub(crate) async fn reads(&mut self, device: usize, group: GroupId, expected: &[&str]) {
+        self.until(|world| world.devices[device].texts(group).len() >= expected.len()).await;
+        assert_eq!(self.devices[device].texts(group), expected, "{}", self.devices[device].name);
+    }
+
+    /// Waits until these devices are in the same epoch, with the same authenticator and nothing to send.
+    pub(crate) async fn all_at_one_epoch(&mut self, group: GroupId, devices: &[usize]) {
+        self.until(|world| {
+            let states: Vec<_> =
+                devices.iter().map(|device| world.devices[*device].epoch_and_cursor(group)).collect();
+            let quiet = devices.iter().all(|device| world.devices[*device].core().outbox().unwrap().is_empty());
+            quiet && states[0].is_some() && states.iter().all(|state| *state == states[0])
+        })
+        .await;
+    }
+
+    /// Turns the crank until the condition holds; fails after a while in which nothing moves any more.
+    pub(crate) async fn until(&mut self, condition: impl Fn(&mut Self) -> bool) {
+        const PATIENCE: Duration = Duration::from_secs(30);
+        let turning = async {
+            loop {
+                let moved = self.turn();
+                if condition(self) {
+                    return;
+                }
+                if moved {
+                    tokio::task::yield_now().await;
+                } else if !self.frame_comes().await {
+                    self.advance_to_next_wake();
+                }
+            }
+        };
+        let done = tokio::time::timeout(PATIENCE, turning).await;
+        if done.is_err() {
+            for device in &mut self.devices {
+                let groups = device.core.as_mut().map(|core| core.groups());
+                eprintln!("{}: {:?} {:?} {:?} {groups:?}", device.name, device.events, device.disconnects, device.errors);
+            }
+            panic!("the condition did not come true");
+        }
+    }
+
+    /// Turns the crank some times, whatever happens.
+    pub(crate) async fn turns(&mut self, count: usize) {
+        for _ in 0..count {
+            self.turn();
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Lets every device take what has come. Returns whether anything happened.
+    fn turn(&mut self) -> bool {
+        let now = self.clock.now();
+        let mut moved = false;
+        for number in 0..self.devices.len() {
+            if self.devices[number].online && self.devices[number].connection.is_none() {
+                moved |= self.connect(number);
+            }
+            moved |= self.devices[number].take(now);
+        }
+        moved
+    }
+
+    fn connect(&mut self, number: usize) -> bool {
+        if self.devices[number].core.is_none() {
+            return false;
+        }
+        let (to_hub, frames) = mpsc::channel(QUEUE_FRAMES);
+        let (out, from_hub) = mpsc::channel(QUEUE_FRAMES);
+        self.seed += 1;
+        tokio::spawn(actor::run(HubEnd { frames, out }, self.services.clone(), None));
+        let device = &mut self.devices[number];
+        device.connection = Some(DeviceEnd { out: to_hub, frames: from_hub });
+        device.handle(Input::Connected, self.clock.now());
+        true
+    }
+
+    /// Waits a moment for a frame to any device.
+    async fn frame_comes(&mut self) -> bool {
+        let moment = Duration::from_millis(20);
+        let now = self.clock.now();
+        let connected = self.devices.iter_mut().filter(|device| device.connection.is_some());
+        let waiting = connected.map(|device| {
+            Box::pin(async {
+                let frame = device.connection.as_mut().expect("filtered").frames.recv().await;
+                (device, frame)
+            })
+        });
+        let waiting: Vec<_> = waiting.collect();
+        if waiting.is_empty() {
+            tokio::task::yield_now().await;
+            return false;
+        }
+        let first = tokio::time::timeout(moment, futures_util::future::select_all(waiting)).await;
+        let Ok(((device, frame), _, rest)) = first else { return false };
+        drop(rest);
+        device.arrived(frame, now);
+        true
+    }
+
+    /// Nothing is on its way: moves the clock to the next time that a device waits for, but not so far that
+    /// a connection counts as dead.
+    fn advance_to_next_wake(&mut self) {
+        const STEP_MAX_MS: u64 = 20_000;
+        let now = self.clock.now();
+        let wakes = self.devices.iter().filter_map(|device| device.core.as_ref()?.next_wake());
+        let next = wakes.filter(|wake| *wake > now).min().unwrap_or(now).min(now + STEP_MAX_MS);
+        self.clock.advance(next - now);
+        for device in &mut self.devices {
+            device.handle(Input::Tick, next);
+        }
+    }
+}
+
+impl Device {
+    pub(crate) fn core(&mut self) -> &mut Core {
+        self.core.as_mut().expect("the device runs")
+    }
+
+    /// Opens the store.
+    pub(crate) fn open(&mut self) {
+        let connection = rusqlite::Connection::open(&self.path).unwrap();
+        self.core = Some(Core::open(connection, StoreKey::new(KEY), self.settings).unwrap());
+    }
+
+    /// Stops as if the power had gone: what was not committed is lost, and so is the connection.
+    pub(crate) fn crash(&mut self) {
+        self.core = None;
+        self.connection = None;
+        self.keep = None;
+        self.keep_sent = None;
+    }
+
+    /// Copies the store; the device must be stopped.
+    pub(crate) fn copy_store(&self) -> Vec<u8> {
+        assert!(self.core.is_none(), "a running store cannot be copied");
+        std::fs::read(&self.path).unwrap()
+    }
+
+    /// Puts an older copy of the store in place; the device must be stopped.
+    pub(crate) fn restore_store(&self, copy: &[u8]) {
+        assert!(self.core.is_none(), "a running store cannot be replaced");
+        std::fs::write(&self.path, copy).unwrap();
+        for suffix in ["-wal", "-shm"] {
+            let mut path = self.path.clone().into_os_string();
+            path.push(suffix);
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    pub(crate) fn disconnect(&mut self, now: u64) {
+        self.online = false;
+        if self.connection.take().is_some() {
+            self.handle(Input::Disconnected, now);
+        }
+    }
+
+    /// Frames from the hub are kept only if this says so.
+    pub(crate) fn lose(&mut self, keep: impl FnMut(&v1::ServerFrame) -> bool + 'static) {
+        self.keep = Some(Box::new(keep));
+    }
+
+    pub(crate) fn lose_nothing(&mut self) {
+        self.keep = None;
+        self.keep_sent = None;
+    }
+
+    pub(crate) fn saw(&self, event: impl Fn(&Event) -> bool) -> bool {
+        self.events.iter().any(event)
+    }
+
+    /// Every text of a group, in order.
+    pub(crate) fn texts(&mut self, group: GroupId) -> Vec<String> {
+        let Some(core) = self.core.as_ref() else { return Vec::new() };
+        let messages = core.messages(group, 0, 10_000).unwrap_or_default();
+        let texts = messages.into_iter().filter_map(|message| match message.body {
+            Body::Text(text) => Some(text),
+            _ => None,
+        });
+        texts.collect()
+    }
+
+    pub(crate) fn epoch_and_cursor(&mut self, group: GroupId) -> Option<(u64, u64, Vec<u8>)> {
+        let groups = self.core.as_mut()?.groups().ok()?;
+        let found = groups.into_iter().find(|summary| summary.group == group)?;
+        Some((found.epoch, found.cursor, found.epoch_authenticator))
+    }
+
+    /// Takes every frame that has come.
+    fn take(&mut self, now: u64) -> bool {
+        let mut moved = false;
+        while let Some(end) = &mut self.connection {
+            match end.frames.try_recv() {
+                Ok(frame) => self.arrived(Some(frame), now),
+                Err(mpsc::error::TryRecvError::Disconnected) => self.arrived(None, now),
+                Err(mpsc::error::TryRecvError::Empty) => break,
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    fn arrived(&mut self, frame: Option<Bytes>, now: u64) {
+        match frame {
+            Some(frame) => {
+                let frame = frame::decode_server(frame).unwrap();
+                if self.keep.as_mut().is_none_or(|keep| keep(&frame)) {
+                    self.published |= matches!(&frame.body, Some(v1::server_frame::Body::KeyPackagesPublished(_)));
+                    if let Some(v1::server_frame::Body::Error(error)) = &frame.body {
+                        self.errors.push(error.clone());
+                    }
+                    self.handle(Input::Frame(frame), now);
+                }
+            }
+            None => {
+                self.connection = None;
+                self.handle(Input::Disconnected, now);
+            }
+        }
+    }
+
+    pub(crate) fn handle(&mut self, input: Input, now: u64) {
+        let Some(core) = &mut self.core else { return };
+        for action in core.handle(input, now) {
+            match action {
+                Action::Send(frame) => {
+                    let lost = self.keep_sent.as_mut().is_some_and(|keep| !keep(&frame));
+                    if let Some(end) = self.connection.as_ref().filter(|_| !lost) {
+                        let _ = end.out.try_send(frame::encode(&frame));
+                    }
+                }
+                Action::Emit(event) => self.events.push(event),
+                Action::Finished { id, result } => self.finished.push_back((id, result)),
+                Action::Disconnect { reason, retry } => {
+                    self.disconnects.push(format!("{reason:?}"));
+                    self.online &= retry;
+                    self.connection = None;
+                }
+            }
+        }
+        if self.connection.is_none() && self.core.is_some() {
+            let core = self.core.as_mut().expect("checked");
+            core.handle(Input::Disconnected, now);
+        }
+    }
+}
