@@ -2,8 +2,8 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Command,
-    sync::Arc,
+    process::{Child, Command},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use cercle_storage::{EngineKind, store::Store};
@@ -22,6 +22,10 @@ const ENTRIES: &str = "CERCLE_TEST_ENTRIES";
 const END: &str = "CERCLE_TEST_END";
 const JOB: &str = "CERCLE_TEST_JOB";
 const TEST: &str = "child::does_its_task_if_it_has_one";
+
+/// Held while a process is started: until it runs its own program it has copies of all open files, and with
+/// them the lock of a store that another test lets go and opens again at that moment.
+static STARTING: Mutex<()> = Mutex::new(());
 
 /// An engine under test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +62,7 @@ impl Engine {
 
     /// Opens a store as the hub would.
     pub(crate) fn open(self, path: &Path) -> Result<Arc<dyn Store>, String> {
+        drop(STARTING.lock().unwrap_or_else(PoisonError::into_inner));
         let kind = match self {
             Self::Redb => EngineKind::Redb,
             #[cfg(feature = "sled")]
@@ -131,8 +136,8 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    /// The command that carries it out; `wrapper` is put before it (`strace` and its arguments).
-    pub(crate) fn command(&self, wrapper: &[String]) -> Command {
+    /// Starts a process that carries it out; `wrapper` is put before it (`strace` and its arguments).
+    pub(crate) fn start(&self, wrapper: &[String]) -> Child {
         let exe = std::env::current_exe().unwrap();
         let mut words = wrapper.to_vec();
         words.push(exe.to_str().unwrap().to_owned());
@@ -145,7 +150,8 @@ impl Task {
             command.env(ENTRIES, entries.to_string());
         }
         command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-        command
+        let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+        command.spawn().unwrap()
     }
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct Disk {
     durable_names: BTreeMap<PathBuf, usize>,
     directories: BTreeSet<PathBuf>,
     durable_directories: BTreeSet<PathBuf>,
+    /// Directories with another name than the disk knows: from, to.
+    renamed_directories: Vec<(PathBuf, PathBuf)>,
     ops: usize,
 }
 
@@ -61,9 +63,17 @@ impl Disk {
             Op::Extend { path, length } => self.change(path, Change::Extend(*length)),
             Op::Sync { path, began } => self.sync(path, *began),
             Op::Rename { from, to } => {
-                if let Some(file) = self.names.remove(from) {
-                    self.names.insert(to.clone(), file);
+                if self.directories.contains(from) {
+                    self.renamed_directories.push((from.clone(), to.clone()));
                 }
+                self.names = std::mem::take(&mut self.names)
+                    .into_iter()
+                    .map(|(name, file)| (moved(name, from, to), file))
+                    .collect();
+                self.directories = std::mem::take(&mut self.directories)
+                    .into_iter()
+                    .map(|name| moved(name, from, to))
+                    .collect();
             }
             Op::Remove(path) => {
                 self.names.remove(path);
@@ -93,6 +103,14 @@ impl Disk {
             return;
         }
         let inside = |name: &PathBuf| name.parent() == Some(path);
+        for (from, to) in std::mem::take(&mut self.renamed_directories) {
+            if inside(&to) {
+                let names = std::mem::take(&mut self.durable_names).into_iter();
+                self.durable_names = names.map(|(name, file)| (moved(name, &from, &to), file)).collect();
+            } else {
+                self.renamed_directories.push((from, to));
+            }
+        }
         self.durable_names.retain(|name, _| !inside(name));
         self.durable_names
             .extend(self.names.iter().filter(|(name, _)| inside(name)).map(|(n, f)| (n.clone(), *f)));
@@ -152,6 +170,15 @@ impl Change {
             }
             done = end;
         }
+    }
+}
+
+/// A name under `from`, under `to`.
+pub(crate) fn moved(name: PathBuf, from: &Path, to: &Path) -> PathBuf {
+    match name.strip_prefix(from) {
+        Ok(rest) if rest.as_os_str().is_empty() => to.to_owned(),
+        Ok(rest) => to.join(rest),
+        Err(_) => name,
     }
 }
 

@@ -31,7 +31,7 @@ fn leave_behind(job: Job, store: &Path) {
         entries: Some(0),
         end: End::Kill,
     };
-    let status = task.command(&[]).status().unwrap();
+    let status = task.start(&[]).wait().unwrap();
     assert!(!status.success(), "it was to be killed, but ended with {status}");
 }
 

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::load::Note;
+use super::{image::moved, load::Note};
 
 /// Arguments for `strace`, except the file to write to. Strings are whole and in hexadecimal.
 pub(crate) const STRACE: &[&str] = &["strace", "-f", "-qq", "-xx", "-s", "16777216", "-e", CALLS];
@@ -261,13 +261,13 @@ impl<'a> Process<'a> {
         }
         match name {
             "rename" | "renameat" | "renameat2" => {
-                if let Some(length) = self.trace.lengths.remove(&paths[0]) {
-                    self.trace.lengths.insert(paths[1].clone(), length);
+                let (from, to) = (&paths[0], &paths[1]);
+                let lengths = std::mem::take(&mut self.trace.lengths).into_iter();
+                self.trace.lengths = lengths.map(|(name, length)| (moved(name, from, to), length)).collect();
+                for file in self.files.values_mut() {
+                    file.path = moved(std::mem::take(&mut file.path), from, to);
                 }
-                self.trace.ops.push(Op::Rename { from: paths[0].clone(), to: paths[1].clone() });
-                for file in self.files.values_mut().filter(|file| file.path == paths[0]) {
-                    file.path.clone_from(&paths[1]);
-                }
+                self.trace.ops.push(Op::Rename { from: from.clone(), to: to.clone() });
             }
             "unlink" | "unlinkat" | "rmdir" => {
                 self.trace.lengths.remove(&paths[0]);
