@@ -50,6 +50,7 @@ async fn metrics_count_requests_and_hold_no_id() {
     let text = metrics(&hub).await;
     assert!(text.contains("cercle_requests_total{kind=\"send_application\",code=\"0\"} 1"), "{text}");
     assert!(text.contains("cercle_requests_total{kind=\"send_application\",code=\"304\"} 1"), "{text}");
+    assert!(text.contains("cercle_appended_entries_total 1"), "{text}");
     assert!(text.contains("cercle_sessions{transport=\"websocket\"} 1"), "{text}");
     for secret in ["anne", "a1a1", "c3c3", "127.0.0.1"] {
         assert!(!text.contains(secret), "{secret} in {text}");
