@@ -21,9 +21,20 @@ use crate::support::{Device, Hub, PATIENCE, Peer};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_oversize_frame_ends_the_session_with_its_code() {
     let hub = Hub::start().await;
+    let device = hub.enrol("anne", 1).await;
+    for (name, mut peer) in hub.both().await {
+        peer.authenticate(&device).await;
+        peer.send_bytes(Bytes::from(vec![0; FRAME_BYTES_MAX + 1])).await;
+        assert_eq!(peer.last_words().await, Some(ErrorCode::FrameTooLarge), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_is_cut_off_long_before_a_whole_frame() {
+    let hub = Hub::start().await;
     for (name, mut peer) in hub.both().await {
         peer.greet().await;
-        peer.send_bytes(Bytes::from(vec![0; FRAME_BYTES_MAX + 1])).await;
+        peer.send_bytes(Bytes::from(vec![0; FRAME_BYTES_MAX / 4])).await;
         assert_eq!(peer.last_words().await, Some(ErrorCode::FrameTooLarge), "{name}");
     }
 }
