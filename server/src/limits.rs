@@ -196,6 +196,8 @@ pub const ADMIN_ANSWER_BYTES_MAX: u64 = 16 << 20;
 pub const ADMIN_WAIT: Duration = Duration::from_secs(30);
 /// Users or audit records in one answer on the operator's socket.
 pub const ADMIN_PAGE: usize = 1_000;
+/// Groups in one answer on the operator's socket: ten times what a large CPTS has.
+pub const ADMIN_GROUPS_MAX: usize = 50_000;
 /// How long `health` waits for the hub of its own machine.
 pub const HEALTH_WAIT: Duration = Duration::from_secs(3);
 /// Longest answer to `health`, bytes.

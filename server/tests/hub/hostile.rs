@@ -226,3 +226,26 @@ async fn a_certificate_of_another_root_is_not_trusted_by_devices() {
     let name = rustls_pki_types::ServerName::try_from("127.0.0.1").unwrap();
     assert!(tokio_rustls::TlsConnector::from(config).connect(name, tcp).await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_is_silent_before_its_first_request_is_closed() {
+    let hub = Hub::start().await;
+    // hyper's own timers cover none of these: nothing at all, no TLS, and half of the HTTP/2 preface.
+    let mut tcp = TcpStream::connect(hub.running.address()).await.unwrap();
+    let (mut h1, mut h2, mut none) = tokio::join!(hub.tls(b"http/1.1"), hub.tls(b"h2"), hub.tls(b""));
+    let mut half = hub.tls(b"h2").await;
+    half.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+    let closed = async {
+        let mut rest: [Vec<u8>; 5] = Default::default();
+        let [a, b, c, d, e] = &mut rest;
+        // However it ends, with an error or without, it ends.
+        let _ = tokio::join!(
+            tcp.read_to_end(a),
+            h1.read_to_end(b),
+            h2.read_to_end(c),
+            none.read_to_end(d),
+            half.read_to_end(e)
+        );
+    };
+    timeout(PATIENCE, closed).await.expect("all of them are closed");
+}
