@@ -3,7 +3,7 @@
 //!
 //! The services call [`Fanout`] after their durable write; sessions register a [`Mailbox`] and read. Nothing
 //! here is the truth: a wake-up says "look", and a session that looks reads after its own cursor, from the
-//! [`ring`] of the group or else from the log. So a lost, doubled or late wake-up costs a read, never an
+//! `ring` of the group or else from the log. So a lost, doubled or late wake-up costs a read, never an
 //! entry, and a slow reader costs nobody anything.
 //!
 //! No lock is held across an `.await`: the map's shard, then a group's lock, then a mailbox's lock, always in
@@ -21,6 +21,7 @@ use cercle_proto::{
 };
 use cercle_storage::store::Entry;
 use dashmap::DashMap;
+use prometheus_client::metrics::counter::Counter;
 
 pub use mailbox::{Mailbox, News, Relayed};
 use ring::Ring;
@@ -34,6 +35,7 @@ pub struct Fanout(Arc<Inner>);
 struct Inner {
     sessions: DashMap<DeviceId, Arc<Mailbox>>,
     groups: DashMap<GroupId, Arc<Mutex<LiveGroup>>>,
+    appended: Counter,
 }
 
 /// A group that at least one session reads.
@@ -82,6 +84,7 @@ impl Fanout {
     /// Tells the sessions that read a group that entries were durably appended. Calls for one group may come
     /// in any order.
     pub fn appended(&self, group: GroupId, entries: Vec<Entry>) {
+        self.0.appended.inc_by(entries.len() as u64);
         let Some(live) = self.live(group) else { return };
         let mut live = lock(&live);
         for entry in &entries {
@@ -125,6 +128,12 @@ impl Fanout {
         for live in &self.0.groups {
             lock(live.value()).ring.forget_old();
         }
+    }
+
+    /// Counts entries that were appended, for the metrics.
+    #[must_use]
+    pub fn appended_counter(&self) -> Counter {
+        self.0.appended.clone()
     }
 
     /// How many sessions are open.

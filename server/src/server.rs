@@ -238,6 +238,7 @@ fn build(
     metrics: &Arc<Metrics>,
 ) -> Result<Dispatch, StartError> {
     let fanout = Fanout::new();
+    metrics.register_appended(fanout.appended_counter());
     let issuer = keys.issuer(&config.domain, clock.now())?;
     let root = issuer.root().clone();
     let link = LinkTarget {

@@ -200,7 +200,6 @@ fn the_sender_gets_the_header_and_others_share_the_same_bytes() {
     let encoded = [encode_entry(GROUP, &entry(1))];
     let own = decoded(entries_frame(GROUP, 0, &encoded, ANNE));
     assert_eq!((own.entries[0].seq, own.entries[0].mls.len()), (1, 0));
-    let (one, two) =
-        (entries_frame(GROUP, 0, &encoded, BRUNO), entries_frame(GROUP, 0, &encoded, BRUNO));
+    let (one, two) = (entries_frame(GROUP, 0, &encoded, BRUNO), entries_frame(GROUP, 0, &encoded, BRUNO));
     assert_eq!(one.as_ptr(), two.as_ptr(), "encoded once");
 }

@@ -85,6 +85,8 @@ struct Actor<L> {
     reading: Option<Reading>,
     /// Frames to send with the next write.
     out: Vec<Bytes>,
+    /// Length of the frame that is being looked at.
+    frame_bytes: usize,
     /// The connection ends after the next write.
     closing: bool,
 }
@@ -111,6 +113,7 @@ impl<L: Link> Actor<L> {
             requests: Requests::new(services.dispatch.clone(), services.tracker.clone()),
             reading: None,
             out: Vec::new(),
+            frame_bytes: 0,
             closing: false,
             services,
         }
@@ -183,6 +186,7 @@ impl<L: Link> Actor<L> {
     }
 
     async fn receive(&mut self, bytes: Bytes) {
+        self.frame_bytes = bytes.len();
         let event = match frame::decode_client(bytes) {
             Ok(frame) => {
                 let device = self.reading.as_ref().map(|reading| reading.registration().mailbox().device());
@@ -204,7 +208,7 @@ impl<L: Link> Actor<L> {
     }
 
     async fn finished(&mut self, finished: Finished) {
-        let Finished { number, verdict, purpose } = finished;
+        let Finished { number, verdict, purpose, .. } = finished;
         match (purpose, &verdict) {
             (Purpose::Renew, Ok(_)) => self.on(Event::Renewed).await,
             (Purpose::Acknowledge, Ok(_)) => return,
@@ -254,7 +258,7 @@ impl<L: Link> Actor<L> {
                 None
             }
             Action::Call(number, identity, call) => {
-                self.requests.take(number, identity, call);
+                self.requests.take(number, identity, call, self.frame_bytes);
                 None
             }
             Action::Subscribe(number, subscribe) => {
@@ -283,6 +287,7 @@ impl<L: Link> Actor<L> {
     }
 
     fn open(&mut self, identity: &Identity) {
+        self.link.trust();
         tracing::debug!(device = ?identity.device, transport = L::NAME, "session opened");
         let registration = self.services.dispatch.fanout.register(identity.device);
         let (store, metrics) = (self.services.store.clone(), self.services.metrics.clone());

@@ -98,6 +98,8 @@ fn a_hub_is_made_served_asked_and_ended() {
     assert!(invited["link"].as_str().unwrap().starts_with("cercle://127.0.0.1:"));
     let audit = run(&["admin", "--config", &config, "audit"]);
     assert!(text(&audit.stdout).contains("invitation.created"), "{}", text(&audit.stdout));
+    let groups = run(&["admin", "--config", &config, "--json", "groups"]);
+    assert_eq!(text(&groups.stdout), "[]\n");
     let unknown = run(&["admin", "--config", &config, "revoke", &"ab".repeat(16)]);
     assert!(text(&unknown.stderr).contains("refused (202)"), "{}", text(&unknown.stderr));
 

@@ -21,9 +21,20 @@ use crate::support::{Device, Hub, PATIENCE, Peer};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_oversize_frame_ends_the_session_with_its_code() {
     let hub = Hub::start().await;
+    let device = hub.enrol("anne", 1).await;
+    for (name, mut peer) in hub.both().await {
+        peer.authenticate(&device).await;
+        peer.send_bytes(Bytes::from(vec![0; FRAME_BYTES_MAX + 1])).await;
+        assert_eq!(peer.last_words().await, Some(ErrorCode::FrameTooLarge), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stranger_is_cut_off_long_before_a_whole_frame() {
+    let hub = Hub::start().await;
     for (name, mut peer) in hub.both().await {
         peer.greet().await;
-        peer.send_bytes(Bytes::from(vec![0; FRAME_BYTES_MAX + 1])).await;
+        peer.send_bytes(Bytes::from(vec![0; FRAME_BYTES_MAX / 4])).await;
         assert_eq!(peer.last_words().await, Some(ErrorCode::FrameTooLarge), "{name}");
     }
 }
@@ -214,4 +225,27 @@ async fn a_certificate_of_another_root_is_not_trusted_by_devices() {
     let config = Arc::new(other.client_config(b""));
     let name = rustls_pki_types::ServerName::try_from("127.0.0.1").unwrap();
     assert!(tokio_rustls::TlsConnector::from(config).connect(name, tcp).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_is_silent_before_its_first_request_is_closed() {
+    let hub = Hub::start().await;
+    // hyper's own timers cover none of these: nothing at all, no TLS, and half of the HTTP/2 preface.
+    let mut tcp = TcpStream::connect(hub.running.address()).await.unwrap();
+    let (mut h1, mut h2, mut none) = tokio::join!(hub.tls(b"http/1.1"), hub.tls(b"h2"), hub.tls(b""));
+    let mut half = hub.tls(b"h2").await;
+    half.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+    let closed = async {
+        let mut rest: [Vec<u8>; 5] = Default::default();
+        let [a, b, c, d, e] = &mut rest;
+        // However it ends, with an error or without, it ends.
+        let _ = tokio::join!(
+            tcp.read_to_end(a),
+            h1.read_to_end(b),
+            h2.read_to_end(c),
+            none.read_to_end(d),
+            half.read_to_end(e)
+        );
+    };
+    timeout(PATIENCE, closed).await.expect("all of them are closed");
 }

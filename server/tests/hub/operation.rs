@@ -50,6 +50,7 @@ async fn metrics_count_requests_and_hold_no_id() {
     let text = metrics(&hub).await;
     assert!(text.contains("cercle_requests_total{kind=\"send_application\",code=\"0\"} 1"), "{text}");
     assert!(text.contains("cercle_requests_total{kind=\"send_application\",code=\"304\"} 1"), "{text}");
+    assert!(text.contains("cercle_appended_entries_total 1"), "{text}");
     assert!(text.contains("cercle_sessions{transport=\"websocket\"} 1"), "{text}");
     for secret in ["anne", "a1a1", "c3c3", "127.0.0.1"] {
         assert!(!text.contains(secret), "{secret} in {text}");
@@ -126,4 +127,16 @@ async fn grpc_of_an_unknown_method_is_refused() {
     peer.send(3, Body::Ping(v1::Ping {})).await;
     assert_eq!(peer.answer(3).await, server_frame::Body::Pong(v1::Pong {}));
     assert!(get(&hub, "/cercle.hub.v1.Hub/Other").await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_starts_again_in_the_same_process_and_knows_its_devices() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = new_installation(&directory.path().join("hub")).await;
+    let first = cercle_server::server::start(config.clone()).await.unwrap();
+    let second = cercle_server::server::start(config.clone()).await;
+    assert!(second.unwrap_err().to_string().contains("in use"), "one hub a directory");
+    assert!(first.shutdown().await);
+    let again = cercle_server::server::start(config).await.unwrap();
+    assert!(again.shutdown().await);
 }
