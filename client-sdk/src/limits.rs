@@ -116,6 +116,8 @@ pub const GROUPS_PER_WAVE: usize = 256;
 pub const CLOCK_SKEW_MS_MAX: u64 = 5 * MINUTE_MS;
 /// Ping interval until the hub has named its own.
 pub const PING_INTERVAL_MS: TimestampMs = 30 * SECOND_MS;
+/// How long the hub may take for an answer; a catch-up in between counts too, so it is generous.
+pub const ANSWER_PATIENCE_MS: TimestampMs = 5 * MINUTE_MS;
 /// Requests of an app that wait for the hub's answer.
 pub const COMMANDS_MAX: usize = 1_024;
 /// Rows that one query returns at most.

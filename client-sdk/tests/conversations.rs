@@ -8,3 +8,9 @@ mod core_world;
 
 #[path = "conversations/core_basics.rs"]
 mod core_basics;
+#[path = "conversations/core_crashes.rs"]
+mod core_crashes;
+#[path = "conversations/core_membership.rs"]
+mod core_membership;
+#[path = "conversations/core_recovery.rs"]
+mod core_recovery;

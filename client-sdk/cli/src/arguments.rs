@@ -190,6 +190,13 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// Whether Ctrl-C is the usual way to end the command, which it then does by itself, in good order.
+    pub(crate) fn ends_by_interrupt(&self) -> bool {
+        matches!(self, Self::Recv { follow: true, .. } | Self::Chat { .. } | Self::Demo { .. })
+    }
+}
+
 /// Whom an invitation is for.
 #[derive(Debug, Args)]
 pub(crate) struct InvitationArguments {

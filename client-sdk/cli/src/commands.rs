@@ -13,8 +13,11 @@ mod status;
 
 use std::future::Future;
 
-use cercle_sdk::{client::ClientError, core::GroupSummary};
-use tokio::time::sleep;
+use cercle_sdk::{
+    client::{ClientError, Events},
+    core::GroupSummary,
+};
+use tokio::time::{sleep, timeout};
 
 use crate::{
     arguments::{Command, Invocation},
@@ -24,6 +27,7 @@ use crate::{
     failure::Failure,
     interrupt,
     language::Text,
+    limits::GROUP_ARRIVAL,
     output::Output,
     records::Record,
     resolve,
@@ -32,7 +36,11 @@ use crate::{
 /// Carries out a command. Ctrl-C ends it; what was promised until then is in the store.
 pub(crate) async fn run(invocation: Invocation, output: &Output) -> Result<Exit, Failure> {
     let context = Context::new(&invocation, output);
+    let ends_itself = invocation.command.ends_by_interrupt();
     let command = Box::pin(dispatch(&context, invocation.command));
+    if ends_itself {
+        return command.await;
+    }
     tokio::select! {
         biased;
         result = command => result,
@@ -72,13 +80,31 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
 /// Finds a group on this device; if it is not there, connects and looks again, because somebody may have
 /// added this device to it meanwhile.
 async fn find_group(context: &Context<'_>, enrolled: &Enrolled, name: &str) -> Result<GroupSummary, Failure> {
+    let mut events = enrolled.client.events();
     let groups = enrolled.client.groups().await?;
     if let Ok(group) = resolve::group(&groups, name) {
         return Ok(group.clone());
     }
     context.online_if_possible(enrolled).await?;
-    let groups = enrolled.client.groups().await?;
-    resolve::group(&groups, name).cloned()
+    let what = text!("Recherche du groupe…"; "Looking for the group…");
+    let arriving = Box::pin(timeout(GROUP_ARRIVAL, arrival(enrolled, &mut events, name)));
+    match context.output.waiting(&what, arriving).await {
+        Ok(found) => found,
+        Err(_) => resolve::group(&enrolled.client.groups().await?, name).cloned(),
+    }
+}
+
+/// Waits for a group while one may still be on its way: a device that has none yet was perhaps enrolled a
+/// moment ago, and the title of a new group comes with its next message.
+async fn arrival(enrolled: &Enrolled, events: &mut Events, name: &str) -> Result<GroupSummary, Failure> {
+    loop {
+        let groups = enrolled.client.groups().await?;
+        let found = resolve::group(&groups, name).cloned();
+        let complete = !groups.is_empty() && groups.iter().all(|group| !group.title.is_empty());
+        if found.is_ok() || complete || events.next().await.is_none() {
+            return found;
+        }
+    }
 }
 
 /// Connects and waits for an operation that the device carries out sooner or later once it has taken it.

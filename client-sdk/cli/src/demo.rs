@@ -16,12 +16,7 @@ use std::path::{Path, PathBuf};
 
 use cercle_sdk::client::now_ms;
 
-use crate::{
-    context::Context,
-    exit::Exit,
-    failure::Failure,
-    records::{DemoRecord, Record},
-};
+use crate::{context::Context, exit::Exit, failure::Failure, interrupt, records::DemoRecord};
 use hub::DemoHub;
 use people::People;
 use stage::Stage;
@@ -56,29 +51,42 @@ pub(crate) async fn run(context: &Context<'_>, once: bool, keep: Option<PathBuf>
     stage.hub_ready(&hub);
     let mut people = People::enrol(&hub, data.path()).await?;
     stage.enrolled(&people);
-    let played = play::run(&mut people, &stage).await?;
+    let playing = Box::pin(perform(&stage, &hub, &mut people, once, data.path()));
+    let ended = tokio::select! {
+        biased;
+        () = interrupt::requested() => Ok(if once { Exit::Interrupted } else { Exit::Done }),
+        played = playing => played.map(|()| Exit::Done),
+    };
+    people.close().await;
+    hub.stop().await;
+    if let Data::Kept(folder) = &data {
+        stage.kept(folder);
+    }
+    ended
+}
+
+/// Plays the script, says what it amounted to, and gives the visitor the floor unless once is enough.
+async fn perform(
+    stage: &Stage<'_>,
+    hub: &DemoHub,
+    people: &mut People,
+    once: bool,
+    data: &Path,
+) -> Result<(), Failure> {
+    let played = play::run(people, stage).await?;
+    let after = |at_ms: u64| at_ms.saturating_sub(stage.started_ms());
     let record = DemoRecord {
-        first_message_ms: played.first_message_at_ms.saturating_sub(started_ms),
+        first_message_ms: after(played.first_message_at_ms),
         hub_ready_ms: hub.ready_ms,
         members: people.count(),
         groups: cast::GROUPS.len(),
         messages: played.messages,
         received: played.received,
         gaps: played.gaps,
-        total_ms: now_ms().saturating_sub(started_ms),
+        total_ms: after(now_ms()),
     };
-    stage.summary(&record);
-    if once {
-        context.output.record(&Record::Demo(record));
-    } else {
-        visitor::welcome(&mut people, &hub, &stage, data.path()).await?;
-    }
-    people.close().await;
-    hub.stop().await;
-    if let Data::Kept(folder) = &data {
-        stage.kept(folder);
-    }
-    Ok(Exit::Done)
+    stage.summary(record);
+    if once { Ok(()) } else { visitor::welcome(people, hub, stage, data).await }
 }
 
 /// A demonstration makes a hub of its own; it never touches one that is there.

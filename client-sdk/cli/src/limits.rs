@@ -21,6 +21,9 @@ pub(crate) const LINES_AHEAD_MAX: usize = 64;
 /// Shortest prefix of an id that is taken for an id and not for a title.
 pub(crate) const ID_PREFIX_DIGITS_MIN: usize = 4;
 
+/// How long a command waits for a group that may be on its way to this device.
+pub(crate) const GROUP_ARRIVAL: Duration = Duration::from_secs(4);
+
 /// How long the end of a command may take: telling the hub what is stored, closing the store.
 pub(crate) const CLOSING: Duration = Duration::from_secs(3);
 

@@ -80,6 +80,13 @@ impl Intent {
     }
 }
 
+impl Change {
+    /// Messages that are written after it wait for it, because it decides who reads them.
+    pub(crate) const fn holds_messages(&self) -> bool {
+        matches!(self, Self::Create { .. } | Self::Invite { .. } | Self::Remove { .. })
+    }
+}
+
 impl Staged {
     /// Its message id.
     pub(crate) fn message(&self) -> MessageId {

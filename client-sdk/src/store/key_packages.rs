@@ -25,7 +25,8 @@ impl Tx<'_> {
             "INSERT INTO key_packages(reference, generation, not_after, last_resort, published, encoded)
                    VALUES (?1, ?2, ?3, ?4, 0, ?5)";
         let numbers = (integer(row.generation), integer(row.not_after_ms));
-        let values = (&row.reference, numbers.0, numbers.1, row.last_resort, &row.encoded);
+        let sealed = self.sealer.seal(&[b"key_packages", &row.reference], &row.encoded);
+        let values = (&row.reference, numbers.0, numbers.1, row.last_resort, sealed);
         self.transaction.prepare_cached(sql)?.execute(values)?;
         Ok(())
     }
@@ -35,10 +36,17 @@ impl Tx<'_> {
         &self,
         generation: u64,
     ) -> Result<Vec<(bool, Vec<u8>)>, StoreError> {
-        let sql = "SELECT last_resort, encoded FROM key_packages WHERE generation = ?1 AND published = 0";
+        let sql = "SELECT reference, last_resort, encoded FROM key_packages
+                   WHERE generation = ?1 AND published = 0";
         let mut statement = self.transaction.prepare_cached(sql)?;
-        let rows = statement.query_map([integer(generation)], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut rows = statement.query([integer(generation)])?;
+        let mut packages = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (reference, sealed): (Vec<u8>, Vec<u8>) = (row.get(0)?, row.get(2)?);
+            let encoded = self.sealer.open(&[b"key_packages", &reference], &sealed)?;
+            packages.push((row.get(1)?, encoded));
+        }
+        Ok(packages)
     }
 
     /// Whether a generation has its key package of last resort.

@@ -103,13 +103,15 @@ impl Cx<'_, '_> {
         self.m.session.waves.insert(wave, groups.to_vec());
         let inbox_after = self.m.standing.inbox;
         let subscribe = v1::Subscribe { wave, groups: cursors, inbox_after, remove: Vec::new() };
-        self.request(Request::Subscribe(subscribe), Pending::Subscribe);
+        self.request(Request::Subscribe(subscribe), Pending::Subscribe { wave });
         wave
     }
 
     /// The history of a wave is complete: its groups are read to their heads.
     pub(crate) fn catchup_complete(&mut self, complete: v1::CatchupComplete) -> Step {
         let groups = self.m.session.waves.remove(&complete.wave).unwrap_or_default();
+        let answered = Pending::Subscribe { wave: complete.wave };
+        self.m.session.pending.retain(|_, (pending, _)| *pending != answered);
         for refused in &complete.refused {
             let Ok(group) = GroupId::try_from(&refused.group) else { continue };
             let Some(lane) = self.lane(group) else { continue };

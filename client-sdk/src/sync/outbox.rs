@@ -39,8 +39,9 @@ enum Encrypted {
 impl Cx<'_, '_> {
     /// Puts a message at the end of its group's queue and returns its id.
     pub(crate) fn queue(&mut self, group: GroupId, content: &[u8]) -> Step<MessageId> {
-        let after_intent = self.tx.intents_of(group)?;
-        let after_intent = after_intent.iter().rfind(|row| row.intent.by_user).map_or(0, |row| row.id);
+        let intents = self.tx.intents_of(group)?;
+        let holds = intents.iter().rfind(|row| row.intent.change.holds_messages());
+        let after_intent = holds.map_or(0, |row| row.id);
         let id = self.message_id();
         self.tx.queue_message(group, id, self.now, after_intent, content)?;
         self.touch(group);
@@ -64,19 +65,15 @@ impl Cx<'_, '_> {
         if room == 0 {
             return Ok(());
         }
-        let waiting_for = self.first_user_intent(group)?;
+        let intents = self.tx.intents_of(group)?;
+        let holds = intents.iter().find(|row| row.intent.change.holds_messages()).map(|row| row.id);
         for row in self.tx.outbox_of(group, flushed, room)? {
-            let waits = waiting_for.is_some_and(|intent| intent <= row.after_intent);
+            let waits = holds.is_some_and(|intent| intent <= row.after_intent);
             if waits || !self.send_message(group, row)? {
                 break;
             }
         }
         Ok(())
-    }
-
-    fn first_user_intent(&self, group: GroupId) -> Step<Option<u64>> {
-        let intents = self.tx.intents_of(group)?;
-        Ok(intents.iter().find(|row| row.intent.by_user).map(|row| row.id))
     }
 
     /// Sends one message; false if it, and all after it, must wait.

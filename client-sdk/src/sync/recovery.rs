@@ -191,9 +191,6 @@ impl Cx<'_, '_> {
         lane.row.record.state = GroupState::Active;
         lane.row.record.authenticators.clear();
         lane.row.record.enter_epoch(epoch, authenticator);
-        if recovery.reason == GapReason::WelcomeLost && lane.row.record.joined_epoch == 0 {
-            lane.row.record.joined_epoch = epoch;
-        }
         self.save(group)?;
         if skipped > 0 {
             self.emit(Event::Gap { group, skipped, reason: recovery.reason });

@@ -47,7 +47,7 @@ pub(crate) enum Pending {
     Enrol,
     Authenticate,
     ListGroups,
-    Subscribe,
+    Subscribe { wave: u64 },
     Message { group: GroupId, message: MessageId, position: u64 },
     Change { group: GroupId, intent: u64, message: MessageId },
     Claim { group: GroupId, intent: u64 },
@@ -65,7 +65,8 @@ pub(crate) struct Session {
     pub(crate) phase: Phase,
     nonce: [u8; 32],
     last_request: u64,
-    pub(crate) pending: BTreeMap<u64, Pending>,
+    /// Requests that are not answered, with the time when they were sent; numbers rise with time.
+    pub(crate) pending: BTreeMap<u64, (Pending, TimestampMs)>,
     pub(crate) last_wave: u64,
     /// Groups of each wave that is not complete.
     pub(crate) waves: BTreeMap<u64, Vec<GroupId>>,
@@ -88,8 +89,16 @@ impl Session {
         if matches!(self.phase, Phase::Offline | Phase::Closing) {
             return None;
         }
-        let dead = self.last_frame + 2 * self.ping_interval_ms;
-        self.orphans.values().map(|(_, due)| *due).chain([dead]).min()
+        self.orphans.values().map(|(_, due)| *due).chain([self.dead_at()]).min()
+    }
+}
+
+impl Session {
+    /// When the hub counts as gone: no frame for twice its ping interval, or a request without an answer.
+    fn dead_at(&self) -> TimestampMs {
+        let silent = self.last_frame + 2 * self.ping_interval_ms;
+        let oldest = self.pending.values().next().map(|(_, sent)| sent + limits::ANSWER_PATIENCE_MS);
+        oldest.map_or(silent, |unanswered| unanswered.min(silent))
     }
 }
 
@@ -117,7 +126,7 @@ impl Cx<'_, '_> {
         let was_ready = self.m.session.caught_up || self.m.session.phase == Phase::Ready;
         let pending = std::mem::take(&mut self.m.session).pending;
         self.m.groups.values_mut().for_each(super::Lane::disconnect);
-        for request in pending.into_values() {
+        for (request, _) in pending.into_values() {
             if let Pending::Command { id } | Pending::Renew { command: Some(id) } = request {
                 self.finish(id, Err(Error::Offline));
             }
@@ -131,7 +140,7 @@ impl Cx<'_, '_> {
     pub(crate) fn check_alive(&mut self) {
         let session = &self.m.session;
         let open = !matches!(session.phase, Phase::Offline | Phase::Closing);
-        if open && self.now >= session.last_frame + 2 * session.ping_interval_ms {
+        if open && self.now >= session.dead_at() {
             self.disconnect(DisconnectReason::Silent, true);
         }
     }
@@ -140,7 +149,7 @@ impl Cx<'_, '_> {
     pub(crate) fn request(&mut self, body: Request, pending: Pending) {
         self.m.session.last_request += 1;
         let number = self.m.session.last_request;
-        self.m.session.pending.insert(number, pending);
+        self.m.session.pending.insert(number, (pending, self.now));
         self.actions.push(crate::core::Action::Send(frame::client(number, body)));
     }
 
@@ -173,7 +182,7 @@ impl Cx<'_, '_> {
                 Ok(())
             }
             answer => match self.m.session.pending.remove(&frame.request) {
-                Some(pending) => self.answer(pending, answer),
+                Some((pending, _)) => self.answer(pending, answer),
                 None => Ok(()),
             },
         }

@@ -54,15 +54,15 @@ impl Cx<'_, '_> {
             return Ok(());
         }
         if first {
-            self.m.standing.generation = 1;
-            self.tx.write_standing(&self.m.standing)?;
+            self.new_generation()?;
         }
         self.m.session.publishing = true;
         let generation = self.m.standing.generation;
         let mut waiting = self.tx.unpublished_key_packages(generation)?;
         if waiting.is_empty() {
             let last_resort = !self.tx.has_last_resort(generation)?;
-            waiting = self.make_key_packages(left.unwrap_or(0), last_resort)?;
+            let left = self.m.session.key_packages_left.unwrap_or(0);
+            waiting = self.make_key_packages(left, last_resort)?;
         }
         let (last, once): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(last_resort, _)| *last_resort);
         let publish = v1::PublishKeyPackages {

@@ -68,7 +68,7 @@ impl Cx<'_, '_> {
                 self.refused_at_the_door(error);
                 Ok(())
             }
-            Pending::ListGroups | Pending::Subscribe => {
+            Pending::ListGroups | Pending::Subscribe { .. } => {
                 let code = Code::from_number(error.code);
                 let retry_after_ms = error.retry_after_ms;
                 self.disconnect(DisconnectReason::Refused { code, retry_after_ms }, true);

@@ -92,7 +92,7 @@ struct DeviceEnd {
     frames: mpsc::Receiver<Bytes>,
 }
 
-type Filter = Box<dyn FnMut(&v1::ServerFrame) -> bool>;
+type Filter = Box<dyn FnMut(&mut v1::ServerFrame) -> bool>;
 
 /// One device.
 pub(crate) struct Device {
@@ -106,14 +106,25 @@ pub(crate) struct Device {
     /// What the hub has refused.
     pub(crate) errors: Vec<v1::Error>,
     /// The hub has confirmed its key packages.
-    published: bool,
+    pub(crate) published: bool,
     path: PathBuf,
     connection: Option<DeviceEnd>,
     /// Frames from the hub for which this says false are lost.
     keep: Option<Filter>,
     /// Frames to the hub for which this says false are lost.
     pub(crate) keep_sent: Option<Box<dyn FnMut(&v1::ClientFrame) -> bool>>,
+    /// Stops at this many inputs from here, before or after it carries out what they led to.
+    pub(crate) stop: Option<(usize, Stop)>,
     settings: Settings,
+}
+
+/// When a device stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Its transaction is committed, nothing of it has left the device.
+    BeforeActing,
+    /// All of it has left the device.
+    AfterActing,
 }
 
 /// A hub and its devices.
@@ -216,6 +227,7 @@ impl World {
             connection: None,
             keep: None,
             keep_sent: None,
+            stop: None,
             settings,
         });
         self.devices[number].open();
@@ -282,7 +294,8 @@ impl World {
         self.until(|world| {
             let states: Vec<_> =
                 devices.iter().map(|device| world.devices[*device].epoch_and_cursor(group)).collect();
-            let quiet = devices.iter().all(|device| world.devices[*device].core().outbox().unwrap().is_empty());
+            let quiet =
+                devices.iter().all(|device| world.devices[*device].core().outbox().unwrap().is_empty());
             quiet && states[0].is_some() && states.iter().all(|state| *state == states[0])
         })
         .await;
@@ -308,7 +321,10 @@ impl World {
         if done.is_err() {
             for device in &mut self.devices {
                 let groups = device.core.as_mut().map(|core| core.groups());
-                eprintln!("{}: {:?} {:?} {:?} {groups:?}", device.name, device.events, device.disconnects, device.errors);
+                eprintln!(
+                    "{}: {:?} {:?} {:?} {groups:?}",
+                    device.name, device.events, device.disconnects, device.errors
+                );
             }
             panic!("the condition did not come true");
         }
@@ -351,7 +367,7 @@ impl World {
 
     /// Waits a moment for a frame to any device.
     async fn frame_comes(&mut self) -> bool {
-        let moment = Duration::from_millis(20);
+        let moment = Duration::from_millis(40);
         let now = self.clock.now();
         let connected = self.devices.iter_mut().filter(|device| device.connection.is_some());
         let waiting = connected.map(|device| {
@@ -403,6 +419,7 @@ impl Device {
         self.connection = None;
         self.keep = None;
         self.keep_sent = None;
+        self.stop = None;
     }
 
     /// Copies the store; the device must be stopped.
@@ -429,8 +446,8 @@ impl Device {
         }
     }
 
-    /// Frames from the hub are kept only if this says so.
-    pub(crate) fn lose(&mut self, keep: impl FnMut(&v1::ServerFrame) -> bool + 'static) {
+    /// Frames from the hub are kept only if this says so; it may also change them.
+    pub(crate) fn lose(&mut self, keep: impl FnMut(&mut v1::ServerFrame) -> bool + 'static) {
         self.keep = Some(Box::new(keep));
     }
 
@@ -477,9 +494,10 @@ impl Device {
     fn arrived(&mut self, frame: Option<Bytes>, now: u64) {
         match frame {
             Some(frame) => {
-                let frame = frame::decode_server(frame).unwrap();
-                if self.keep.as_mut().is_none_or(|keep| keep(&frame)) {
-                    self.published |= matches!(&frame.body, Some(v1::server_frame::Body::KeyPackagesPublished(_)));
+                let mut frame = frame::decode_server(frame).unwrap();
+                if self.keep.as_mut().is_none_or(|keep| keep(&mut frame)) {
+                    self.published |=
+                        matches!(&frame.body, Some(v1::server_frame::Body::KeyPackagesPublished(_)));
                     if let Some(v1::server_frame::Body::Error(error)) = &frame.body {
                         self.errors.push(error.clone());
                     }
@@ -495,7 +513,22 @@ impl Device {
 
     pub(crate) fn handle(&mut self, input: Input, now: u64) {
         let Some(core) = &mut self.core else { return };
-        for action in core.handle(input, now) {
+        let actions = core.handle(input, now);
+        let stop = self.stop.as_mut().and_then(|(inputs, when)| {
+            *inputs = inputs.saturating_sub(1);
+            (*inputs == 0).then_some(*when)
+        });
+        if stop == Some(Stop::BeforeActing) {
+            return self.crash();
+        }
+        self.act(actions, now);
+        if stop == Some(Stop::AfterActing) {
+            self.crash();
+        }
+    }
+
+    fn act(&mut self, actions: Vec<Action>, now: u64) {
+        for action in actions {
             match action {
                 Action::Send(frame) => {
                     let lost = self.keep_sent.as_mut().is_some_and(|keep| !keep(&frame));

@@ -96,12 +96,18 @@ impl<'a> Stage<'a> {
         );
     }
 
-    pub(super) fn summary(&self, record: &DemoRecord) {
+    /// When the program was started, ms since the Unix epoch.
+    pub(super) fn started_ms(&self) -> u64 {
+        self.started_ms
+    }
+
+    pub(super) fn summary(&self, record: DemoRecord) {
         let DemoRecord { first_message_ms, messages, received, gaps, total_ms, .. } = record;
-        self.output.say(&text!(
+        let sentence = text!(
             "\n{messages} messages, {received} déchiffrements, {gaps} manquant. Premier message lu {first_message_ms} ms après le lancement ; total {total_ms} ms.";
             "\n{messages} messages, {received} decryptions, {gaps} missing. First message read {first_message_ms} ms after the start; {total_ms} ms in all."
-        ));
+        );
+        self.output.result(&Record::Demo(record), &sentence);
     }
 
     /// The visitor's turn: what to type in the second terminal.

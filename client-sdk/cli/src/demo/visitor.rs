@@ -16,16 +16,16 @@ use super::{
     people::People,
     stage::Stage,
 };
-use crate::{failure::Failure, interrupt};
+use crate::failure::Failure;
 
 /// How often the coordinator looks whether the visitor has enrolled: soon enough that nobody wonders, and
 /// far below what the hub allows one device to ask.
-const LOOK_EVERY: Duration = Duration::from_millis(700);
+const LOOK_EVERY: Duration = Duration::from_millis(400);
 
 /// How long a member "types".
 const ANSWER_AFTER: Duration = Duration::from_millis(600);
 
-/// Serves the visitor until the user ends the demonstration.
+/// Serves the visitor for as long as the demonstration runs.
 pub(super) async fn welcome(
     people: &mut People,
     hub: &DemoHub,
@@ -43,7 +43,6 @@ pub(super) async fn welcome(
     loop {
         tokio::select! {
             biased;
-            () = interrupt::requested() => return Ok(()),
             heard = people.next() => {
                 let Some((0, Notice::Event(Event::MessageReceived(message)))) = heard else { continue };
                 show(&coordinator, stage, &message).await?;
