@@ -198,6 +198,8 @@ pub const ADMIN_WAIT: Duration = Duration::from_secs(30);
 pub const ADMIN_PAGE: usize = 1_000;
 /// Groups in one answer on the operator's socket: ten times what a large CPTS has.
 pub const ADMIN_GROUPS_MAX: usize = 50_000;
+/// How often the store is asked whether it still takes writes.
+pub const STORE_CHECK: Duration = Duration::from_millis(500);
 /// How long `health` waits for the hub of its own machine.
 pub const HEALTH_WAIT: Duration = Duration::from_secs(3);
 /// Longest answer to `health`, bytes.

@@ -18,6 +18,9 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
                 Ok(()) => tracing::info!("the TLS certificate was read again"),
                 Err(error) => tracing::error!(%error, "the TLS certificate in use is kept"),
             },
+            () = hub.store_failed() => {
+                anyhow::bail!("the store takes no writes any more (see above): restart the hub when the disk is mended");
+            }
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
         }

@@ -123,23 +123,26 @@ impl<L: Link> Actor<L> {
         if let Some(refusal) = refused {
             self.on(Event::Unreadable(refusal)).await;
         }
-        let mut gone = false;
-        while !self.closing && !gone {
+        loop {
+            if !self.write().await {
+                return;
+            }
+            if self.closing {
+                break;
+            }
             let woken = self.wait().await;
-            self.react(woken, &mut gone).await;
+            if matches!(woken, Woken::Inbound(None | Some(Err(LinkError::Closed)))) {
+                return;
+            }
+            self.react(woken).await;
             while let Some(finished) = self.requests.try_finished() {
                 self.finished(finished).await;
             }
             self.read().await;
-            if !gone && !self.write().await {
-                gone = true;
-            }
         }
         // The registration ends before the goodbye, so that a new session of the device is not kept waiting.
         self.reading = None;
-        if self.closing && !gone && self.write().await {
-            self.link.finish(limits::GOODBYE).await;
-        }
+        self.link.finish(limits::GOODBYE).await;
     }
 
     /// Waits for the first thing that happens, in order of priority. Every branch is cancel-safe.
@@ -165,12 +168,11 @@ impl<L: Link> Actor<L> {
         }
     }
 
-    async fn react(&mut self, woken: Woken, gone: &mut bool) {
+    async fn react(&mut self, woken: Woken) {
         match woken {
             Woken::Shutdown => self.on(Event::End(ErrorCode::ShuttingDown)).await,
             Woken::News => self.look().await,
             Woken::Finished(finished) => self.finished(finished).await,
-            Woken::Inbound(None | Some(Err(LinkError::Closed))) => *gone = true,
             Woken::Inbound(Some(Err(LinkError::TooLarge))) => {
                 self.on(Event::Unreadable(Refusal::of(ErrorCode::FrameTooLarge))).await;
             }
@@ -180,7 +182,8 @@ impl<L: Link> Actor<L> {
             }
             Woken::Inbound(Some(Ok(Inbound::Alive))) => self.on(Event::Alive).await,
             Woken::Inbound(Some(Ok(Inbound::Frame(bytes)))) => self.receive(bytes).await,
-            Woken::Read => {}
+            // What ends the connection is seen before this; reading follows in any case.
+            Woken::Inbound(None | Some(Err(LinkError::Closed))) | Woken::Read => {}
             Woken::Tick => self.on(Event::Tick).await,
         }
     }

@@ -1,15 +1,18 @@
 //! The real program: its commands, its signals, its exit codes.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
     path::Path,
     process::{Child, Command, Output, Stdio},
+    sync::mpsc,
 };
 
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+
+use crate::support::PATIENCE;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cercle-server");
 
@@ -29,10 +32,11 @@ fn init(data: &Path) {
     assert!(cercle_proto::invitation::Invitation::parse(&link).is_ok(), "{link}");
 }
 
-/// A running hub; killed when a test fails.
+/// A running hub.
 struct Hub {
     child: Child,
-    log: std::thread::JoinHandle<String>,
+    lines: mpsc::Receiver<String>,
+    log: String,
 }
 
 impl Hub {
@@ -47,13 +51,20 @@ impl Hub {
         let mut first = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
         assert!(first.starts_with("ready 127.0.0.1:"), "{first}");
-        let mut stderr = child.stderr.take().unwrap();
-        let log = std::thread::spawn(move || {
-            let mut text = String::new();
-            let _ = stderr.read_to_string(&mut text);
-            text
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
-        Self { child, log }
+        Self { child, lines, log: String::new() }
+    }
+
+    /// Waits until the log says something.
+    fn wait_for(&mut self, text: &str) {
+        while !self.log.contains(text) {
+            let line = self.lines.recv_timeout(PATIENCE).expect("the log says it in time");
+            self.log.push_str(&line);
+        }
     }
 
     fn signal(&self, signal: Signal) {
@@ -63,7 +74,16 @@ impl Hub {
     /// Waits for the end; returns whether it was a good one, and the log.
     fn end(mut self) -> (bool, String) {
         let status = self.child.wait().unwrap();
-        (status.success(), self.log.join().unwrap())
+        self.log.extend(self.lines.iter());
+        (status.success(), std::mem::take(&mut self.log))
+    }
+}
+
+/// A failed test leaves no hub behind.
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -76,7 +96,7 @@ fn a_hub_is_made_served_asked_and_ended() {
     let again = run(&["init", "--data", &config, "--domain", "cpts.example", "--address", "127.0.0.1:0"]);
     assert!(!again.status.success(), "an existing hub is never overwritten");
 
-    let hub = Hub::serve(&data);
+    let mut hub = Hub::serve(&data);
     assert_eq!(text(&run(&["health", "--config", &config]).stdout), "ready\n");
     let doctor = run(&["doctor", "--config", &config]);
     assert!(doctor.status.success(), "{}", text(&doctor.stdout));
@@ -108,10 +128,10 @@ fn a_hub_is_made_served_asked_and_ended() {
     assert!(text(&second.stderr).contains("in use"), "{}", text(&second.stderr));
 
     hub.signal(Signal::SIGHUP);
+    hub.wait_for("the TLS certificate was read again");
     hub.signal(Signal::SIGTERM);
     let (good, log) = hub.end();
     assert!(good, "{log}");
-    assert!(log.contains("the TLS certificate was read again"), "{log}");
     assert!(log.contains("stopped"), "{log}");
     assert!(!log.contains("claire") && !log.contains("Claire"), "{log}");
 

@@ -1,8 +1,14 @@
 //! What an operator relies on: health, metrics, drain, certificate reload.
 
+use std::sync::Arc;
+
 use cercle_proto::{
     ErrorCode,
     v1::{self, client_frame::Body, server_frame},
+};
+use cercle_storage::{
+    Embedded,
+    engine::{Fault, FaultyEngine, MemoryEngine},
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use tokio::{
@@ -10,7 +16,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Hub, application, new_installation};
+use crate::support::{Hub, PATIENCE, application, new_installation};
 
 async fn get(hub: &Hub, path: &str) -> String {
     let mut tls = hub.tls(b"http/1.1").await;
@@ -117,6 +123,28 @@ async fn a_hub_does_not_start_with_less_durability_than_asked() {
     let memory = cercle_storage::open_memory();
     let refused = cercle_server::server::Server::new(config).with_store(memory).start().await;
     assert!(refused.unwrap_err().to_string().contains("power loss"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failing_disk_refuses_writes_and_ends_the_hub() {
+    let engine = FaultyEngine::new(MemoryEngine::default(), 30, Fault::LostUnknown);
+    let hub = Hub::over(Arc::new(Embedded::start(Arc::new(engine)).unwrap()), |_| {}).await;
+    let device = hub.enrol("anne", 1).await;
+    let group = hub.group(9, &[("anne", &device)]).await;
+    let mut peer = hub.session(&device).await;
+    let mut refused = None;
+    for id in 10..60 {
+        peer.send(id, Body::SendApplication(application(group, 1, id, 10))).await;
+        if let server_frame::Body::Error(error) = peer.answer(id).await {
+            refused = ErrorCode::from_number(error.code);
+            break;
+        }
+    }
+    assert_eq!(refused, Some(ErrorCode::OutcomeUnknown), "the write may or may not be on disk");
+    tokio::time::timeout(PATIENCE, hub.running.store_failed()).await.unwrap();
+    assert!(get(&hub, "/health/ready").await.starts_with("HTTP/1.1 503"));
+    peer.send(70, Body::SendApplication(application(group, 1, 70, 10))).await;
+    assert_eq!(peer.refusal(70).await, ErrorCode::Unavailable, "certainly not stored");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

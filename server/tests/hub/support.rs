@@ -45,13 +45,17 @@ impl Hub {
 
     /// A hub whose configuration is changed first.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::over(cercle_storage::open_memory(), change).await
+    }
+
+    /// A hub over this store.
+    pub(crate) async fn over(store: Arc<dyn Store>, change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let data = directory.path().join("hub");
         let mut config = new_installation(&data).await;
         config.durability = cercle_server::config::Durability::Process;
         config.metrics = "127.0.0.1:0".into();
         change(&mut config);
-        let store = cercle_storage::open_memory();
         let running = Server::new(config).with_store(store.clone()).start().await.unwrap();
         Self { directory, data, running, store }
     }
