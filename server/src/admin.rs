@@ -5,11 +5,13 @@
 
 pub mod client;
 
+use std::collections::BTreeMap;
+
 use cercle_proto::{
-    id::{DeviceId, UserId, to_hex},
+    id::{DeviceId, GroupId, UserId, to_hex},
     v1::{MemberClass, Role},
 };
-use cercle_storage::store::Store;
+use cercle_storage::store::{Membership, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -40,6 +42,8 @@ pub enum Command {
         /// Device id, 32 hexadecimal digits.
         device: String,
     },
+    /// Lists groups: size, epoch, how much of the log is kept. No names: the hub knows none.
+    Groups,
     /// Says how the hub is.
     Status,
     /// Lists audit records.
@@ -133,6 +137,7 @@ pub async fn execute(command: Command, dispatch: &Dispatch, store: &dyn Store) -
         Command::Users { after } => users(after, dispatch, store).await,
         Command::Devices { user } => devices(&user, dispatch).await,
         Command::Revoke { device } => revoke(&device, dispatch).await,
+        Command::Groups => groups(store).await,
         Command::Status => status(dispatch, store).await,
         Command::Audit { after } => audit(after, store).await,
     };
@@ -177,7 +182,8 @@ async fn users(
     let users = store.users(after, limits::ADMIN_PAGE).await?;
     let users = users.into_iter().map(|user| {
         let roles = user.roles.iter().filter_map(|role| i32::try_from(*role).ok());
-        let roles: Vec<_> = roles.filter_map(|role| Role::try_from(role).ok()).filter_map(role_name).collect();
+        let roles: Vec<_> =
+            roles.filter_map(|role| Role::try_from(role).ok()).filter_map(role_name).collect();
         serde_json::json!({
             "user": user.user.as_str(),
             "name": user.display_name,
@@ -208,6 +214,53 @@ async fn revoke(device: &str, dispatch: &Dispatch) -> Result<serde_json::Value, 
     let device = DeviceId::from_hex(device)?;
     dispatch.revoke(Inviter::Operator, device).await?;
     Ok(serde_json::json!({ "revoked": device.to_hex() }))
+}
+
+/// What is listed of a group.
+#[derive(Serialize)]
+struct GroupSummary {
+    group: String,
+    devices: usize,
+    epoch: u64,
+    entries: u64,
+    entries_kept: u64,
+}
+
+/// Goes through the rosters of all devices, because a group is known by its members.
+async fn groups(store: &dyn Store) -> Result<serde_json::Value, Refusal> {
+    let mut groups = BTreeMap::<GroupId, GroupSummary>::new();
+    let mut after = None;
+    loop {
+        let users = store.users(after.take(), limits::ADMIN_PAGE).await?;
+        for user in &users {
+            for device in store.devices_of(&user.user).await? {
+                for membership in store.memberships(device.device).await? {
+                    count_membership(&mut groups, &membership);
+                }
+            }
+        }
+        if users.len() < limits::ADMIN_PAGE {
+            break;
+        }
+        after = users.into_iter().last().map(|user| user.user);
+    }
+    let rows = groups.into_values().map(serde_json::to_value).collect::<Result<_, _>>();
+    Ok(rows.expect("a summary is made of JSON values"))
+}
+
+fn count_membership(groups: &mut BTreeMap<GroupId, GroupSummary>, membership: &Membership) {
+    let Membership { group, epoch, head, floor, entry, .. } = membership;
+    if groups.len() == limits::ADMIN_GROUPS_MAX && !groups.contains_key(group) {
+        return;
+    }
+    let summary = groups.entry(*group).or_insert_with(|| GroupSummary {
+        group: group.to_hex(),
+        devices: 0,
+        epoch: *epoch,
+        entries: *head,
+        entries_kept: head.saturating_sub(*floor),
+    });
+    summary.devices += usize::from(entry.removed_at.is_none());
 }
 
 async fn status(dispatch: &Dispatch, store: &dyn Store) -> Result<serde_json::Value, Refusal> {

@@ -17,6 +17,8 @@ use cercle_proto::{
 };
 use cercle_storage::store::Store;
 
+use crate::{delivery::rate::RateLimit, limits};
+
 pub mod authority;
 mod device;
 mod enrolment;
@@ -41,9 +43,9 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            certificate_valid_ms: crate::limits::CERTIFICATE_VALID_MS,
-            invitation_valid_ms: crate::limits::INVITATION_VALID_MS,
-            devices_per_user_max: crate::limits::DEVICES_PER_USER_MAX,
+            certificate_valid_ms: limits::CERTIFICATE_VALID_MS,
+            invitation_valid_ms: limits::INVITATION_VALID_MS,
+            devices_per_user_max: limits::DEVICES_PER_USER_MAX,
         }
     }
 }
@@ -186,13 +188,15 @@ struct Inner {
     store: Arc<dyn Store>,
     issuer: Issuer,
     settings: Settings,
+    invitations: RateLimit<UserId>,
 }
 
 impl AuthenticationService {
     /// Builds the service over a store and the keys it issues with.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, issuer: Issuer, settings: Settings) -> Self {
-        Self { inner: Arc::new(Inner { store, issuer, settings }) }
+        let invitations = RateLimit::new(limits::INVITATION_RATE);
+        Self { inner: Arc::new(Inner { store, issuer, settings, invitations }) }
     }
 
     /// The right side of every user id issued here.

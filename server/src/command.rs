@@ -5,6 +5,7 @@ mod admin;
 mod serve;
 
 use std::{
+    ffi::OsString,
     io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -154,7 +155,10 @@ impl ConfigFile {
 
 /// The variables that configure the hub; `CERCLE_SERVER_CONFIG` names the file itself.
 fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars().filter(|(name, _)| name != "CERCLE_SERVER_CONFIG")
+    // Variables of others need not be text.
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    std::env::vars_os().filter_map(text).filter(|(name, _)| name != "CERCLE_SERVER_CONFIG")
 }
 
 fn shown(path: &Path) -> std::path::Display<'_> {

@@ -126,7 +126,7 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
-        let directory = path.parent().unwrap_or(Path::new("."));
+        let directory = path.parent().unwrap_or_else(|| Path::new("."));
         Self::parse(&text, environment, directory)
     }
 
@@ -145,7 +145,9 @@ impl Config {
             return Err(ConfigError::UnknownKey { key: key.clone(), suggestion: keys::similar(key) });
         }
         for (name, value) in environment {
-            let Some(key) = name.strip_prefix("CERCLE_SERVER_").map(str::to_ascii_lowercase) else { continue };
+            let Some(key) = name.strip_prefix("CERCLE_SERVER_").map(str::to_ascii_lowercase) else {
+                continue;
+            };
             let Some(known) = keys::KEYS.iter().find(|known| known.name == key) else {
                 return Err(ConfigError::UnknownKey { key: name, suggestion: keys::similar(&key) });
             };
@@ -178,9 +180,11 @@ impl Config {
         if let Err(error) = check_domain(&self.domain) {
             return value("domain", &format!("is not valid: {error}"));
         }
-        if self.public_address.rsplit_once(':').is_none_or(|(host, port)| {
-            host.is_empty() || port.parse::<u16>().is_err()
-        }) {
+        if self
+            .public_address
+            .rsplit_once(':')
+            .is_none_or(|(host, port)| host.is_empty() || port.parse::<u16>().is_err())
+        {
             return value("public_address", "must be host:port, as devices reach the hub");
         }
         if self.metrics_address()?.is_some_and(|address| !address.ip().is_loopback()) {
@@ -209,7 +213,10 @@ impl Config {
             }
         }
         if self.record_retention_days < self.retention_days {
-            return value("record_retention_days", "must not be shorter than retention_days: a retried message would be stored twice");
+            return value(
+                "record_retention_days",
+                "must not be shorter than retention_days: a retried message would be stored twice",
+            );
         }
         Ok(())
     }

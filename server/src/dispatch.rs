@@ -125,8 +125,7 @@ impl Dispatch {
                 Reply::Done
             }
             Call::PublishKeyPackages { generation, packages, last_resort } => {
-                let left =
-                    delivery.publish_key_packages(by, generation, packages, last_resort, now).await?;
+                let left = delivery.publish_key_packages(by, generation, packages, last_resort, now).await?;
                 Reply::KeyPackagesPublished { left }
             }
             Call::ClaimKeyPackages(request) => {

@@ -1,11 +1,7 @@
 //! Looks at an installation and names what is wrong with it, each with its mending. Reads only: it may run
 //! beside the hub.
 
-use std::{
-    fmt,
-    net::TcpListener,
-    path::Path,
-};
+use std::{fmt, net::TcpListener, path::Path};
 
 use cercle_storage::EngineKind;
 use serde::Serialize;
@@ -112,7 +108,8 @@ pub async fn examine(
 /// Nobody can tell the hub the right time here; a clock before this program was written is certainly wrong.
 fn check_clock(now: u64) -> Finding {
     if now < limits::EARLIEST_PLAUSIBLE_TIME_MS {
-        let mend = "set the clock and run a time service (systemd-timesyncd, chrony): certificates depend on it";
+        let mend =
+            "set the clock and run a time service (systemd-timesyncd, chrony): certificates depend on it";
         return Finding::bad("clock", "the clock of this machine is years behind", mend);
     }
     Finding::good("clock", "plausible")
@@ -137,7 +134,11 @@ fn check_permissions(config: &Config) -> Vec<Finding> {
             ),
             other => {
                 let found = crate::error::Chain(&other).to_string();
-                Finding::bad("permissions", found, "restore the file from a backup, or run init for a new hub")
+                Finding::bad(
+                    "permissions",
+                    found,
+                    "restore the file from a backup, or run init for a new hub",
+                )
             }
         })
         .collect();
@@ -170,28 +171,28 @@ fn check_tls(config: &Config, now: u64) -> Vec<Finding> {
     };
     let leaf = &certified.cert[0];
     let mut findings = vec![match x509::period(leaf) {
-        Some(Period { not_after_ms, .. }) if not_after_ms <= now => Finding::bad(
-            "tls certificate",
-            "it has expired",
-            "renew it, then send the hub SIGHUP",
-        ),
+        Some(Period { not_after_ms, .. }) if not_after_ms <= now => {
+            Finding::bad("tls certificate", "it has expired", "renew it, then send the hub SIGHUP")
+        }
         Some(Period { not_after_ms, .. }) if not_after_ms < now + limits::CERTIFICATE_WARNING_MS => {
             let days = (not_after_ms - now) / DAY_MS;
             let found = format!("it expires in {days} days");
             Finding::warning("tls certificate", found, "renew it, then send the hub SIGHUP")
         }
-        Some(Period { not_before_ms, .. }) if not_before_ms > now => Finding::bad(
-            "tls certificate",
-            "it is not valid yet",
-            "check the clock of this machine",
-        ),
+        Some(Period { not_before_ms, .. }) if not_before_ms > now => {
+            Finding::bad("tls certificate", "it is not valid yet", "check the clock of this machine")
+        }
         Some(_) => Finding::good("tls certificate", "valid, and its key fits"),
         None => Finding::bad("tls certificate", "it is not X.509", "replace it"),
     }];
     let host = config.public_address.rsplit_once(':').map_or("", |(host, _)| host);
     if !x509::names(leaf, host) {
         let found = format!("it does not name {host}, the host of public_address");
-        findings.push(Finding::bad("tls name", found, "get a certificate for that name, or correct public_address"));
+        findings.push(Finding::bad(
+            "tls name",
+            found,
+            "get a certificate for that name, or correct public_address",
+        ));
     }
     findings.extend(check_root(config, &certified.cert));
     findings
@@ -221,10 +222,9 @@ fn check_engine(config: &Config) -> Finding {
         (Durability::PowerLoss, true) => {
             Finding::good("durability", "acknowledged messages survive a power loss")
         }
-        (Durability::PowerLoss, false) => Finding::good(
-            "durability",
-            format!("{} is checked when the hub starts", config.engine),
-        ),
+        (Durability::PowerLoss, false) => {
+            Finding::good("durability", format!("{} is checked when the hub starts", config.engine))
+        }
         (Durability::Process, _) => Finding::warning(
             "durability",
             "acknowledged messages need not survive a power loss",
@@ -238,7 +238,7 @@ fn check_disk(data: &Path) -> Finding {
         let mend = "check that the data directory is on a mounted file system";
         return Finding::bad("disk", format!("{} cannot be looked at", data.display()), mend);
     };
-    let free = u64::from(space.blocks_available()) * u64::from(space.fragment_size());
+    let free = space.blocks_available() * space.fragment_size();
     let free_mb = free / (1 << 20);
     if free < limits::DISK_FREE_BYTES_MIN {
         let found = format!("{free_mb} MB free");

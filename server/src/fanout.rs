@@ -3,7 +3,7 @@
 //!
 //! The services call [`Fanout`] after their durable write; sessions register a [`Mailbox`] and read. Nothing
 //! here is the truth: a wake-up says "look", and a session that looks reads after its own cursor, from the
-//! [`ring`] of the group or else from the log. So a lost, doubled or late wake-up costs a read, never an
+//! `ring` of the group or else from the log. So a lost, doubled or late wake-up costs a read, never an
 //! entry, and a slow reader costs nobody anything.
 //!
 //! No lock is held across an `.await`: the map's shard, then a group's lock, then a mailbox's lock, always in
@@ -21,6 +21,7 @@ use cercle_proto::{
 };
 use cercle_storage::store::Entry;
 use dashmap::DashMap;
+use prometheus_client::metrics::counter::Counter;
 
 pub use mailbox::{Mailbox, News, Relayed};
 use ring::Ring;
@@ -34,6 +35,7 @@ pub struct Fanout(Arc<Inner>);
 struct Inner {
     sessions: DashMap<DeviceId, Arc<Mailbox>>,
     groups: DashMap<GroupId, Arc<Mutex<LiveGroup>>>,
+    appended: Counter,
 }
 
 /// A group that at least one session reads.
@@ -82,6 +84,7 @@ impl Fanout {
     /// Tells the sessions that read a group that entries were durably appended. Calls for one group may come
     /// in any order.
     pub fn appended(&self, group: GroupId, entries: Vec<Entry>) {
+        self.0.appended.inc_by(entries.len() as u64);
         let Some(live) = self.live(group) else { return };
         let mut live = lock(&live);
         for entry in &entries {
@@ -117,6 +120,20 @@ impl Fanout {
     /// Ends the session of a device, if it has one.
     pub fn end_session(&self, device: DeviceId, code: ErrorCode) {
         self.with_session(device, |mailbox| mailbox.end(code));
+    }
+
+    /// Drops entries that have been in memory for a whole round of housekeeping; who still needs them reads
+    /// the log.
+    pub fn forget_old(&self) {
+        for live in &self.0.groups {
+            lock(live.value()).ring.forget_old();
+        }
+    }
+
+    /// Counts entries that were appended, for the metrics.
+    #[must_use]
+    pub fn appended_counter(&self) -> Counter {
+        self.0.appended.clone()
     }
 
     /// How many sessions are open.
@@ -234,3 +251,6 @@ impl Drop for Registration {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

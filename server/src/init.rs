@@ -125,12 +125,7 @@ pub async fn create(options: Options, clock: &Clock) -> Result<Created, InitErro
     Ok(Created { config: config_file, invitation })
 }
 
-async fn invite(
-    options: &Options,
-    config: &Config,
-    issuer: Issuer,
-    now: u64,
-) -> Result<[u8; 32], InitError> {
+async fn invite(options: &Options, config: &Config, issuer: Issuer, now: u64) -> Result<[u8; 32], InitError> {
     let (path, kind) = (config.data.join("store"), config.engine_kind()?);
     let opened = tokio::task::spawn_blocking(move || cercle_storage::open(&path, kind)).await;
     let store = opened.expect("opening the store does not panic")?;

@@ -107,20 +107,25 @@ const _: () = assert!(KEY_PACKAGES_LOW < KEY_PACKAGES_MAX, "a full stock is not 
 pub const RING_ENTRIES_MAX: usize = 256;
 /// Bytes that a live group keeps in memory, for groups with large messages.
 pub const RING_BYTES_MAX: usize = 256 * 1024;
+/// Entries of a live group that wait for one before them: as many as one session has on their way, so that a
+/// burst is put in order again.
+pub const RING_EARLY_MAX: usize = 64;
 /// Hints (membership events, ephemeral messages) that wait for one session; older ones are dropped, because
 /// they are only hints.
 pub const RELAYED_MAX: usize = 64;
-/// Largest MLS message of an application or proposal entry, bytes: with its header the entry must fit into a
-/// frame, or no reader could take it.
-pub const ENTRY_BYTES_MAX: usize = cercle_proto::frame::FRAME_BYTES_MAX - 1024;
 /// Frames taken before authentication: Hello, a few tries to enrol and to authenticate, some pings.
 pub const FRAMES_BEFORE_AUTHENTICATION_MAX: u32 = 16;
+/// Bytes taken before authentication: those frames, with certificates and room.
+pub const UNAUTHENTICATED_BYTES_MAX: usize = 64 * 1024;
 /// Requests refused in a row for their rate before the session ends: a client that ignores `retry_after_ms`
 /// for so long is broken.
 pub const REFUSED_IN_A_ROW_MAX: u32 = 1_000;
 /// Requests of one session on their way. Enough that a device fills the store's group commit by itself, few
 /// enough that requests of full frame size stay bounded; the next frame waits in the socket.
 pub const REQUESTS_PER_SESSION_MAX: usize = 64;
+/// Bytes of the frames of those requests: a few commits of a large group, or the 64 messages; then the next frame
+/// waits in the socket.
+pub const REQUEST_BYTES_PER_SESSION_MAX: usize = 4 << 20;
 /// Groups that one session reads, and cursors in one frame: a professional is in tens, an integration in
 /// thousands.
 pub const GROUPS_PER_SESSION_MAX: usize = 4_096;
@@ -191,8 +196,12 @@ pub const ADMIN_ANSWER_BYTES_MAX: u64 = 16 << 20;
 pub const ADMIN_WAIT: Duration = Duration::from_secs(30);
 /// Users or audit records in one answer on the operator's socket.
 pub const ADMIN_PAGE: usize = 1_000;
+/// Groups in one answer on the operator's socket: ten times what a large CPTS has.
+pub const ADMIN_GROUPS_MAX: usize = 50_000;
+/// How often the store is asked whether it still takes writes.
+pub const STORE_CHECK: Duration = Duration::from_millis(500);
 /// How long `health` waits for the hub of its own machine.
-pub const HEALTH_WAIT: Duration = Duration::from_secs(5);
+pub const HEALTH_WAIT: Duration = Duration::from_secs(3);
 /// Longest answer to `health`, bytes.
 pub const HEALTH_BYTES_MAX: u64 = 16 * 1024;
 /// A clock that says less is wrong: this program did not exist then (2026-01-01).

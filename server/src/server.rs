@@ -24,6 +24,7 @@ use crate::{
     dispatch::{Dispatch, LinkTarget},
     error::Refusal,
     fanout::Fanout,
+    limits,
     session::actor::Services,
     telemetry::Metrics,
     transport::{
@@ -47,14 +48,10 @@ pub struct Server {
 pub struct RunningServer {
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
-    dispatch: Dispatch,
+    services: Services,
     certificate: Arc<Certificate>,
     certificate_files: (PathBuf, PathBuf),
-    metrics: Arc<Metrics>,
     drain: Duration,
-    shutdown: CancellationToken,
-    abort: CancellationToken,
-    tracker: TaskTracker,
 }
 
 /// Why a hub does not start.
@@ -133,8 +130,7 @@ impl Server {
         let Self { config, clock, store } = self;
         system::raise_descriptor_limit(config.connections_max);
         let keys = Keys::load(&config)?;
-        let certificate =
-            Arc::new(Certificate::new(tls::load(&config.tls_certificate, &config.tls_key)?));
+        let certificate = Arc::new(Certificate::new(tls::load(&config.tls_certificate, &config.tls_key)?));
         let store = match store {
             Some(store) => store,
             None => open_store(&config).await?,
@@ -182,20 +178,17 @@ impl RunningServer {
     /// The metrics.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+        &self.services.metrics
     }
 
     /// Creates an invitation as the operator; returns it with its link.
     ///
     /// # Errors
     /// As the authentication service says.
-    pub async fn invite(
-        &self,
-        request: InvitationRequest,
-    ) -> Result<(CreatedInvitation, String), Refusal> {
-        let now = self.dispatch.clock.now();
-        let created = self.dispatch.auth.create_invitation(Inviter::Operator, request, now).await?;
-        let link = self.dispatch.link.link(created.secret);
+    pub async fn invite(&self, request: InvitationRequest) -> Result<(CreatedInvitation, String), Refusal> {
+        let Dispatch { auth, link, clock, .. } = &self.services.dispatch;
+        let created = auth.create_invitation(Inviter::Operator, request, clock.now()).await?;
+        let link = link.link(created.secret);
         Ok((created, link))
     }
 
@@ -209,22 +202,32 @@ impl RunningServer {
         Ok(())
     }
 
+    /// Returns when the store takes no writes any more. What it holds is no longer certain then: the process
+    /// must end, so that the next one reads what is really on disk.
+    pub async fn store_failed(&self) {
+        let mut timer = tokio::time::interval(limits::STORE_CHECK);
+        while self.services.store.is_healthy() {
+            timer.tick().await;
+        }
+    }
+
     /// Stops accepting, tells devices that the hub restarts, waits for requests that are on their way, then
     /// ends what is left. Returns whether everything ended in time.
     pub async fn shutdown(self) -> bool {
-        self.shutdown.cancel();
-        self.tracker.close();
-        let drained = timeout(self.drain, self.tracker.wait()).await.is_ok();
-        self.abort.cancel();
+        let Services { shutdown, abort, tracker, .. } = &self.services;
+        shutdown.cancel();
+        tracker.close();
+        let drained = timeout(self.drain, tracker.wait()).await.is_ok();
+        abort.cancel();
         // What is left only has to notice.
-        drained && timeout(self.drain, self.tracker.wait()).await.is_ok()
+        drained && timeout(self.drain, tracker.wait()).await.is_ok()
     }
 }
 
 impl Drop for RunningServer {
     fn drop(&mut self) {
-        self.shutdown.cancel();
-        self.abort.cancel();
+        self.services.shutdown.cancel();
+        self.services.abort.cancel();
     }
 }
 
@@ -242,6 +245,7 @@ fn build(
     metrics: &Arc<Metrics>,
 ) -> Result<Dispatch, StartError> {
     let fanout = Fanout::new();
+    metrics.register_appended(fanout.appended_counter());
     let issuer = keys.issuer(&config.domain, clock.now())?;
     let root = issuer.root().clone();
     let link = LinkTarget {
@@ -249,8 +253,7 @@ fn build(
         root_fingerprint: root.fingerprint(),
         web_certificate: config.tls_web,
     };
-    let delivery =
-        Delivery::new(store.clone(), root, keys.hub_sender()?, fanout.clone(), config.delivery());
+    let delivery = Delivery::new(store.clone(), root, keys.hub_sender()?, fanout.clone(), config.delivery());
     Ok(Dispatch {
         auth: AuthenticationService::new(store.clone(), issuer, config.auth()),
         delivery,
@@ -288,13 +291,9 @@ async fn serve(
     Ok(RunningServer {
         address,
         metrics_address,
-        dispatch: services.dispatch.clone(),
+        services,
         certificate,
         certificate_files: (config.tls_certificate.clone(), config.tls_key.clone()),
-        metrics: services.metrics.clone(),
         drain: Duration::from_millis(config.drain_timeout_ms),
-        shutdown: services.shutdown,
-        abort: services.abort,
-        tracker: services.tracker,
     })
 }

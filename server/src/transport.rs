@@ -4,10 +4,12 @@
 //! accept → [`admission`] → [`tls`] → [`listener`] drives HTTP → [`http`] routes → [`ws`] or [`grpc`] →
 //! [`crate::session::actor`].
 //!
-//! - [`activity`]: whether anything is going on on a connection. [`rate`]: how often a device may ask and an address may connect.
+//! - [`activity`]: whether anything is going on on a connection. [`allowance`]: how much a peer may send before
+//!   it is authenticated. [`rate`]: how often a device may ask and an address may connect.
 
 pub mod activity;
 pub mod admission;
+pub mod allowance;
 pub mod grpc;
 pub mod http;
 pub mod listener;

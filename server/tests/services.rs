@@ -1,5 +1,6 @@
 //! The hub's services through their public operations: real certificates, real MLS members, a store in
 //! memory. What crosses the wire is tested elsewhere; here is what the hub accepts, refuses and answers.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
 #[path = "services/world.rs"]
 mod world;
@@ -14,6 +15,8 @@ mod certificates;
 mod commits;
 #[path = "services/external.rs"]
 mod external;
+#[path = "services/hostile.rs"]
+mod hostile;
 #[path = "services/key_packages.rs"]
 mod key_packages;
 #[path = "services/leaving.rs"]
@@ -22,3 +25,5 @@ mod leaving;
 mod policies;
 #[path = "services/recovery.rs"]
 mod recovery;
+#[path = "services/wake_ups.rs"]
+mod wake_ups;

@@ -12,6 +12,8 @@ mod inbox;
 mod key_package;
 mod log;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod timer;
 mod transaction;
 mod writer;
@@ -86,7 +88,7 @@ impl Embedded {
     }
 
     /// Runs a read on a snapshot of its own.
-    async fn read<T: Send + 'static>(
+    async fn on_snapshot<T: Send + 'static>(
         &self,
         read: impl FnOnce(&dyn Snapshot) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {

@@ -5,19 +5,24 @@
 //! - [`open()`], [`open_memory`]: the way in.
 //! - [`embedded`]: the operations over a byte-level engine: one writer that commits in groups.
 //! - [`engine`]: the byte level, small enough to carry several engines; [`table`] has the key layout.
+//! - [`model`]: the operations once more, as plainly as possible: the truth that engines are compared with.
 //!
 //! This crate knows ids and bytes. It knows no MLS, no frame and no clinical type.
 
 pub mod embedded;
 pub mod engine;
 pub mod limits;
+pub mod model;
 pub mod store;
 pub mod table;
 
+#[cfg(test)]
+mod conformance;
 mod format;
 mod open;
 mod record;
 
 pub use embedded::Embedded;
 pub use format::{FORMAT, FormatError};
+pub use model::Model;
 pub use open::{EngineKind, OpenError, UnknownEngine, open, open_engine, open_memory};

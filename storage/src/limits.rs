@@ -1,5 +1,7 @@
 //! Every bound of this crate, with its unit and its reason.
 
+use std::time::Duration;
+
 /// Operations that may wait for the writer. More callers than that wait at the door (back-pressure), none
 /// is dropped. Eight full batches: enough to keep the writer busy, little enough that the wait stays short.
 pub const QUEUE_OPERATIONS_MAX: usize = 1_024;
@@ -11,10 +13,10 @@ pub const BATCH_OPERATIONS_MAX: usize = 128;
 /// Bytes of bodies in one physical commit, for the same reason; the first operation always fits.
 pub const BATCH_BYTES_MAX: usize = 1 << 20;
 
-/// How often the writer lets other threads run before it closes a batch that is not full. Callers that
-/// were answered by the commit before are about to ask again; without this pause they would just miss the
-/// batch, and every second commit would be almost empty. It costs microseconds, a commit milliseconds.
-pub const BATCH_GATHER_YIELDS_MAX: usize = 64;
+/// How long the writer keeps a batch open that is smaller than the one before. Callers that were answered
+/// by the commit before are about to ask again; without this pause they would just miss the batch, and
+/// every second commit would be almost empty. Little against the two disk syncs of a commit.
+pub const BATCH_GATHER_MAX: Duration = Duration::from_micros(500);
 
 /// Reads that run at the same time. Reads are short (no caller holds a snapshot), and a cold disk gains
 /// from a few in parallel; more would only take memory and the writer's share of the processor.

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     embedded::Embedded,
     engine::{ApplyError, Batch, Engine, EngineError, RedbEngine, Snapshot},
-    format::FormatError,
+    format::{self, FormatError},
     store::{Caps, Store},
 };
 
@@ -145,8 +145,11 @@ pub fn open_engine(path: &Path, kind: EngineKind) -> Result<Arc<dyn Engine>, Ope
             return Err(OpenError::OtherEngine { path: path.to_owned(), found: other.name() });
         }
     }
-    let engine = start_engine(path, kind)?;
-    // The file's own sync does not cover its name.
+    if !path.join(kind.place()).exists() {
+        make_store(path, kind)?;
+    }
+    let engine = start_engine(path, kind.place(), kind)?;
+    // A file's own sync does not cover its name.
     File::open(path).and_then(|directory| directory.sync_all()).map_err(io)?;
     Ok(Arc::new(Locked { engine, _lock: lock }))
 }
@@ -178,8 +181,43 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     }
 }
 
-fn start_engine(path: &Path, kind: EngineKind) -> Result<Box<dyn Engine>, OpenError> {
-    let place = path.join(kind.place());
+/// Makes a store under another name and gives it its own when it is whole and durable: a loss of power
+/// while it is being made leaves nothing that does not open.
+fn make_store(path: &Path, kind: EngineKind) -> Result<(), OpenError> {
+    let io = |source| OpenError::Io { path: path.to_owned(), source };
+    let name = format!("{}.new", kind.place());
+    let unfinished = path.join(&name);
+    remove(&unfinished).map_err(io)?;
+    let engine = start_engine(path, &name, kind)?;
+    format::check_or_create(&*engine)
+        .map_err(|source| OpenError::Format { path: path.to_owned(), source })?;
+    drop(engine);
+    sync_all(&unfinished).map_err(io)?;
+    std::fs::rename(&unfinished, path.join(kind.place())).map_err(io)
+}
+
+/// Removes what an interrupted creation left.
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Syncs a file, or a directory with everything in it.
+fn sync_all(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        for inside in std::fs::read_dir(path)? {
+            sync_all(&inside?.path())?;
+        }
+    }
+    File::open(path)?.sync_all()
+}
+
+fn start_engine(path: &Path, name: &str, kind: EngineKind) -> Result<Box<dyn Engine>, OpenError> {
+    let place = path.join(name);
     match kind {
         EngineKind::Redb => match RedbEngine::open(&place) {
             Ok(engine) => Ok(Box::new(engine)),

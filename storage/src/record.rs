@@ -10,6 +10,8 @@ pub(crate) mod group;
 pub(crate) mod inbox;
 pub(crate) mod key_package;
 pub(crate) mod log;
+#[cfg(test)]
+mod tests;
 pub(crate) mod timer;
 
 use bytes::Bytes;

@@ -53,7 +53,10 @@ pub trait Maintenance: Send + Sync {
 
     /// Deletes what nobody needs any more: log entries that every active device has acknowledged or that
     /// are older than `policy.keep_after`, idempotency records older than the log, welcomes, spent
-    /// invitations. At most about `policy.budget_rows` rows a call, so that writers never wait long.
+    /// invitations. At most about `policy.budget_rows` rows a call, so that writers never wait long; each
+    /// call goes on where the last one stopped. Entries go from the front of a group's log, which never gets
+    /// a gap; rows of devices that were removed at or below the new floor go with them. A group without
+    /// members keeps its entries until they are too old.
     ///
     /// # Errors
     /// As any write.
@@ -68,7 +71,8 @@ pub trait Maintenance: Send + Sync {
 pub struct ExpirePolicy {
     /// Entries accepted before this time are deleted even if a device has not acknowledged them.
     pub keep_after: TimestampMs,
-    /// Idempotency records, spent invitations and unfetched welcomes from before this time are deleted.
+    /// Records of verdicts, claims and handed out key packages, unfetched welcomes, and invitations that
+    /// expired are deleted when their time lies in a second before this one.
     pub keep_records_after: TimestampMs,
     /// About how many rows one call deletes at most.
     pub budget_rows: usize,
@@ -81,7 +85,7 @@ pub struct Expired {
     pub entries: usize,
     /// Other rows.
     pub records: usize,
-    /// More is left to delete: call again.
+    /// The budget ended this call before everything was looked at: call again.
     pub more: bool,
 }
 

@@ -48,6 +48,14 @@ fn a_file_that_is_no_store_is_refused() {
     assert!(matches!(refused, OpenError::Engine { .. }), "{refused}");
 }
 
+#[test]
+fn what_an_interrupted_creation_left_is_made_anew() {
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("store.redb.new"), [7; 10_000]).unwrap();
+    assert!(open(place.path(), EngineKind::Redb).is_ok());
+    assert!(!place.path().join("store.redb.new").exists());
+}
+
 #[cfg(unix)]
 #[test]
 fn only_the_owner_can_look_into_the_directory() {

@@ -45,9 +45,8 @@ pub enum AdminError {
 /// As [`AdminError`] says.
 pub async fn send(socket: &Path, command: &Command) -> Result<serde_json::Value, AdminError> {
     let path = || socket.to_owned();
-    let stream = UnixStream::connect(socket)
-        .await
-        .map_err(|cause| AdminError::Unreachable { path: path(), cause })?;
+    let stream =
+        UnixStream::connect(socket).await.map_err(|cause| AdminError::Unreachable { path: path(), cause })?;
     let line = serde_json::to_string(command).expect("a command is made of JSON values");
     let exchange = async {
         let (read, mut write) = stream.into_split();
@@ -56,9 +55,8 @@ pub async fn send(socket: &Path, command: &Command) -> Result<serde_json::Value,
         BufReader::new(read).take(limits::ADMIN_ANSWER_BYTES_MAX).read_line(&mut answer).await?;
         Ok::<_, std::io::Error>(answer)
     };
-    let answer = match timeout(limits::ADMIN_WAIT, exchange).await {
-        Ok(Ok(answer)) => answer,
-        Ok(Err(_)) | Err(_) => return Err(AdminError::NoAnswer { path: path() }),
+    let Ok(Ok(answer)) = timeout(limits::ADMIN_WAIT, exchange).await else {
+        return Err(AdminError::NoAnswer { path: path() });
     };
     match serde_json::from_str(&answer) {
         Ok(Answer::Ok(value)) => Ok(value),

@@ -18,7 +18,7 @@ impl AuthenticationService {
     /// roles count for a user who does not exist yet; they become his record when he enrols.
     ///
     /// # Errors
-    /// [`Error::NotAuthorised`], [`Error::InvalidField`], or a store failure.
+    /// [`Error::NotAuthorised`], [`Error::InvalidField`], [`Error::RateLimited`], or a store failure.
     pub async fn create_invitation(
         &self,
         by: Inviter<'_>,
@@ -28,6 +28,10 @@ impl AuthenticationService {
         let user = self.invitee(by, request.user.as_deref())?;
         if !by.may_manage(&user) {
             return Err(Error::NotAuthorised);
+        }
+        if let Inviter::User(identity) = by {
+            let limited = self.inner.invitations.check(identity.user.clone(), now);
+            limited.map_err(|retry_after_ms| Error::RateLimited { retry_after_ms })?;
         }
         let valid_for = request.valid_for_ms.unwrap_or(self.inner.settings.invitation_valid_ms);
         if valid_for == 0 || valid_for > limits::INVITATION_VALID_MAX_MS {

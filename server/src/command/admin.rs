@@ -46,6 +46,8 @@ pub(super) enum AdminCommand {
         /// Device id, 32 hexadecimal digits.
         device: String,
     },
+    /// Lists groups: size, epoch, how much of the log is kept.
+    Groups,
     /// Says how the hub is.
     Status,
     /// Lists the audit log.
@@ -73,6 +75,7 @@ impl From<AdminCommand> for Command {
             AdminCommand::Users { after } => Self::Users { after },
             AdminCommand::Devices { user } => Self::Devices { user },
             AdminCommand::Revoke { device } => Self::Revoke { device },
+            AdminCommand::Groups => Self::Groups,
             AdminCommand::Status => Self::Status,
             AdminCommand::Audit { after } => Self::Audit { after },
         }

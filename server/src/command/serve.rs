@@ -14,12 +14,15 @@ pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             biased;
-            _ = signals.terminate.recv() => break,
-            _ = signals.interrupt.recv() => break,
             _ = signals.hangup.recv() => match hub.reload_certificate() {
                 Ok(()) => tracing::info!("the TLS certificate was read again"),
                 Err(error) => tracing::error!(%error, "the TLS certificate in use is kept"),
             },
+            () = hub.store_failed() => {
+                anyhow::bail!("the store takes no writes any more (see above): restart the hub when the disk is mended");
+            }
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
         }
     }
     tracing::info!("draining");

@@ -14,12 +14,7 @@ pub struct Key {
     pub reason: &'static str,
 }
 
-const fn key(
-    name: &'static str,
-    default: &'static str,
-    meaning: &'static str,
-    reason: &'static str,
-) -> Key {
+const fn key(name: &'static str, default: &'static str, meaning: &'static str, reason: &'static str) -> Key {
     Key { name, default, meaning, reason }
 }
 
@@ -175,7 +170,8 @@ pub fn sample(given: &[(&str, String)]) -> String {
 #[must_use]
 pub fn markdown() -> String {
     let row = |key: &Key| {
-        let default = if key.default.is_empty() { "(required)".to_owned() } else { format!("`{}`", key.default) };
+        let default =
+            if key.default.is_empty() { "(required)".to_owned() } else { format!("`{}`", key.default) };
         format!("| `{}` | {default} | {} | {} |\n", key.name, key.meaning, key.reason)
     };
     let rows: String = KEYS.iter().map(row).collect();

@@ -60,7 +60,9 @@ fn values_that_cannot_work_are_refused_by_name() {
         let error = parse(&format!("{MINIMAL}{line}\n")).unwrap_err().to_string();
         assert!(error.contains(name), "{error}");
     }
-    assert!(parse("domain = \"A b\"\npublic_address = \"h:1\"\n").unwrap_err().to_string().contains("domain"));
+    assert!(
+        parse("domain = \"A b\"\npublic_address = \"h:1\"\n").unwrap_err().to_string().contains("domain")
+    );
 }
 
 #[test]

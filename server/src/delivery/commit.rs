@@ -134,7 +134,7 @@ fn read_commit_header(request: &CommitRequest) -> Result<(Epoch, bool), Error> {
         if *message_id == request.message_id {
             return Err(Error::InvalidField("application has the message id of the commit"));
         }
-        if check_application(mls, group)? != epoch + 1 {
+        if check_application(mls, group)? != epoch.saturating_add(1) {
             return Err(Error::InvalidField("application is not of the epoch that the commit leads to"));
         }
     }

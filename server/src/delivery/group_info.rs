@@ -69,7 +69,8 @@ pub(super) fn check(
     wanted.extend(encode(group_info.extensions().tls_serialize_detached())?);
     wanted.extend(encode(expected.confirmation_tag.tls_serialize_detached())?);
     let encoded = encode(group_info.tls_serialize_detached())?;
-    let rest = encoded.strip_prefix(wanted.as_slice()).ok_or(mismatch("its confirmation tag is another"))?;
+    let rest =
+        encoded.strip_prefix(wanted.as_slice()).ok_or_else(|| mismatch("its confirmation tag is another"))?;
     if !rest.starts_with(&expected.signer.to_be_bytes()) {
         return Err(mismatch("it is not signed by the committer"));
     }

@@ -312,3 +312,38 @@ impl PublicStorageProvider<CURRENT_VERSION> for Rows {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A group of two in epoch 1 with a proposal to leave, written by the first release.
+    const FIXTURE: &[u8] = include_bytes!("../../tests/fixtures/group_state_layout1.bin");
+
+    fn group_of_fixture() -> [u8; 16] {
+        let mut id = [3; 16];
+        id[8..].copy_from_slice(&FIXTURE_GROUP.to_be_bytes());
+        id
+    }
+
+    const FIXTURE_GROUP: u64 = 3;
+
+    #[test]
+    fn a_state_of_layout_1_is_still_read_and_written_alike() {
+        let state = GroupState::decode(FIXTURE, &group_of_fixture()).unwrap();
+        assert_eq!(state.group().group_context().epoch().as_u64(), 1);
+        assert_eq!(state.group().members().count(), 2);
+        assert_eq!(state.pending().unwrap().len(), 1);
+        assert_eq!(state.encode().unwrap(), FIXTURE);
+    }
+
+    #[test]
+    fn a_damaged_or_foreign_state_is_named_not_used() {
+        assert!(GroupState::decode(FIXTURE, &[9; 16]).is_err(), "another group");
+        assert!(GroupState::decode(&[], &group_of_fixture()).is_err());
+        assert!(GroupState::decode(&FIXTURE[..FIXTURE.len() - 1], &group_of_fixture()).is_err());
+        let mut newer = FIXTURE.to_vec();
+        newer[0] = LAYOUT + 1;
+        assert!(GroupState::decode(&newer, &group_of_fixture()).is_err());
+    }
+}

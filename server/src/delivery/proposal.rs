@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use cercle_proto::{
-    id::{GroupId, MessageId, TimestampMs},
+    id::{DeviceId, GroupId, MessageId, TimestampMs},
     mls_message::{Content, Header, Sender as HeaderSender, read_header},
 };
 use cercle_storage::store::{Append, CommitRecord, Entry, GroupRecord, Kind, RosterEntry};
@@ -68,7 +68,7 @@ impl Delivery {
         };
         let (state, blob) = self.inner.groups.run(group, record.group_state.clone(), work).await?;
         if alone {
-            return self.close(&identity, group, message_id, mls, record, now).await;
+            return self.close(identity.device, group, message_id, mls, record, now).await;
         }
         let append = Append {
             group,
@@ -86,10 +86,11 @@ impl Delivery {
         Ok(accepted)
     }
 
-    /// Ends a group with its last member: his row ends at this entry, and no roster is left.
-    async fn close(
+    /// Ends a group with its last member: his row ends at this entry, and no roster is left. `mls` is the
+    /// proposal that takes him out.
+    pub(super) async fn close(
         &self,
-        identity: &Identity,
+        device: DeviceId,
         group: GroupId,
         message_id: MessageId,
         mls: Bytes,
@@ -98,7 +99,7 @@ impl Delivery {
     ) -> Result<Accepted, Error> {
         let commit = CommitRecord {
             group,
-            sender: identity.device,
+            sender: device,
             external: false,
             message_id,
             epoch: record.epoch,
@@ -106,7 +107,7 @@ impl Delivery {
             group_info: record.group_info,
             group_state: record.group_state,
             joined: Vec::new(),
-            removed: vec![identity.device],
+            removed: vec![device],
             may_post: Vec::new(),
             posting_restricted: record.posting_restricted,
             welcome: None,
@@ -115,13 +116,13 @@ impl Delivery {
         };
         let appended = match self.inner.store.commit(commit).await {
             Ok(appended) => appended,
-            Err(error) => return Err(self.refusal(error, group, identity.device).await),
+            Err(error) => return Err(self.refusal(error, group, device).await),
         };
         let entry = Entry {
             seq: appended.seq,
             kind: Kind::Commit,
             epoch: record.epoch,
-            sender: Some(identity.device),
+            sender: Some(device),
             message_id,
             at: appended.at,
             body: mls,

@@ -1,7 +1,8 @@
 //! Gets revoked devices out of their groups, and deletes what nobody needs.
 //!
 //! The hub cannot commit; it proposes, as external sender, until a member has committed. Proposals die with
-//! their epoch, so they are made again after a commit that left the device in, and by housekeeping.
+//! their epoch, so they are made again after a commit that left the device in, and by housekeeping. A group
+//! whose last member is revoked is closed: nobody is left to commit.
 
 use bytes::Bytes;
 use cercle_proto::{
@@ -10,7 +11,7 @@ use cercle_proto::{
 };
 use cercle_storage::store::{Append, ExpirePolicy, Kind, RosterEntry};
 
-use super::{Delivery, Error, group_state::GroupState, proposal::process, verify::pending_targets};
+use super::{Delivery, Error, group_state::GroupState, proposal::process, verify::pending_removals};
 use crate::{
     fanout::{MembershipHint, MembershipKind},
     limits,
@@ -92,10 +93,15 @@ impl Delivery {
             self.inner.groups.keep(group, record.group_state, state);
             return Ok(());
         };
+        let message_id = removal_id(group, device, epoch);
+        if self.members(group).await?.len() == 1 {
+            self.close(device, group, message_id, body, record, now).await?;
+            return Ok(());
+        }
         let append = Append {
             group,
             sender: None,
-            message_id: removal_id(group, device, epoch),
+            message_id,
             kind: Kind::Proposal,
             epoch,
             epochs_behind_max: 0,
@@ -119,7 +125,7 @@ impl Delivery {
         epoch: Epoch,
         leaf: u32,
     ) -> Result<Option<(Bytes, Bytes)>, Error> {
-        if pending_targets(state)?.contains(&(leaf, true)) {
+        if pending_removals(state)?.iter().any(|pending| pending.by_hub && pending.leaf == leaf) {
             return Ok(None);
         }
         let message = self.inner.hub.propose_removal(group, epoch, leaf);

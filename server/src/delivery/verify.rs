@@ -82,17 +82,27 @@ pub(super) struct Outcome {
 pub(super) fn verify(state: &mut GroupState, rules: &Rules, case: &Case) -> Result<Outcome, Error> {
     let commit = Commit::stage(state, rules, case)?;
     commit.check_committer(case)?;
-    let joined_by = commit.new_identities(rules, case)?;
+    let NewLeaves { joined, renewed } = commit.new_leaves(rules, case)?;
     commit.check_removals(case)?;
-    let policy = commit.check_policy(state, rules, case, &joined_by)?;
-    let members_after = case.roster.len() - commit.removed.len() + joined_by.len();
-    if members_after > rules.devices_max && !joined_by.is_empty() {
+    let policy = commit.check_policy(state, rules, case, &joined)?;
+    let members_after = case.roster.len() - commit.removed.len() + joined.len();
+    if members_after > rules.devices_max && !joined.is_empty() {
         return Err(Error::GroupFull(rules.devices_max));
     }
     let references: Vec<KeyPackageRef> = commit.added.iter().map(|added| added.reference.clone()).collect();
     welcome::check(case.request.welcome.as_deref(), &references)?;
     commit.check_group_info(state, rules, case)?;
-    commit.merge(state, case, &policy, joined_by)
+    let mut outcome = commit.merge(state, case, &policy, joined)?;
+    outcome.new_leaves.extend(renewed);
+    Ok(outcome)
+}
+
+/// Owners of the leaves that a commit brings.
+struct NewLeaves {
+    /// Who is new in the group, or new on his leaf.
+    joined: Vec<DeviceIdentity>,
+    /// The committer, if he stays on his leaf and renews it.
+    renewed: Option<DeviceIdentity>,
 }
 
 /// A commit that is MLS, with what is read out of it.
@@ -104,8 +114,18 @@ struct Commit {
     external: bool,
     added: Vec<Added>,
     removed: Vec<Removed>,
-    /// Targets of proposals that waited in the log, with whether the hub proposed it.
-    pending: Vec<(u32, bool)>,
+    /// Removals that wait in the log.
+    pending: Vec<Pending>,
+}
+
+/// A removal that waits for a commit.
+pub(super) struct Pending {
+    /// Leaf to remove.
+    pub(super) leaf: u32,
+    /// The hub wants it: the device is revoked.
+    pub(super) by_hub: bool,
+    /// The device itself wants to leave.
+    pub(super) by_itself: bool,
 }
 
 struct Added {
@@ -141,7 +161,7 @@ impl Commit {
                 return Err(invalid("its sender cannot commit"));
             }
         };
-        let pending = pending_targets(state)?;
+        let pending = pending_removals(state)?;
         let mut commit = Self {
             staged: *staged,
             confirmation_tag,
@@ -174,7 +194,7 @@ impl Commit {
                 }
                 Proposal::Remove(_) | Proposal::SelfRemove => {
                     let leaf = removal_target(queued).ok_or_else(|| invalid("a removal names no leaf"))?;
-                    let pending = self.pending.iter().any(|(target, _)| *target == leaf);
+                    let pending = self.pending.iter().any(|pending| pending.leaf == leaf);
                     removed.push(Removed { leaf, by_committer: !pending });
                 }
                 Proposal::GroupContextExtensions(_) | Proposal::ExternalInit(_) => {}
@@ -185,16 +205,18 @@ impl Commit {
         Ok(())
     }
 
-    /// Every waiting proposal is carried out, except one that the committer cannot: his own removal. An
-    /// external commit cannot carry out any; what waited is proposed again in the new epoch.
+    /// Every waiting proposal is carried out, except one that the committer cannot (RFC 9420 section 12.2):
+    /// to leave himself. An external commit carries out none; what waited is proposed again in the new epoch.
     fn check_pending(&self) -> Result<(), Error> {
-        let left_out = |target: &u32| {
-            *target != self.committer_leaf && !self.removed.iter().any(|removed| removed.leaf == *target)
+        let carried_out = |pending: &Pending| {
+            let own_leave = pending.by_itself && pending.leaf == self.committer_leaf;
+            own_leave || self.removed.iter().any(|removed| removed.leaf == pending.leaf)
         };
-        if !self.external && self.pending.iter().any(|(target, _)| left_out(target)) {
-            return Err(Error::ProposalsPending);
+        if self.external || self.pending.iter().all(carried_out) {
+            Ok(())
+        } else {
+            Err(Error::ProposalsPending)
         }
-        Ok(())
     }
 
     /// The committing leaf is that of the session's device; who joins is of a user who is in the group.
@@ -212,9 +234,10 @@ impl Commit {
         }
     }
 
-    /// Reads the committer's new leaf, if any, and returns whoever is new in the group.
-    fn new_identities(&self, rules: &Rules, case: &Case) -> Result<Vec<DeviceIdentity>, Error> {
+    /// Reads the committer's new leaf, if any, and whoever is new in the group.
+    fn new_leaves(&self, rules: &Rules, case: &Case) -> Result<NewLeaves, Error> {
         let mut joined: Vec<DeviceIdentity> = self.added.iter().map(|added| added.identity.clone()).collect();
+        let mut renewed = None;
         if let Some(leaf) = self.staged.update_path_leaf_node() {
             let identity = profile::check_new_leaf(leaf, &rules.root, case.now);
             let identity = identity.map_err(Error::CertificateRefused)?;
@@ -223,15 +246,17 @@ impl Commit {
             }
             if self.external {
                 joined.push(identity);
+            } else {
+                renewed = Some(identity);
             }
         }
         let stays = |entry: &&RosterEntry| !self.removed.iter().any(|removed| removed.leaf == entry.leaf);
-        let mut devices: HashSet<DeviceId> =
-            case.roster.iter().filter(stays).map(|entry| entry.device).collect();
+        let staying = case.roster.iter().filter(stays).map(|entry| entry.device);
+        let mut devices: HashSet<DeviceId> = staying.collect();
         if !joined.iter().all(|identity| devices.insert(identity.device)) {
             return Err(Error::CertificateRefused("a device would be in the group twice"));
         }
-        Ok(joined)
+        Ok(NewLeaves { joined, renewed })
     }
 
     /// Removed leaves are members; who joins by external commit removes nobody but his own old leaf.
@@ -328,9 +353,7 @@ impl Commit {
         let gone = case.roster.iter().filter(|entry| is_removed(entry.leaf) && !is_joined(entry.device));
         let staying = case.roster.iter().filter(|entry| !is_removed(entry.leaf));
         let changed = staying.filter(|entry| entry.may_post != policy.may_post(&entry.user));
-        let hub_proposed = pending.iter().filter(|(target, by_hub)| *by_hub && !is_removed(*target));
-        let mut new_leaves = joined_by;
-        new_leaves.sort_by_key(|identity| identity.device);
+        let hub_proposed = pending.iter().filter(|pending| pending.by_hub && !is_removed(pending.leaf));
         Ok(Outcome {
             external,
             group_state: state.encode()?,
@@ -339,9 +362,9 @@ impl Commit {
             posting_restricted: policy.posting_is_restricted(),
             committer_may_post: policy.may_post(&case.committer.user),
             welcomed: added.iter().map(|added| added.identity.device).collect(),
-            removals_left: hub_proposed.map(|(target, _)| *target).collect(),
+            removals_left: hub_proposed.map(|pending| pending.leaf).collect(),
             joined,
-            new_leaves,
+            new_leaves: joined_by,
         })
     }
 }
@@ -355,13 +378,18 @@ pub(super) fn removal_target(queued: &QueuedProposal) -> Option<u32> {
     }
 }
 
-/// Targets of the removals that wait in the log, with whether the hub proposed it.
-pub(super) fn pending_targets(state: &GroupState) -> Result<Vec<(u32, bool)>, Error> {
-    let pending = state.pending()?;
-    let target = |queued: &QueuedProposal| {
-        Some((removal_target(queued)?, matches!(queued.sender(), Sender::External(_))))
+/// The removals that wait in the log; no other proposal is let in.
+///
+/// # Errors
+/// When the state is damaged.
+pub(super) fn pending_removals(state: &GroupState) -> Result<Vec<Pending>, Error> {
+    let removal = |queued: &QueuedProposal| {
+        let leaf = removal_target(queued)?;
+        let by_hub = matches!(queued.sender(), Sender::External(_));
+        let by_itself = matches!(queued.sender(), Sender::Member(sender) if sender.u32() == leaf);
+        Some(Pending { leaf, by_hub, by_itself })
     };
-    Ok(pending.iter().filter_map(target).collect())
+    Ok(state.pending()?.iter().filter_map(removal).collect())
 }
 
 fn parse(message: &[u8]) -> Result<(ProtocolMessage, ConfirmationTag), Error> {

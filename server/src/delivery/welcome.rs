@@ -1,7 +1,7 @@
 //! Whether a Welcome (RFC 9420 section 12.4.3.1) is for exactly the devices that its commit adds.
 //!
 //! Its content is encrypted to them, so this is all the hub can see; a device whose Welcome does not open
-//! says so with WelcomeAck.
+//! says so with `WelcomeAck`.
 
 use openmls::{
     ciphersuite::hash_ref::KeyPackageRef,

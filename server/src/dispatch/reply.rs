@@ -92,14 +92,12 @@ pub fn catchup_complete(wave: u64, refused: &[(GroupId, ErrorCode, u64)]) -> Byt
 #[must_use]
 pub fn inbox_item(record: InboxRecord) -> Bytes {
     let item = match record.body {
-        InboxBody::Welcome { group, epoch, joined_at, body } => {
-            v1::inbox_item::Item::Welcome(v1::Welcome {
-                group: group.to_bytes(),
-                epoch,
-                joined_at,
-                welcome: body,
-            })
-        }
+        InboxBody::Welcome { group, epoch, joined_at, body } => v1::inbox_item::Item::Welcome(v1::Welcome {
+            group: group.to_bytes(),
+            epoch,
+            joined_at,
+            welcome: body,
+        }),
         InboxBody::InvalidCommitReported { group, seq, reporter } => {
             v1::inbox_item::Item::InvalidCommitReported(v1::InvalidCommitReported {
                 group: group.to_bytes(),

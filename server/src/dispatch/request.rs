@@ -4,7 +4,6 @@
 use bytes::Bytes;
 use cercle_proto::{
     ErrorCode,
-    frame::FRAME_BYTES_MAX,
     id::{DeviceId, GroupId, MessageId, Seq, UserId},
     v1::{self, client_frame::Body},
 };
@@ -286,11 +285,6 @@ fn commit(bundle: v1::CommitBundle) -> Result<CommitRequest, Refusal> {
 }
 
 fn message(group: &Bytes, message_id: &Bytes, mls: Bytes) -> Result<(GroupId, MessageId, Bytes), Refusal> {
-    if mls.len() > limits::ENTRY_BYTES_MAX {
-        // A frame of full size would not fit into a frame of the same size with the entry's header.
-        let message = format!("mls of {} bytes, at most {} are taken", mls.len(), limits::ENTRY_BYTES_MAX);
-        return Err(Refusal::new(ErrorCode::TooLarge, message));
-    }
     Ok((GroupId::try_from(group)?, MessageId::try_from(message_id)?, mls))
 }
 
@@ -333,4 +327,70 @@ fn array<const N: usize>(bytes: &Bytes, wrong: &'static str) -> Result<[u8; N], 
     bytes.as_ref().try_into().map_err(|_| Refusal::new(ErrorCode::InvalidField, wrong))
 }
 
-const _: () = assert!(limits::ENTRY_BYTES_MAX < FRAME_BYTES_MAX, "an entry fits into a frame");
+#[cfg(test)]
+mod tests {
+    use cercle_proto::frame;
+
+    use super::*;
+
+    fn refusal(body: Body) -> ErrorCode {
+        read(frame::client(1, body)).request.unwrap_err().code
+    }
+
+    #[test]
+    fn ids_of_the_wrong_length_are_refused() {
+        let short = Bytes::from_static(&[1; 15]);
+        assert_eq!(
+            refusal(Body::GetGroupInfo(v1::GetGroupInfo { group: short.clone() })),
+            ErrorCode::InvalidField
+        );
+        let enrol = v1::Enrol { invitation: short, ..v1::Enrol::default() };
+        assert_eq!(refusal(Body::Enrol(enrol)), ErrorCode::InvalidField);
+    }
+
+    #[test]
+    fn a_wave_has_a_number_and_few_enough_groups() {
+        assert_eq!(refusal(Body::Subscribe(v1::Subscribe::default())), ErrorCode::InvalidField);
+        let cursor = v1::Cursor { group: Bytes::from_static(&[1; 16]), seq: 0 };
+        let groups = vec![cursor; limits::GROUPS_PER_SESSION_MAX + 1];
+        let subscribe = v1::Subscribe { wave: 1, groups, ..v1::Subscribe::default() };
+        assert_eq!(refusal(Body::Subscribe(subscribe)), ErrorCode::TooMany);
+    }
+
+    #[test]
+    fn the_first_message_of_an_epoch_is_for_the_group_of_its_commit() {
+        let application = v1::SendApplication {
+            group: Bytes::from_static(&[2; 16]),
+            message_id: Bytes::from_static(&[3; 16]),
+            mls: Bytes::new(),
+        };
+        let bundle = v1::CommitBundle {
+            group: Bytes::from_static(&[1; 16]),
+            message_id: Bytes::from_static(&[4; 16]),
+            application: Some(application),
+            ..v1::CommitBundle::default()
+        };
+        assert_eq!(refusal(Body::CommitBundle(bundle)), ErrorCode::InvalidField);
+    }
+
+    #[test]
+    fn a_frame_without_a_body_is_an_unknown_request() {
+        let received = read(v1::ClientFrame { request: 7, body: None });
+        assert_eq!((received.number, received.request.unwrap_err().code), (7, ErrorCode::UnknownRequest));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>, field in 2_u8..26) {
+            // A body of each kind with random content, so that the decoder is passed.
+            let length = u8::try_from(bytes.len().min(100)).unwrap();
+            let mut framed = Vec::new();
+            prost::encoding::encode_key(field.into(), prost::encoding::WireType::LengthDelimited, &mut framed);
+            framed.push(length);
+            framed.extend(&bytes[..length.into()]);
+            if let Ok(frame) = frame::decode_client(framed.into()) {
+                let _ = read(frame);
+            }
+        }
+    }
+}

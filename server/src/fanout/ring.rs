@@ -1,9 +1,10 @@
 //! The newest entries of one live group, each encoded once; and the encoding of `Entries` frames from them.
 //!
-//! A [`Ring`] is a window without gaps onto the log. Whatever does not fit (a call that came late, a jump) is
-//! left to the log: a ring may answer "not here", never wrongly.
+//! A [`Ring`] is a window without gaps onto the log. Writers of one group report in any order, so entries may
+//! wait for those before them; what does not come soon is left to the log: a ring may answer "not here", never
+//! wrongly.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use cercle_proto::{
@@ -48,7 +49,12 @@ pub enum RingRead {
     /// Nothing newer was appended.
     UpToDate,
     /// These entries, the first one right after the cursor.
-    Entries(Vec<Encoded>),
+    Entries {
+        /// In order, without a gap.
+        entries: Vec<Encoded>,
+        /// There are newer ones behind a gap: look again.
+        more: bool,
+    },
     /// The ring does not reach back so far: read the log.
     Miss,
 }
@@ -58,6 +64,10 @@ pub enum RingRead {
 pub(super) struct Ring {
     entries: VecDeque<Encoded>,
     bytes: usize,
+    /// Entries that came before those in front of them.
+    early: BTreeMap<Seq, Encoded>,
+    /// Entries up to here were there at the last [`Ring::forget_old`].
+    old: Seq,
 }
 
 impl Ring {
@@ -65,15 +75,16 @@ impl Ring {
         match self.entries.back() {
             // It came late: readers have found, or will find, it in the log.
             Some(newest) if entry.seq <= newest.seq => return,
-            Some(newest) if entry.seq > newest.seq + 1 => self.clear(),
-            _ => {}
+            Some(newest) if entry.seq > newest.seq + 1 => {
+                self.early.insert(entry.seq, encode_entry(group, entry));
+                if self.early.len() > limits::RING_EARLY_MAX {
+                    self.skip_gap();
+                }
+            }
+            _ => self.append(encode_entry(group, entry)),
         }
-        let encoded = encode_entry(group, entry);
-        self.bytes += encoded.size_bytes();
-        self.entries.push_back(encoded);
-        while self.entries.len() > limits::RING_ENTRIES_MAX || self.bytes > limits::RING_BYTES_MAX {
-            let Some(oldest) = self.entries.pop_front() else { break };
-            self.bytes -= oldest.size_bytes();
+        while let Some(next) = self.entries.back().and_then(|newest| self.early.remove(&(newest.seq + 1))) {
+            self.append(next);
         }
     }
 
@@ -81,18 +92,50 @@ impl Ring {
         let (Some(oldest), Some(newest)) = (self.entries.front(), self.entries.back()) else {
             return RingRead::Miss;
         };
+        let more = !self.early.is_empty();
         if newest.seq <= cursor {
-            return RingRead::UpToDate;
+            // Behind the gap there is something, and what fills the gap may have been lost.
+            return if more { RingRead::Miss } else { RingRead::UpToDate };
         }
         let Some(skip) = (cursor + 1).checked_sub(oldest.seq).and_then(|n| usize::try_from(n).ok()) else {
             return RingRead::Miss;
         };
-        RingRead::Entries(self.entries.range(skip..).cloned().collect())
+        RingRead::Entries { entries: self.entries.range(skip..).cloned().collect(), more }
     }
 
-    fn clear(&mut self) {
+    /// Drops what was there at the last call already, so that quiet groups take no memory.
+    pub(super) fn forget_old(&mut self) {
+        while self.entries.front().is_some_and(|oldest| oldest.seq <= self.old) {
+            self.drop_oldest();
+        }
+        self.old = self.entries.back().map_or(self.old, |newest| newest.seq);
+    }
+
+    /// What should have filled the gap was lost: goes on behind it.
+    fn skip_gap(&mut self) {
         self.entries.clear();
         self.bytes = 0;
+        if let Some((_, first)) = self.early.pop_first() {
+            self.append(first);
+        }
+    }
+
+    fn append(&mut self, encoded: Encoded) {
+        self.early = self.early.split_off(&encoded.seq);
+        self.bytes += encoded.size_bytes();
+        self.entries.push_back(encoded);
+        // The newest one stays whatever its size: all readers are about to ask for it.
+        while self.entries.len() > 1
+            && (self.entries.len() > limits::RING_ENTRIES_MAX || self.bytes > limits::RING_BYTES_MAX)
+        {
+            self.drop_oldest();
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.entries.pop_front() {
+            self.bytes -= oldest.size_bytes();
+        }
     }
 }
 

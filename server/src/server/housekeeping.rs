@@ -1,5 +1,5 @@
 //! The one task that acts without being asked: retention, pending removals of revoked devices, and forgetting
-//! idle rate limits.
+//! idle rate limits and entries that every session has had time to read.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,6 +23,7 @@ pub(super) async fn run(services: Services, admission: Arc<Admission>, interval:
         if let Err(error) = services.dispatch.delivery.housekeeping(now).await {
             tracing::error!(cause = %Chain(&error), "housekeeping failed and will be tried again");
         }
+        services.dispatch.fanout.forget_old();
         services.rates.forget_idle();
         admission.forget_idle();
         services.metrics.housekeeping(started.elapsed());

@@ -131,8 +131,7 @@ pub fn write_new(path: &Path, mode: u32, content: &[u8]) -> Result<(), KeyFileEr
 /// # Errors
 /// Says what to do about it.
 pub fn check_private(path: &Path, wanted: u32) -> Result<(), KeyFileError> {
-    let metadata =
-        fs::metadata(path).map_err(|cause| KeyFileError::Io { path: path.to_owned(), cause })?;
+    let metadata = fs::metadata(path).map_err(|cause| KeyFileError::Io { path: path.to_owned(), cause })?;
     let mode = metadata.permissions().mode() & 0o777;
     if mode & !wanted != 0 {
         return Err(KeyFileError::Permissions { path: path.to_owned(), mode, wanted });

@@ -85,6 +85,8 @@ struct Actor<L> {
     reading: Option<Reading>,
     /// Frames to send with the next write.
     out: Vec<Bytes>,
+    /// Length of the frame that is being looked at.
+    frame_bytes: usize,
     /// The connection ends after the next write.
     closing: bool,
 }
@@ -111,6 +113,7 @@ impl<L: Link> Actor<L> {
             requests: Requests::new(services.dispatch.clone(), services.tracker.clone()),
             reading: None,
             out: Vec::new(),
+            frame_bytes: 0,
             closing: false,
             services,
         }
@@ -120,23 +123,26 @@ impl<L: Link> Actor<L> {
         if let Some(refusal) = refused {
             self.on(Event::Unreadable(refusal)).await;
         }
-        let mut gone = false;
-        while !self.closing && !gone {
+        loop {
+            if !self.write().await {
+                return;
+            }
+            if self.closing {
+                break;
+            }
             let woken = self.wait().await;
-            self.react(woken, &mut gone).await;
+            if matches!(woken, Woken::Inbound(None | Some(Err(LinkError::Closed)))) {
+                return;
+            }
+            self.react(woken).await;
             while let Some(finished) = self.requests.try_finished() {
                 self.finished(finished).await;
             }
             self.read().await;
-            if !gone && !self.write().await {
-                gone = true;
-            }
         }
         // The registration ends before the goodbye, so that a new session of the device is not kept waiting.
         self.reading = None;
-        if self.closing && !gone && self.write().await {
-            self.link.finish(limits::GOODBYE).await;
-        }
+        self.link.finish(limits::GOODBYE).await;
     }
 
     /// Waits for the first thing that happens, in order of priority. Every branch is cancel-safe.
@@ -162,12 +168,11 @@ impl<L: Link> Actor<L> {
         }
     }
 
-    async fn react(&mut self, woken: Woken, gone: &mut bool) {
+    async fn react(&mut self, woken: Woken) {
         match woken {
             Woken::Shutdown => self.on(Event::End(ErrorCode::ShuttingDown)).await,
             Woken::News => self.look().await,
             Woken::Finished(finished) => self.finished(finished).await,
-            Woken::Inbound(None | Some(Err(LinkError::Closed))) => *gone = true,
             Woken::Inbound(Some(Err(LinkError::TooLarge))) => {
                 self.on(Event::Unreadable(Refusal::of(ErrorCode::FrameTooLarge))).await;
             }
@@ -177,12 +182,14 @@ impl<L: Link> Actor<L> {
             }
             Woken::Inbound(Some(Ok(Inbound::Alive))) => self.on(Event::Alive).await,
             Woken::Inbound(Some(Ok(Inbound::Frame(bytes)))) => self.receive(bytes).await,
-            Woken::Read => {}
+            // What ends the connection is seen before this; reading follows in any case.
+            Woken::Inbound(None | Some(Err(LinkError::Closed))) | Woken::Read => {}
             Woken::Tick => self.on(Event::Tick).await,
         }
     }
 
     async fn receive(&mut self, bytes: Bytes) {
+        self.frame_bytes = bytes.len();
         let event = match frame::decode_client(bytes) {
             Ok(frame) => {
                 let device = self.reading.as_ref().map(|reading| reading.registration().mailbox().device());
@@ -204,7 +211,7 @@ impl<L: Link> Actor<L> {
     }
 
     async fn finished(&mut self, finished: Finished) {
-        let Finished { number, verdict, purpose } = finished;
+        let Finished { number, verdict, purpose, .. } = finished;
         match (purpose, &verdict) {
             (Purpose::Renew, Ok(_)) => self.on(Event::Renewed).await,
             (Purpose::Acknowledge, Ok(_)) => return,
@@ -254,7 +261,7 @@ impl<L: Link> Actor<L> {
                 None
             }
             Action::Call(number, identity, call) => {
-                self.requests.take(number, identity, call);
+                self.requests.take(number, identity, call, self.frame_bytes);
                 None
             }
             Action::Subscribe(number, subscribe) => {
@@ -283,6 +290,7 @@ impl<L: Link> Actor<L> {
     }
 
     fn open(&mut self, identity: &Identity) {
+        self.link.trust();
         tracing::debug!(device = ?identity.device, transport = L::NAME, "session opened");
         let registration = self.services.dispatch.fanout.register(identity.device);
         let (store, metrics) = (self.services.store.clone(), self.services.metrics.clone());
@@ -290,7 +298,8 @@ impl<L: Link> Actor<L> {
     }
 
     async fn read(&mut self) {
-        let Some(reading) = self.reading.as_mut().filter(|reading| !self.closing && reading.has_work()) else {
+        let Some(reading) = self.reading.as_mut().filter(|reading| !self.closing && reading.has_work())
+        else {
             return;
         };
         match reading.turn().await {

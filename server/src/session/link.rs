@@ -13,6 +13,9 @@ pub trait Link:
     /// Name of the transport, for metrics.
     const NAME: &'static str;
 
+    /// The peer is authenticated: it may send frames of full size.
+    fn trust(&mut self);
+
     /// Says goodbye after the last frame and waits, no longer than `limit`, until the peer has closed too, so
     /// that the last frame is not lost with a reset connection.
     fn finish(self, limit: Duration) -> impl Future<Output = ()> + Send;

@@ -116,7 +116,8 @@ impl Reading {
         {
             inbox.dirty = true;
         }
-        let mut frames: Vec<Bytes> = news.key_packages_left.take().map(reply::key_packages_low).into_iter().collect();
+        let mut frames: Vec<Bytes> =
+            news.key_packages_left.take().map(reply::key_packages_low).into_iter().collect();
         frames.extend(news.relayed.drain(..).map(|what| reply::relayed(&what)));
         let end = news.end.take();
         self.news = news;
@@ -203,7 +204,12 @@ impl Reading {
             let Some(place) = self.places.get(&group) else { continue };
             match self.registration.read(group, place.cursor) {
                 RingRead::UpToDate => {}
-                RingRead::Entries(entries) => self.send(group, entries, turn).await?,
+                RingRead::Entries { entries, more } => {
+                    self.send(group, entries, turn).await?;
+                    if more {
+                        self.dirty.insert(group);
+                    }
+                }
                 RingRead::Miss => missed.push(group),
             }
         }

@@ -35,6 +35,8 @@ pub struct Requests {
     lanes: Lanes<Waiting>,
     /// Taken from the device and not yet answered.
     open: usize,
+    /// Bytes of their frames.
+    open_bytes: usize,
     finished: mpsc::Receiver<Finished>,
     report: mpsc::Sender<Finished>,
     acknowledging: bool,
@@ -50,6 +52,8 @@ pub struct Finished {
     pub verdict: Result<Reply, Refusal>,
     /// What it was.
     pub purpose: Purpose,
+    /// Bytes of its frame.
+    bytes: usize,
 }
 
 /// What the session must do beside answering.
@@ -70,6 +74,7 @@ struct Waiting {
     number: u64,
     identity: Arc<Identity>,
     call: Call,
+    bytes: usize,
 }
 
 /// Acknowledgements that wait for the one that is on its way.
@@ -91,6 +96,7 @@ impl Requests {
             tracker,
             lanes: Lanes::default(),
             open: 0,
+            open_bytes: 0,
             finished,
             report,
             acknowledging: false,
@@ -102,16 +108,18 @@ impl Requests {
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.open < limits::REQUESTS_PER_SESSION_MAX
+            && self.open_bytes < limits::REQUEST_BYTES_PER_SESSION_MAX
     }
 
-    /// Takes a request. Must not be called without room.
-    pub fn take(&mut self, number: u64, identity: Arc<Identity>, call: Call) {
+    /// Takes a request whose frame had so many bytes. Must not be called without room.
+    pub fn take(&mut self, number: u64, identity: Arc<Identity>, call: Call, bytes: usize) {
         match call {
             Call::Acknowledge { groups, inbox } => self.acknowledge(identity, groups, inbox),
             call => {
                 self.open += 1;
+                self.open_bytes += bytes;
                 let write = call.writes_to();
-                let waiting = Waiting { number, identity, call };
+                let waiting = Waiting { number, identity, call, bytes };
                 let ready = match write {
                     Some((group, pipelining)) => self.lanes.enter(group, pipelining, waiting),
                     None => Some(waiting),
@@ -152,6 +160,7 @@ impl Requests {
             Purpose::Answer | Purpose::Renew => {}
         }
         self.open -= 1;
+        self.open_bytes -= finished.bytes;
     }
 
     fn acknowledge(&mut self, by: Arc<Identity>, groups: Vec<(GroupId, Seq)>, inbox: u64) {
@@ -175,23 +184,23 @@ impl Requests {
         let Some(identity) = by else { return };
         self.acknowledging = true;
         let call = Call::Acknowledge { groups: groups.into_iter().collect(), inbox };
-        self.start(Waiting { number: 0, identity, call });
+        self.start(Waiting { number: 0, identity, call, bytes: 0 });
     }
 
-    fn start(&self, Waiting { number, identity, call }: Waiting) {
+    fn start(&self, Waiting { number, identity, call, bytes }: Waiting) {
         let purpose = match &call {
             Call::Acknowledge { .. } => Purpose::Acknowledge,
             Call::RenewCertificate => Purpose::Renew,
-            call => call.writes_to().map_or(Purpose::Answer, |(group, _): (_, Pipelining)| {
-                Purpose::Write(group)
-            }),
+            call => {
+                call.writes_to().map_or(Purpose::Answer, |(group, _): (_, Pipelining)| Purpose::Write(group))
+            }
         };
         let (dispatch, report) = (self.dispatch.clone(), self.report.clone());
         // Not subject to the session's share of its thread, or the first poll might stop short of the store.
         let mut work = Box::pin(tokio::task::unconstrained(async move {
             let verdict = dispatch.call(&identity, call).await;
             // Nobody listens any more if the session has ended: the write counts all the same.
-            let _ = report.send(Finished { number, verdict, purpose }).await;
+            let _ = report.send(Finished { number, verdict, purpose, bytes }).await;
         }));
         // Polled here first, so that writes reach the store in the order in which they came.
         match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {

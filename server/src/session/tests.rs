@@ -101,7 +101,9 @@ fn an_unauthenticated_peer_has_few_frames_and_little_time() {
 
 #[test]
 fn a_wrong_proof_ends_the_session_and_an_unknown_device_may_still_enrol() {
-    for (refusal, over) in [(ErrorCode::ProofInvalid, true), (ErrorCode::DeviceRevoked, true), (ErrorCode::DeviceUnknown, false)] {
+    for (refusal, over) in
+        [(ErrorCode::ProofInvalid, true), (ErrorCode::DeviceRevoked, true), (ErrorCode::DeviceUnknown, false)]
+    {
         let mut session = Session::new(TIMING);
         session.on(hello(), at(0));
         let actions = session.on(Event::Proved(1, Err(Refusal::of(refusal))), at(0));
@@ -142,8 +144,8 @@ fn a_device_that_only_reads_is_pinged_and_lives_by_its_pongs() {
     let mut session = open_session(false);
     for _ in 0..10 {
         let now = session.wakes_at();
-        session.on(Event::Sent, now);
         assert!(matches!(session.on(Event::Tick, now)[..], [Action::Ping]));
+        session.on(Event::Sent, now);
         session.on(received(Request::Pong), now + at(1));
     }
 }

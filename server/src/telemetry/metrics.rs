@@ -4,7 +4,11 @@
 //! Labels are names of this program (kinds of requests, codes, reasons), never ids: their number is bounded
 //! and nobody can be followed by them.
 
-use std::{fmt, sync::Mutex, time::Duration};
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use cercle_proto::ErrorCode;
 use prometheus_client::{
@@ -104,18 +108,18 @@ impl Metrics {
     }
 
     fn register(&self) {
-        let mut registry = self.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         let r = &mut *registry;
         r.register("connections", "Open TCP connections", self.connections.clone());
-        r.register(
-            "connections_refused",
-            "Connections refused, by reason",
-            self.connections_refused.clone(),
-        );
+        r.register("connections_refused", "Connections refused, by reason", self.connections_refused.clone());
         r.register("tls_handshakes", "TLS handshakes, by outcome", self.handshakes.clone());
         r.register("sessions", "Open sessions, authenticated or not, by transport", self.sessions.clone());
         r.register("sessions_started", "Sessions started, by transport", self.sessions_started.clone());
-        r.register("sessions_ended", "Sessions that the hub ended, by error code", self.sessions_refused.clone());
+        r.register(
+            "sessions_ended",
+            "Sessions that the hub ended, by error code",
+            self.sessions_refused.clone(),
+        );
         r.register(
             "authentications",
             "Enrolments and session proofs, by outcome",
@@ -144,11 +148,17 @@ impl Metrics {
         );
     }
 
+    /// Prints a counter that somebody else keeps: entries accepted into logs.
+    pub fn register_appended(&self, counter: Counter) {
+        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        registry.register("appended_entries", "Entries accepted into logs", counter);
+    }
+
     /// All metrics in the text format of Prometheus.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
-        let registry = self.registry.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         encode(&mut text, &registry).expect("writing to a string does not fail");
         text
     }

@@ -17,6 +17,7 @@ use tonic::{
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
+use super::allowance::Allowance;
 use crate::{
     limits,
     session::link::{Inbound, Link, LinkError},
@@ -65,18 +66,20 @@ impl Decoder for RawCodec {
 pub struct GrpcLink {
     inbound: Streaming<Bytes>,
     outbound: PollSender<Bytes>,
+    allowance: Allowance,
 }
 
 /// What is sent to the peer.
 #[derive(Debug)]
 pub struct Outbound(mpsc::Receiver<Bytes>);
 
-/// Ties a stream of messages to a session: the link for the session, the stream for the response.
+/// Ties a stream of messages, whose bytes `allowance` counts, to a session: the link for the session, the
+/// stream for the response.
 #[must_use]
-pub fn link(inbound: Streaming<Bytes>) -> (GrpcLink, Outbound) {
+pub fn link(inbound: Streaming<Bytes>, allowance: Allowance) -> (GrpcLink, Outbound) {
     // HTTP/2 flow control is behind this channel: a full channel is a peer that does not read.
     let (sender, receiver) = mpsc::channel(limits::GRPC_FRAMES_QUEUED_MAX);
-    (GrpcLink { inbound, outbound: PollSender::new(sender) }, Outbound(receiver))
+    (GrpcLink { inbound, outbound: PollSender::new(sender), allowance }, Outbound(receiver))
 }
 
 /// A gRPC server for our one method.
@@ -95,6 +98,10 @@ impl Stream for Outbound {
 
 impl Link for GrpcLink {
     const NAME: &'static str = "grpc";
+
+    fn trust(&mut self) {
+        self.allowance.lift();
+    }
 
     async fn finish(mut self, limit: Duration) {
         // Dropping the sender ends the response; the queue in front of it is still sent. The peer's half is
@@ -120,8 +127,10 @@ impl Stream for GrpcLink {
         Poll::Ready(match ready!(Pin::new(&mut self.inbound).poll_next(cx)) {
             None => None,
             Some(Ok(frame)) => Some(Ok(Inbound::Frame(frame))),
-            // The decoder says this of a message above its limit.
-            Some(Err(status)) if status.code() == Code::OutOfRange => Some(Err(LinkError::TooLarge)),
+            // The decoder says "out of range" of a message above its limit.
+            Some(Err(status)) if status.code() == Code::OutOfRange || self.allowance.is_spent() => {
+                Some(Err(LinkError::TooLarge))
+            }
             Some(Err(_)) => Some(Err(LinkError::Closed)),
         })
     }

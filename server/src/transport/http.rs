@@ -16,6 +16,7 @@ use tonic::{Status, Streaming, body::Body, server::StreamingService};
 
 use super::{
     admission::Permit,
+    allowance::{Allowance, LimitedBody},
     grpc::{self, Outbound},
     ws::{self, WsLink},
 };
@@ -50,7 +51,11 @@ impl Handler {
     pub async fn handle(self, request: Request<Incoming>) -> Response<Body> {
         match (request.method(), request.uri().path()) {
             (&Method::GET, WEBSOCKET_PATH) => self.websocket(request),
-            (&Method::POST, GRPC_PATH) => grpc::server().streaming(Connect(self), request).await,
+            (&Method::POST, GRPC_PATH) => {
+                let allowance = Allowance::new();
+                let request = request.map(|body| LimitedBody::new(body, allowance.clone()));
+                grpc::server().streaming(Connect(self, allowance), request).await
+            }
             (&Method::GET | &Method::HEAD, "/health/live") => text(StatusCode::OK, "live\n"),
             (&Method::GET | &Method::HEAD, "/health/ready") => self.ready(),
             _ => text(StatusCode::NOT_FOUND, "nothing here\n"),
@@ -87,8 +92,8 @@ impl Handler {
         response.map(|()| Body::empty())
     }
 
-    fn grpc(self, inbound: Streaming<Bytes>) -> Outbound {
-        let (link, outbound) = grpc::link(inbound);
+    fn grpc(self, inbound: Streaming<Bytes>, allowance: Allowance) -> Outbound {
+        let (link, outbound) = grpc::link(inbound, allowance);
         let Self { services, permit } = self;
         let tracker = services.tracker.clone();
         tracker.spawn(async move {
@@ -107,7 +112,7 @@ fn refusal(permit: &Permit) -> Option<Refusal> {
 }
 
 /// The one gRPC method.
-struct Connect(Handler);
+struct Connect(Handler, Allowance);
 
 impl StreamingService<Bytes> for Connect {
     type Response = Bytes;
@@ -115,7 +120,7 @@ impl StreamingService<Bytes> for Connect {
     type Future = std::future::Ready<Result<tonic::Response<Outbound>, Status>>;
 
     fn call(&mut self, request: tonic::Request<Streaming<Bytes>>) -> Self::Future {
-        ready(Ok(tonic::Response::new(self.0.clone().grpc(request.into_inner()))))
+        ready(Ok(tonic::Response::new(self.0.clone().grpc(request.into_inner(), self.1.clone()))))
     }
 }
 

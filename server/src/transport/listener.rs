@@ -89,7 +89,9 @@ impl Listener {
         use nix::libc::{EMFILE, ENFILE};
         if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) {
             self.port.services.metrics.connection_refused("descriptors");
-            tracing::error!("no file descriptors left: raise the limit (LimitNOFILE) or lower connections_max");
+            tracing::error!(
+                "no file descriptors left: raise the limit (LimitNOFILE) or lower connections_max"
+            );
             sleep(limits::ACCEPT_PAUSE).await;
         } else {
             tracing::debug!(%error, "a connection was gone before it was accepted");

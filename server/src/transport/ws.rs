@@ -25,15 +25,19 @@ use tokio_tungstenite::{
     },
 };
 
+use super::allowance::{Allowance, LimitedIo};
 use crate::{
     limits,
     session::link::{Inbound, Link, LinkError},
 };
 
-type Socket = WebSocketStream<TokioIo<Upgraded>>;
+type Socket = WebSocketStream<LimitedIo<TokioIo<Upgraded>>>;
 
 /// A WebSocket that carries frames.
-pub struct WsLink(Box<Socket>);
+pub struct WsLink {
+    socket: Box<Socket>,
+    allowance: Allowance,
+}
 
 impl std::fmt::Debug for WsLink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -49,8 +53,10 @@ impl WsLink {
             .max_write_buffer_size(limits::WS_WRITE_BUFFER_BYTES_MAX)
             .max_message_size(Some(FRAME_BYTES_MAX))
             .max_frame_size(Some(FRAME_BYTES_MAX));
-        let stream = TokioIo::new(upgraded);
-        Self(Box::new(WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await))
+        let allowance = Allowance::new();
+        let stream = LimitedIo::new(TokioIo::new(upgraded), allowance.clone());
+        let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
+        Self { socket: Box::new(socket), allowance }
     }
 }
 
@@ -89,10 +95,16 @@ pub fn accept(headers: &HeaderMap) -> Result<Response<()>, (StatusCode, &'static
 impl Link for WsLink {
     const NAME: &'static str = "websocket";
 
+    fn trust(&mut self) {
+        self.allowance.lift();
+    }
+
     async fn finish(mut self, limit: Duration) {
+        // What is read from here on is thrown away, and bounded below.
+        self.allowance.lift();
         let goodbye = async {
-            let _ = SinkExt::close(&mut *self.0).await;
-            let raw = self.0.get_mut();
+            let _ = SinkExt::close(&mut *self.socket).await;
+            let raw = self.socket.get_mut();
             // Without close_notify the peer cannot tell the end from an attack; and a socket closed with
             // unread input is reset, which may destroy our last frame on its way.
             let _ = raw.shutdown().await;
@@ -112,12 +124,13 @@ impl Stream for WsLink {
     type Item = Result<Inbound, LinkError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Poll::Ready(match ready!(Pin::new(&mut self.0).poll_next(cx)) {
+        Poll::Ready(match ready!(Pin::new(&mut self.socket).poll_next(cx)) {
             None => None,
             Some(Ok(Message::Binary(frame))) => Some(Ok(Inbound::Frame(frame))),
             Some(Ok(Message::Text(_))) => Some(Err(LinkError::NotBinary)),
             Some(Ok(Message::Close(_))) => Some(Err(LinkError::Closed)),
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Some(Ok(Inbound::Alive)),
+            Some(Err(_)) if self.allowance.is_spent() => Some(Err(LinkError::TooLarge)),
             Some(Err(error)) => Some(Err(link_error(&error))),
         })
     }
@@ -127,19 +140,19 @@ impl Sink<Bytes> for WsLink {
     type Error = LinkError;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        self.0.poll_ready_unpin(cx).map_err(|error| link_error(&error))
+        self.socket.poll_ready_unpin(cx).map_err(|error| link_error(&error))
     }
 
     fn start_send(mut self: Pin<&mut Self>, frame: Bytes) -> Result<(), LinkError> {
-        self.0.start_send_unpin(Message::Binary(frame)).map_err(|error| link_error(&error))
+        self.socket.start_send_unpin(Message::Binary(frame)).map_err(|error| link_error(&error))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        self.0.poll_flush_unpin(cx).map_err(|error| link_error(&error))
+        self.socket.poll_flush_unpin(cx).map_err(|error| link_error(&error))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        self.0.poll_close_unpin(cx).map_err(|error| link_error(&error))
+        self.socket.poll_close_unpin(cx).map_err(|error| link_error(&error))
     }
 }
 

@@ -20,7 +20,7 @@ async fn an_invitation_enrols_one_device_with_a_certificate_under_the_root() {
     let hub = Hub::new();
     let (secret, key, device) = (hub.invite("anne").await, new_key(), DeviceId::new([1; 16]));
     let issued = hub.redeem(secret, device, &key).await.unwrap();
-    let credential = encode_credential(&[issued.certificate.clone()]);
+    let credential = encode_credential(std::slice::from_ref(&issued.certificate));
     let named = hub.root.verify_device(&credential, key.public(), Validity::At(hub.now)).unwrap();
     assert_eq!((named.device, named.user.as_str()), (device, "anne@cpts.example"));
     assert_eq!((named.display_name.as_str(), named.profession.as_str()), ("Dr anne", "10"));
@@ -95,7 +95,7 @@ async fn an_expired_certificate_opens_a_session_for_its_renewal() {
     let opened = hub.auth.authenticate(&NONCE, anne.device(), &proof, late).await.unwrap();
     assert!(opened.identity.certificate_expired);
     let renewed = hub.auth.renew_certificate(&opened.identity, late).await.unwrap();
-    let credential = encode_credential(&[renewed.certificate.clone()]);
+    let credential = encode_credential(std::slice::from_ref(&renewed.certificate));
     hub.root.verify_device(&credential, anne.signer.public(), Validity::At(late)).unwrap();
     let opened = hub.auth.authenticate(&NONCE, anne.device(), &proof, late).await.unwrap();
     assert!(!opened.identity.certificate_expired);
@@ -187,10 +187,8 @@ async fn what_happens_to_identities_is_audited_without_names() {
 #[tokio::test]
 async fn a_root_is_loaded_only_with_its_own_key_and_domain() {
     let hub = Hub::new();
-    let (one, other) = (
-        authority::make_root(DOMAIN, hub.now).unwrap(),
-        authority::make_root(DOMAIN, hub.now).unwrap(),
-    );
+    let (one, other) =
+        (authority::make_root(DOMAIN, hub.now).unwrap(), authority::make_root(DOMAIN, hub.now).unwrap());
     let load = |root: &authority::KeyedCertificate, domain: &str| {
         authority::Issuer::load(root, Vec::new(), domain, hub.now).map(|_| ())
     };

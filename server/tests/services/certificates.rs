@@ -105,3 +105,38 @@ async fn a_revoked_device_is_neither_added_nor_commits() {
     let refused = hub.accept(&bruno, &mut group, Plan::default()).await;
     assert!(matches!(refused, Err(Error::DeviceRevoked)), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_member_renews_his_leaf_only_with_the_key_he_enrolled() {
+    let root = make_root(DOMAIN, Clock::system().now()).unwrap();
+    let (hub, lost_hub) = (Hub::with(&root, Settings::default()), Hub::with(&root, Settings::default()));
+    let device = DeviceId::new([9; 16]);
+    let (anne, twin) = (hub.enrol_as("anne", device).await, lost_hub.enrol_as("anne", device).await);
+    let mut group = hub.new_group(&anne).await;
+    let bundle = group
+        .self_update_with_new_signer(
+            &anne.provider,
+            &anne.signer,
+            openmls::prelude::NewSignerBundle {
+                signer: &twin.signer,
+                credential_with_key: twin.credential.clone(),
+            },
+            openmls::prelude::LeafNodeParameters::default(),
+        )
+        .unwrap();
+    let commit = super::world::bytes(bundle.commit());
+    anne.merge(&mut group);
+    let request = cercle_server::delivery::CommitRequest {
+        group: super::world::id_of(&group),
+        message_id: super::world::new_id(),
+        commit,
+        welcome: None,
+        group_info: twin.group_info_by(&anne, &group),
+        application: None,
+    };
+    let refused = hub.delivery.commit(&anne.identity, request, hub.now).await;
+    assert!(
+        matches!(refused, Err(Error::CertificateRefused(why)) if why.contains("another key")),
+        "{refused:?}"
+    );
+}

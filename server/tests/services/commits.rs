@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cercle_server::delivery::{CommitRequest, Error};
 use cercle_storage::store::Kind;
 
-use super::world::{Hub, Plan, bytes, id_of, leaf_of, new_id};
+use super::world::{Device, Hub, Plan, bytes, id_of, leaf_of, new_id};
 
 #[tokio::test]
 async fn added_devices_join_and_talk() {
@@ -45,6 +45,44 @@ async fn of_two_committers_one_wins_and_the_other_builds_on_it() {
     loser.process(losers, winner);
     hub.accept(loser, losers, Plan::default()).await.unwrap();
     assert_eq!(hub.epoch(group).await, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eight_committers_race_for_every_epoch_and_all_end_in_the_same_one() {
+    let hub = Hub::new();
+    let mut devices = Vec::new();
+    for n in 0..8 {
+        devices.push(hub.enrol(&format!("user{n}")).await);
+    }
+    let mut first = hub.new_group(&devices[0]).await;
+    let others: Vec<&Device> = devices[1..].iter().collect();
+    let mut groups = hub.add(&devices[0], &mut first, &others).await;
+    groups.insert(0, first);
+    let group = id_of(&groups[0]);
+    for epoch in 1..=5 {
+        let mut race = tokio::task::JoinSet::new();
+        for (device, member) in devices.iter().zip(&mut groups) {
+            let request = device.commit(member, Plan::default());
+            let (delivery, identity, now) = (hub.delivery.clone(), device.identity.clone(), hub.now);
+            race.spawn(async move { delivery.commit(&identity, request, now).await });
+        }
+        let verdicts = race.join_all().await;
+        let conflict = |verdict: &Result<_, Error>| matches!(verdict, Err(Error::EpochConflict { .. }));
+        assert_eq!(verdicts.iter().filter(|verdict| verdict.is_ok()).count(), 1, "epoch {epoch}");
+        assert_eq!(verdicts.iter().filter(|verdict| conflict(verdict)).count(), 7, "epoch {epoch}");
+        let log = hub.log(group).await;
+        let winner = log.last().unwrap();
+        assert_eq!(winner.epoch, epoch);
+        for (device, member) in devices.iter().zip(&mut groups) {
+            if Some(device.device()) == winner.sender {
+                device.merge(member);
+            } else {
+                device.process(member, winner);
+            }
+        }
+    }
+    let authenticator = groups[0].epoch_authenticator().as_slice().to_vec();
+    assert!(groups.iter().all(|member| member.epoch_authenticator().as_slice() == authenticator));
 }
 
 #[tokio::test]
@@ -128,10 +166,9 @@ async fn a_commit_of_another_members_leaf_is_refused() {
 #[tokio::test]
 async fn the_welcome_is_for_exactly_the_added_key_packages() {
     let hub = Hub::new();
-    let (anne, bruno, chloe) =
-        (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("chloe").await);
+    let (anne, bruno, chloe) = (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("chloe").await);
     let mut group = hub.new_group(&anne).await;
-    let plan = |device: &super::world::Device| Plan { add: vec![device.key_package()], ..Plan::default() };
+    let plan = |device: &Device| Plan { add: vec![device.key_package()], ..Plan::default() };
     let other = anne.commit(&mut group, plan(&chloe)).welcome;
     anne.forget_commit(&mut group);
     let right = anne.commit(&mut group, plan(&bruno));
@@ -181,8 +218,7 @@ async fn the_group_info_is_that_of_the_new_epoch_without_tree() {
 #[tokio::test]
 async fn a_group_has_a_largest_size() {
     let hub = Hub::with_group_size(2);
-    let (anne, bruno, chloe) =
-        (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("chloe").await);
+    let (anne, bruno, chloe) = (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("chloe").await);
     let mut group = hub.new_group(&anne).await;
     hub.add(&anne, &mut group, &[&bruno]).await;
     let plan = Plan { add: vec![chloe.key_package()], ..Plan::default() };
@@ -210,6 +246,24 @@ async fn a_commit_carries_the_first_message_of_its_epoch() {
     let log = hub.log(id_of(&group)).await;
     assert_eq!((log.len(), log[1].seq, log[1].kind), (2, accepted.seq + 1, Kind::Application));
     assert_eq!((log[1].message_id, log[1].epoch), (id, 1));
+}
+
+#[tokio::test]
+async fn an_epoch_at_the_end_of_the_numbers_is_a_conflict_like_any_other() {
+    let hub = Hub::new();
+    let anne = hub.enrol("anne").await;
+    let mut group = hub.new_group(&anne).await;
+    let mut request = anne.commit(&mut group, Plan::default());
+    let application = anne.encrypt(&mut group, "fin");
+    let last_epoch = |mls: &Bytes| {
+        let mut mls = mls.to_vec();
+        mls[21..29].fill(0xff);
+        Bytes::from(mls)
+    };
+    request.commit = last_epoch(&request.commit);
+    request.application = Some((new_id(), last_epoch(&application)));
+    let refused = hub.delivery.commit(&anne.identity, request, hub.now).await;
+    assert!(matches!(refused, Err(Error::EpochConflict { current_epoch: 0, .. })), "{refused:?}");
 }
 
 #[tokio::test]

@@ -105,12 +105,8 @@ async fn a_claim_leaves_out_members_the_revoked_and_the_claimer_and_names_the_mi
     assert_eq!(reply.missing, [empty.user().clone()]);
 
     let users = vec![bruno.user().clone()];
-    let again = ClaimRequest {
-        claim_id: [7; 16],
-        users,
-        group: Some(id_of(&group)),
-        device: Some(bruno.device()),
-    };
+    let again =
+        ClaimRequest { claim_id: [7; 16], users, group: Some(id_of(&group)), device: Some(bruno.device()) };
     let reply = hub.delivery.claim_key_packages(&anne.identity, again, hub.now).await.unwrap();
     assert_eq!(reply.packages[0].device, bruno.device(), "for adding a member again");
 }

@@ -9,16 +9,14 @@ use super::world::{DAY_MS, Hub, Plan, id_of, leaf_of, new_id};
 #[tokio::test]
 async fn who_leaves_is_taken_out_by_the_next_commit_of_any_member() {
     let hub = Hub::new();
-    let (anne, bruno, chloe) =
-        (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("chloe").await);
+    let (anne, bruno, chloe) = (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("chloe").await);
     let mut annes = hub.new_group(&anne).await;
     let mut others = hub.add(&anne, &mut annes, &[&bruno, &chloe]).await;
     let (mut chloes, mut brunos) = (others.pop().unwrap(), others.pop().unwrap());
     let group = id_of(&annes);
     let late = chloe.encrypt(&mut chloes, "encore là ?");
     let mls = chloe.propose_leaving(&mut chloes);
-    let accepted =
-        hub.delivery.send_proposal(&chloe.identity, group, new_id(), mls, hub.now).await.unwrap();
+    let accepted = hub.delivery.send_proposal(&chloe.identity, group, new_id(), mls, hub.now).await.unwrap();
     let proposal = hub.log(group).await.pop().unwrap();
     assert_eq!((proposal.kind, proposal.seq), (Kind::Proposal, accepted.seq));
 
@@ -28,8 +26,7 @@ async fn who_leaves_is_taken_out_by_the_next_commit_of_any_member() {
     let accepted = hub.accept(&bruno, &mut brunos, Plan::default()).await.unwrap();
     assert_eq!(hub.members(group).await.len(), 2);
 
-    let refused =
-        hub.delivery.send_application(&chloe.identity, group, new_id(), late, hub.now).await;
+    let refused = hub.delivery.send_application(&chloe.identity, group, new_id(), late, hub.now).await;
     assert!(matches!(refused, Err(Error::NotMember)), "{refused:?}");
     let listed = hub.delivery.list_groups(&chloe.identity).await.unwrap();
     assert_eq!(listed[0].entry.removed_at, Some(accepted.seq));
@@ -62,8 +59,7 @@ async fn a_member_proposes_nobodys_removal_but_his_own() {
     let leaf = leaf_of(&brunos, &anne);
     let (mls, _) = brunos.propose_remove_member(&bruno.provider, &bruno.signer, leaf).unwrap();
     let mls = super::world::bytes(&mls);
-    let refused =
-        hub.delivery.send_proposal(&bruno.identity, id_of(&annes), new_id(), mls, hub.now).await;
+    let refused = hub.delivery.send_proposal(&bruno.identity, id_of(&annes), new_id(), mls, hub.now).await;
     assert!(matches!(refused, Err(Error::PolicyDenied(_))), "{refused:?}");
 }
 
@@ -74,8 +70,7 @@ async fn the_last_member_leaves_and_the_group_is_closed() {
     let mut annes = hub.new_group(&anne).await;
     let group = id_of(&annes);
     let mls = anne.propose_leaving(&mut annes);
-    let accepted =
-        hub.delivery.send_proposal(&anne.identity, group, new_id(), mls, hub.now).await.unwrap();
+    let accepted = hub.delivery.send_proposal(&anne.identity, group, new_id(), mls, hub.now).await.unwrap();
     let listed = hub.delivery.list_groups(&anne.identity).await.unwrap();
     assert_eq!(listed[0].entry.removed_at, Some(accepted.seq));
     let refused = hub.delivery.group_info(&tablet.identity, group, hub.now).await;
@@ -113,10 +108,7 @@ async fn a_revoked_device_is_removed_by_the_next_commit_and_not_without() {
     let mut annes = hub.new_group(&anne).await;
     let mut brunos = hub.add(&anne, &mut annes, &[&bruno]).await.remove(0);
     let group = id_of(&annes);
-    hub.auth
-        .revoke_device(cercle_server::auth::Inviter::Operator, bruno.device(), hub.now)
-        .await
-        .unwrap();
+    hub.auth.revoke_device(cercle_server::auth::Inviter::Operator, bruno.device(), hub.now).await.unwrap();
     hub.delivery.propose_removals(bruno.device(), hub.now).await.unwrap();
     hub.delivery.propose_removals(bruno.device(), hub.now).await.unwrap();
     let log = hub.log(group).await;
@@ -135,8 +127,7 @@ async fn a_revoked_device_is_removed_by_the_next_commit_and_not_without() {
 #[tokio::test]
 async fn a_removal_is_proposed_again_after_a_commit_that_left_it_out() {
     let hub = Hub::new();
-    let (anne, bruno, tablet) =
-        (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("anne").await);
+    let (anne, bruno, tablet) = (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("anne").await);
     let mut annes = hub.new_group(&anne).await;
     hub.add(&anne, &mut annes, &[&bruno]).await;
     let group = id_of(&annes);
@@ -152,6 +143,31 @@ async fn a_removal_is_proposed_again_after_a_commit_that_left_it_out() {
     tablet.process(&mut tablets, again);
     hub.accept(&tablet, &mut tablets, Plan::default()).await.unwrap();
     assert_eq!(hub.members(group).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_group_whose_last_member_is_revoked_is_closed() {
+    let hub = Hub::new();
+    let anne = hub.enrol("anne").await;
+    let group = id_of(&hub.new_group(&anne).await);
+    hub.store.revoke(anne.device(), hub.now).await.unwrap();
+    hub.delivery.housekeeping(hub.now).await.unwrap();
+    assert!(hub.members(group).await.is_empty());
+    assert!(hub.store.revoked_members().await.unwrap().is_empty(), "nothing is left to propose");
+}
+
+#[tokio::test]
+async fn a_device_does_not_escape_its_removal_by_committing() {
+    let hub = Hub::new();
+    let (anne, tablet) = (hub.enrol("anne").await, hub.enrol("anne").await);
+    let mut annes = hub.new_group(&anne).await;
+    let mut tablets = hub.add(&anne, &mut annes, &[&tablet]).await.remove(0);
+    let leaf = leaf_of(&annes, &tablet);
+    let (mls, _) = annes.propose_remove_member(&anne.provider, &anne.signer, leaf).unwrap();
+    let mls = super::world::bytes(&mls);
+    hub.delivery.send_proposal(&anne.identity, id_of(&annes), new_id(), mls, hub.now).await.unwrap();
+    let refused = hub.accept(&tablet, &mut tablets, Plan::default()).await;
+    assert!(matches!(refused, Err(Error::ProposalsPending)), "{refused:?}");
 }
 
 #[tokio::test]

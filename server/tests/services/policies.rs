@@ -6,7 +6,7 @@ use openmls::prelude::{Extension, ExternalSender, UnknownExtension};
 
 use super::world::{Device, Hub, Plan, basic_credential, id_of, leaf_of};
 
-pub fn conversation(creator: &Device) -> Policy {
+pub(crate) fn conversation(creator: &Device) -> Policy {
     Policy::conversation(creator.user().clone())
 }
 
@@ -17,8 +17,7 @@ fn announcements(creator: &Device) -> Policy {
 #[tokio::test]
 async fn only_an_administrator_removes_others() {
     let hub = Hub::new();
-    let (anne, bruno, chloe) =
-        (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("chloe").await);
+    let (anne, bruno, chloe) = (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("chloe").await);
     let mut annes = hub.new_group(&anne).await;
     let mut brunos = hub.add(&anne, &mut annes, &[&bruno, &chloe]).await.remove(0);
     let plan = |leaf| Plan { remove: vec![leaf], ..Plan::default() };
@@ -34,8 +33,7 @@ async fn only_an_administrator_removes_others() {
 #[tokio::test]
 async fn a_member_adds_in_a_conversation_but_not_to_announcements() {
     let hub = Hub::new();
-    let (anne, bruno, chloe) =
-        (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("chloe").await);
+    let (anne, bruno, chloe) = (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("chloe").await);
     for (policy, allowed) in [(conversation(&anne), true), (announcements(&anne), false)] {
         let mut annes = hub.new_group_with(&anne, &policy).await;
         let mut brunos = hub.add(&anne, &mut annes, &[&bruno]).await.remove(0);
@@ -48,8 +46,7 @@ async fn a_member_adds_in_a_conversation_but_not_to_announcements() {
 #[tokio::test]
 async fn a_user_adds_and_removes_his_own_devices_whatever_the_policy() {
     let hub = Hub::new();
-    let (anne, bruno, tablet) =
-        (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("bruno").await);
+    let (anne, bruno, tablet) = (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("bruno").await);
     let mut annes = hub.new_group_with(&anne, &announcements(&anne)).await;
     let mut brunos = hub.add(&anne, &mut annes, &[&bruno]).await.remove(0);
     let plan = Plan { add: vec![tablet.key_package()], ..Plan::default() };
@@ -106,8 +103,7 @@ async fn the_hub_stays_the_only_external_sender() {
     let mut group = hub.new_group(&anne).await;
     let own = basic_credential(anne.signer.public());
     let mut extensions = hub.extensions(&conversation(&anne));
-    extensions[1] =
-        Extension::ExternalSenders(vec![ExternalSender::new(own.signature_key, own.credential)]);
+    extensions[1] = Extension::ExternalSenders(vec![ExternalSender::new(own.signature_key, own.credential)]);
     let refused =
         hub.accept(&anne, &mut group, Plan { extensions: Some(extensions), ..Plan::default() }).await;
     assert!(matches!(refused, Err(Error::MlsInvalid(_))), "{refused:?}");
@@ -119,8 +115,7 @@ async fn a_damaged_policy_is_refused() {
     let anne = hub.enrol("anne").await;
     let mut group = hub.new_group(&anne).await;
     let mut extensions = hub.extensions(&conversation(&anne));
-    extensions[2] =
-        Extension::Unknown(cercle_proto::policy::EXTENSION_TYPE, UnknownExtension(vec![0xff; 9]));
+    extensions[2] = Extension::Unknown(cercle_proto::policy::EXTENSION_TYPE, UnknownExtension(vec![0xff; 9]));
     let plan = Plan { extensions: Some(extensions), ..Plan::default() };
     let refused = hub.accept(&anne, &mut group, plan).await;
     assert!(matches!(refused, Err(Error::PolicyDenied(_))), "{refused:?}");

@@ -19,11 +19,8 @@ async fn a_welcome_that_does_not_open_makes_its_device_wait_to_be_added_again() 
     ack(WelcomeOutcome::NoMatchingKeyPackage).await.unwrap();
     let listed = hub.delivery.list_groups(&anne.identity).await.unwrap();
     assert_eq!(listed[0].needs_re_add, [bruno.device()]);
-    let plan = Plan {
-        add: vec![bruno.key_package()],
-        remove: vec![leaf_of(&group, &bruno)],
-        ..Plan::default()
-    };
+    let plan =
+        Plan { add: vec![bruno.key_package()], remove: vec![leaf_of(&group, &bruno)], ..Plan::default() };
     hub.accept(&anne, &mut group, plan).await.unwrap();
     let listed = hub.delivery.list_groups(&anne.identity).await.unwrap();
     assert!(listed[0].needs_re_add.is_empty(), "it was added again");
@@ -53,8 +50,7 @@ async fn only_a_member_asks_to_be_added_again_and_not_too_often() {
 #[tokio::test]
 async fn a_report_reaches_the_administrators_and_names_a_commit() {
     let hub = Hub::new();
-    let (anne, bruno, chloe) =
-        (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("chloe").await);
+    let (anne, bruno, chloe) = (hub.enrol("anne").await, hub.enrol("bruno").await, hub.enrol("chloe").await);
     let mut group = hub.new_group(&anne).await;
     hub.add(&anne, &mut group, &[&bruno, &chloe]).await;
     let sent = hub.send(&anne, &mut group, "pas un commit").await.unwrap();
@@ -67,8 +63,7 @@ async fn a_report_reaches_the_administrators_and_names_a_commit() {
     }
     report(commit.seq).await.unwrap();
     let told = hub.store.inbox(anne.device(), 0, 10).await.unwrap();
-    let expected =
-        InboxBody::InvalidCommitReported { group: id, seq: commit.seq, reporter: bruno.device() };
+    let expected = InboxBody::InvalidCommitReported { group: id, seq: commit.seq, reporter: bruno.device() };
     assert_eq!(told[0].body, expected);
     let not_told = hub.store.inbox(chloe.device(), 0, 10).await.unwrap();
     assert_eq!(not_told.len(), 1, "only her own welcome");

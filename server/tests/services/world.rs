@@ -16,13 +16,11 @@ use cercle_proto::{
 };
 use cercle_server::{
     auth::{
-        self, AuthenticationService, Identity, InvitationRequest, Inviter, Issuer, IssuedCertificate,
+        self, AuthenticationService, Identity, InvitationRequest, Inviter, IssuedCertificate, Issuer,
         authority::{KeyedCertificate, make_hub_sender, make_root},
     },
     clock::Clock,
-    delivery::{
-        self, Accepted, ClaimRequest, CommitRequest, CreateGroupRequest, Delivery, Error, HubSender,
-    },
+    delivery::{self, Accepted, ClaimRequest, CommitRequest, CreateGroupRequest, Delivery, Error, HubSender},
     fanout::Fanout,
 };
 use cercle_storage::store::{Entry, ReadFrom, ReadLimit, Store};
@@ -38,14 +36,14 @@ use openmls_rust_crypto::OpenMlsRustCrypto;
 use openmls_traits::{OpenMlsProvider as _, signatures::Signer as _};
 use tls_codec::Deserialize as _;
 
-pub const DOMAIN: &str = "cpts.example";
+pub(crate) const DOMAIN: &str = "cpts.example";
 const SUITE: Ciphersuite = Ciphersuite::MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519;
 const POLICY: ExtensionType = ExtensionType::Unknown(EXTENSION_TYPE);
-pub const DAY_MS: u64 = 86_400_000;
-pub const NONCE: [u8; 32] = [7; 32];
+pub(crate) const DAY_MS: u64 = 86_400_000;
+pub(crate) const NONCE: [u8; 32] = [7; 32];
 
 /// A number nobody else has in this process, for ids.
-pub fn unique() -> u64 {
+pub(crate) fn unique() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
@@ -56,61 +54,65 @@ fn unique_16(kind: u8) -> [u8; 16] {
     id
 }
 
-pub fn new_id() -> MessageId {
+pub(crate) fn new_id() -> MessageId {
     MessageId::new(unique_16(1))
 }
 
 /// A hub over a store in memory.
-pub struct Hub {
-    pub store: Arc<dyn Store>,
-    pub auth: AuthenticationService,
-    pub delivery: Delivery,
-    pub root: Root,
-    pub now: TimestampMs,
+pub(crate) struct Hub {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) auth: AuthenticationService,
+    pub(crate) delivery: Delivery,
+    pub(crate) fanout: Fanout,
+    pub(crate) root: Root,
+    pub(crate) now: TimestampMs,
     hub_sender: CredentialWithKey,
 }
 
 impl Hub {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(&make_root(DOMAIN, Clock::system().now()).unwrap(), delivery::Settings::default())
     }
 
-    pub fn with_group_size(group_devices_max: usize) -> Self {
+    pub(crate) fn with_group_size(group_devices_max: usize) -> Self {
         let settings = delivery::Settings { group_devices_max, ..delivery::Settings::default() };
         Self::with(&make_root(DOMAIN, Clock::system().now()).unwrap(), settings)
     }
 
     /// A hub under a given root; two of them can issue the same names for different keys.
-    pub fn with(root: &KeyedCertificate, settings: delivery::Settings) -> Self {
+    pub(crate) fn with(root: &KeyedCertificate, settings: delivery::Settings) -> Self {
+        Self::over(cercle_storage::open_memory(), root, settings)
+    }
+
+    pub(crate) fn over(store: Arc<dyn Store>, root: &KeyedCertificate, settings: delivery::Settings) -> Self {
         let now = Clock::system().now();
-        let store = cercle_storage::open_memory();
         let keyed = make_hub_sender(root, DOMAIN, now).unwrap();
         let issuer = Issuer::load(root, keyed.certificate.clone(), DOMAIN, now).unwrap();
         let trusted = issuer.root().clone();
         let sender = HubSender::new(&keyed).unwrap();
         let hub_sender = credential(&keyed.certificate, &sender.public_key());
-        let delivery =
-            Delivery::new(Arc::clone(&store), trusted.clone(), sender, Fanout::new(), settings);
+        let fanout = Fanout::new();
+        let delivery = Delivery::new(Arc::clone(&store), trusted.clone(), sender, fanout.clone(), settings);
         let auth = AuthenticationService::new(Arc::clone(&store), issuer, auth::Settings::default());
-        Self { store, auth, delivery, root: trusted, now, hub_sender }
+        Self { store, auth, delivery, fanout, root: trusted, now, hub_sender }
     }
 
     /// Invites and enrols a device of a user.
-    pub async fn enrol(&self, user: &str) -> Device {
+    pub(crate) async fn enrol(&self, user: &str) -> Device {
         self.enrol_as(user, DeviceId::new(unique_16(2))).await
     }
 
-    pub async fn enrol_as(&self, user: &str, device: DeviceId) -> Device {
+    pub(crate) async fn enrol_as(&self, user: &str, device: DeviceId) -> Device {
         let signer = SignatureKeyPair::new(SUITE.signature_algorithm()).unwrap();
         let issued = self.redeem(self.invite(user).await, device, &signer).await.unwrap();
         Device::new(device, signer, &issued)
     }
 
-    pub async fn invite(&self, user: &str) -> [u8; 32] {
+    pub(crate) async fn invite(&self, user: &str) -> [u8; 32] {
         self.auth.create_invitation(Inviter::Operator, invitation(user), self.now).await.unwrap().secret
     }
 
-    pub async fn redeem(
+    pub(crate) async fn redeem(
         &self,
         secret: [u8; 32],
         device: DeviceId,
@@ -122,22 +124,22 @@ impl Hub {
     }
 
     /// Registers a conversation that the device administers.
-    pub async fn new_group(&self, creator: &Device) -> MlsGroup {
+    pub(crate) async fn new_group(&self, creator: &Device) -> MlsGroup {
         self.new_group_with(creator, &Policy::conversation(creator.identity.user.clone())).await
     }
 
-    pub async fn new_group_with(&self, creator: &Device, policy: &Policy) -> MlsGroup {
+    pub(crate) async fn new_group_with(&self, creator: &Device, policy: &Policy) -> MlsGroup {
         let (group, request) = self.found(creator, policy);
         self.delivery.create_group(&creator.identity, request, self.now).await.unwrap();
         group
     }
 
     /// A new group and the request that registers it.
-    pub fn found(&self, creator: &Device, policy: &Policy) -> (MlsGroup, CreateGroupRequest) {
+    pub(crate) fn found(&self, creator: &Device, policy: &Policy) -> (MlsGroup, CreateGroupRequest) {
         self.found_with(creator, context_extensions(policy, &self.hub_sender))
     }
 
-    pub fn found_with(
+    pub(crate) fn found_with(
         &self,
         creator: &Device,
         extensions: Vec<Extension>,
@@ -168,7 +170,7 @@ impl Hub {
     }
 
     /// Adds devices to the group of `by` and lets them join; returns their groups.
-    pub async fn add(&self, by: &Device, group: &mut MlsGroup, others: &[&Device]) -> Vec<MlsGroup> {
+    pub(crate) async fn add(&self, by: &Device, group: &mut MlsGroup, others: &[&Device]) -> Vec<MlsGroup> {
         let packages = others.iter().map(|other| other.key_package()).collect();
         let request = by.commit(group, Plan { add: packages, ..Plan::default() });
         let welcome = request.welcome.clone().unwrap();
@@ -178,7 +180,12 @@ impl Hub {
     }
 
     /// Sends a commit and merges it on acceptance.
-    pub async fn accept(&self, by: &Device, group: &mut MlsGroup, plan: Plan) -> Result<Accepted, Error> {
+    pub(crate) async fn accept(
+        &self,
+        by: &Device,
+        group: &mut MlsGroup,
+        plan: Plan,
+    ) -> Result<Accepted, Error> {
         let request = by.commit(group, plan);
         let accepted = self.delivery.commit(&by.identity, request, self.now).await;
         match &accepted {
@@ -188,27 +195,32 @@ impl Hub {
         accepted
     }
 
-    pub async fn send(&self, by: &Device, group: &mut MlsGroup, text: &str) -> Result<Accepted, Error> {
+    pub(crate) async fn send(
+        &self,
+        by: &Device,
+        group: &mut MlsGroup,
+        text: &str,
+    ) -> Result<Accepted, Error> {
         let mls = by.encrypt(group, text);
         self.delivery.send_application(&by.identity, id_of(group), new_id(), mls, self.now).await
     }
 
-    pub async fn log(&self, group: GroupId) -> Vec<Entry> {
+    pub(crate) async fn log(&self, group: GroupId) -> Vec<Entry> {
         self.log_after(group, 0).await
     }
 
-    pub async fn log_after(&self, group: GroupId, after: Seq) -> Vec<Entry> {
+    pub(crate) async fn log_after(&self, group: GroupId, after: Seq) -> Vec<Entry> {
         let from = ReadFrom { group, after, until: Seq::MAX };
         let limit = ReadLimit { entries: 10_000, bytes: usize::MAX };
         self.store.read(vec![from], limit).await.unwrap().remove(0).entries
     }
 
-    pub async fn epoch(&self, group: GroupId) -> Epoch {
+    pub(crate) async fn epoch(&self, group: GroupId) -> Epoch {
         self.store.group(group).await.unwrap().unwrap().epoch
     }
 
     /// The devices in the roster, in order.
-    pub async fn members(&self, group: GroupId) -> Vec<DeviceId> {
+    pub(crate) async fn members(&self, group: GroupId) -> Vec<DeviceId> {
         let roster = self.store.roster(group).await.unwrap();
         let members = roster.into_iter().filter(|entry| entry.removed_at.is_none());
         let mut devices: Vec<DeviceId> = members.map(|entry| entry.device).collect();
@@ -216,38 +228,38 @@ impl Hub {
         devices
     }
 
-    pub async fn claim(&self, by: &Device, users: &[&Device]) -> delivery::ClaimReply {
+    pub(crate) async fn claim(&self, by: &Device, users: &[&Device]) -> delivery::ClaimReply {
         let users = users.iter().map(|device| device.identity.user.clone()).collect();
         let request = ClaimRequest { claim_id: unique_16(4), users, group: None, device: None };
         self.delivery.claim_key_packages(&by.identity, request, self.now).await.unwrap()
     }
 
-    pub fn extensions(&self, policy: &Policy) -> Vec<Extension> {
+    pub(crate) fn extensions(&self, policy: &Policy) -> Vec<Extension> {
         context_extensions(policy, &self.hub_sender)
     }
 }
 
 /// What a commit shall do.
 #[derive(Default)]
-pub struct Plan {
-    pub add: Vec<KeyPackage>,
-    pub remove: Vec<LeafNodeIndex>,
-    pub extensions: Option<Vec<Extension>>,
+pub(crate) struct Plan {
+    pub(crate) add: Vec<KeyPackage>,
+    pub(crate) remove: Vec<LeafNodeIndex>,
+    pub(crate) extensions: Option<Vec<Extension>>,
     /// Leave out the proposals that wait.
-    pub ignore_pending: bool,
+    pub(crate) ignore_pending: bool,
 }
 
 /// A device with its keys, its certificate and its own MLS store.
-pub struct Device {
-    pub provider: OpenMlsRustCrypto,
-    pub signer: SignatureKeyPair,
-    pub identity: Identity,
-    pub certificate: Vec<u8>,
-    pub credential: CredentialWithKey,
+pub(crate) struct Device {
+    pub(crate) provider: OpenMlsRustCrypto,
+    pub(crate) signer: SignatureKeyPair,
+    pub(crate) identity: Identity,
+    pub(crate) certificate: Vec<u8>,
+    pub(crate) credential: CredentialWithKey,
 }
 
 impl Device {
-    pub fn new(device: DeviceId, signer: SignatureKeyPair, issued: &IssuedCertificate) -> Self {
+    pub(crate) fn new(device: DeviceId, signer: SignatureKeyPair, issued: &IssuedCertificate) -> Self {
         let identity = Identity {
             user: issued.user.clone(),
             device,
@@ -259,23 +271,23 @@ impl Device {
         Self { provider: OpenMlsRustCrypto::default(), signer, identity, certificate, credential }
     }
 
-    pub fn user(&self) -> &UserId {
+    pub(crate) fn user(&self) -> &UserId {
         &self.identity.user
     }
 
-    pub fn device(&self) -> DeviceId {
+    pub(crate) fn device(&self) -> DeviceId {
         self.identity.device
     }
 
-    pub fn session_proof(&self, nonce: &[u8; 32]) -> Vec<u8> {
+    pub(crate) fn session_proof(&self, nonce: &[u8; 32]) -> Vec<u8> {
         self.signer.sign(&session_message(nonce, self.device())).unwrap()
     }
 
-    pub fn key_package(&self) -> KeyPackage {
+    pub(crate) fn key_package(&self) -> KeyPackage {
         self.build_key_package(false, 30 * DAY_MS / 1000)
     }
 
-    pub fn build_key_package(&self, last_resort: bool, lifetime_s: u64) -> KeyPackage {
+    pub(crate) fn build_key_package(&self, last_resort: bool, lifetime_s: u64) -> KeyPackage {
         let builder = KeyPackage::builder()
             .leaf_node_capabilities(capabilities())
             .key_package_lifetime(Lifetime::new(lifetime_s));
@@ -285,12 +297,12 @@ impl Device {
     }
 
     /// A key package as it is published.
-    pub fn published(&self, last_resort: bool) -> Bytes {
+    pub(crate) fn published(&self, last_resort: bool) -> Bytes {
         bytes(&MlsMessageOut::from(self.build_key_package(last_resort, 30 * DAY_MS / 1000)))
     }
 
     /// Builds a commit with all that the hub wants with it. It stays pending in the group.
-    pub fn commit(&self, group: &mut MlsGroup, plan: Plan) -> CommitRequest {
+    pub(crate) fn commit(&self, group: &mut MlsGroup, plan: Plan) -> CommitRequest {
         let id = id_of(group);
         let mut builder = group
             .commit_builder()
@@ -322,16 +334,16 @@ impl Device {
         }
     }
 
-    pub fn merge(&self, group: &mut MlsGroup) {
+    pub(crate) fn merge(&self, group: &mut MlsGroup) {
         group.merge_pending_commit(&self.provider).unwrap();
     }
 
-    pub fn forget_commit(&self, group: &mut MlsGroup) {
+    pub(crate) fn forget_commit(&self, group: &mut MlsGroup) {
         group.clear_pending_commit(self.provider.storage()).unwrap();
     }
 
     /// Joins with a welcome and the tree of a member.
-    pub fn join(&self, welcome: &Bytes, member: &MlsGroup) -> MlsGroup {
+    pub(crate) fn join(&self, welcome: &Bytes, member: &MlsGroup) -> MlsGroup {
         let MlsMessageBodyIn::Welcome(welcome) = parsed(welcome).extract() else { panic!("no welcome") };
         let tree = RatchetTreeIn::tls_deserialize_exact(bytes(&member.export_ratchet_tree())).unwrap();
         StagedWelcome::build_from_welcome(&self.provider, &join_config(), welcome)
@@ -345,7 +357,7 @@ impl Device {
     }
 
     /// An external commit from what the hub serves, and the group it leads to.
-    pub fn join_externally(&self, info: &delivery::GroupInfoReply) -> (MlsGroup, CommitRequest) {
+    pub(crate) fn join_externally(&self, info: &delivery::GroupInfoReply) -> (MlsGroup, CommitRequest) {
         let MlsMessageBodyIn::GroupInfo(group_info) = parsed(&info.group_info).extract() else {
             panic!("no group info")
         };
@@ -377,16 +389,21 @@ impl Device {
         (group, request)
     }
 
-    pub fn encrypt(&self, group: &mut MlsGroup, text: &str) -> Bytes {
+    pub(crate) fn encrypt(&self, group: &mut MlsGroup, text: &str) -> Bytes {
         bytes(&group.create_message(&self.provider, &self.signer, text.as_bytes()).unwrap())
     }
 
-    pub fn group_info(&self, group: &MlsGroup) -> Bytes {
-        bytes(&group.export_group_info(self.provider.crypto(), &self.signer, false).unwrap())
+    pub(crate) fn group_info(&self, group: &MlsGroup) -> Bytes {
+        self.group_info_by(self, group)
+    }
+
+    /// The group info of the owner's group, signed with the key of this device.
+    pub(crate) fn group_info_by(&self, owner: &Self, group: &MlsGroup) -> Bytes {
+        bytes(&group.export_group_info(owner.provider.crypto(), &self.signer, false).unwrap())
     }
 
     /// Processes an entry of the log; returns the text of an application message.
-    pub fn process(&self, group: &mut MlsGroup, entry: &Entry) -> Option<String> {
+    pub(crate) fn process(&self, group: &mut MlsGroup, entry: &Entry) -> Option<String> {
         let message = parsed(&entry.body).try_into_protocol_message().unwrap();
         match group.process_message(&self.provider, message).unwrap().into_content() {
             ProcessedMessageContent::ApplicationMessage(message) => {
@@ -405,12 +422,12 @@ impl Device {
     }
 
     /// The proposal that the others remove this device.
-    pub fn propose_leaving(&self, group: &mut MlsGroup) -> Bytes {
+    pub(crate) fn propose_leaving(&self, group: &mut MlsGroup) -> Bytes {
         bytes(&group.leave_group(&self.provider, &self.signer).unwrap())
     }
 }
 
-pub fn invitation(user: &str) -> InvitationRequest {
+pub(crate) fn invitation(user: &str) -> InvitationRequest {
     InvitationRequest {
         user: Some(user.to_owned()),
         display_name: format!("Dr {user}"),
@@ -421,30 +438,30 @@ pub fn invitation(user: &str) -> InvitationRequest {
     }
 }
 
-pub fn id_of(group: &MlsGroup) -> GroupId {
+pub(crate) fn id_of(group: &MlsGroup) -> GroupId {
     GroupId::try_from(group.group_id().as_slice()).unwrap()
 }
 
-pub fn leaf_of(group: &MlsGroup, device: &Device) -> LeafNodeIndex {
+pub(crate) fn leaf_of(group: &MlsGroup, device: &Device) -> LeafNodeIndex {
     let found = group.members().find(|member| member.signature_key == device.signer.public());
     found.unwrap().index
 }
 
-pub fn bytes(message: &impl tls_codec::Serialize) -> Bytes {
+pub(crate) fn bytes(message: &impl tls_codec::Serialize) -> Bytes {
     message.tls_serialize_detached().unwrap().into()
 }
 
 /// A key package as another member gets it.
-pub fn received(package: &Bytes) -> KeyPackage {
+pub(crate) fn received(package: &Bytes) -> KeyPackage {
     let MlsMessageBodyIn::KeyPackage(package) = parsed(package).extract() else { panic!("no key package") };
     KeyPackageIn::validate(package, OpenMlsRustCrypto::default().crypto(), ProtocolVersion::Mls10).unwrap()
 }
 
-pub fn parsed(message: &Bytes) -> MlsMessageIn {
+pub(crate) fn parsed(message: &Bytes) -> MlsMessageIn {
     MlsMessageIn::tls_deserialize_exact(message).unwrap()
 }
 
-pub fn credential(certificate: &[u8], public_key: &[u8]) -> CredentialWithKey {
+pub(crate) fn credential(certificate: &[u8], public_key: &[u8]) -> CredentialWithKey {
     let content = encode_credential(&[certificate.to_vec()]);
     CredentialWithKey {
         credential: Credential::new(CredentialType::X509, content),
@@ -452,7 +469,7 @@ pub fn credential(certificate: &[u8], public_key: &[u8]) -> CredentialWithKey {
     }
 }
 
-pub fn basic_credential(public_key: &[u8]) -> CredentialWithKey {
+pub(crate) fn basic_credential(public_key: &[u8]) -> CredentialWithKey {
     let credential = BasicCredential::new(b"anybody".to_vec()).into();
     CredentialWithKey { credential, signature_key: SignaturePublicKey::from(public_key) }
 }

@@ -25,13 +25,13 @@ impl Accounts for Embedded {
 
     async fn user(&self, user: &UserId) -> Result<Option<UserRecord>, ReadError> {
         let key = table::user(user);
-        self.read(move |snapshot| rows::load(snapshot, &key)).await
+        self.on_snapshot(move |snapshot| rows::load(snapshot, &key)).await
     }
 
     async fn users(&self, after: Option<UserId>, limit: usize) -> Result<Vec<UserRecord>, ReadError> {
         let range =
             after.map_or_else(KeyRange::all, |after| KeyRange::prefix_after(&[], &table::user(&after)));
-        self.read(move |snapshot| {
+        self.on_snapshot(move |snapshot| {
             let rows = rows::collect(snapshot, &range, limit)?;
             Ok(rows.into_iter().map(|(_, user)| user).collect())
         })
@@ -49,7 +49,7 @@ impl Accounts for Embedded {
     }
 
     async fn invitation(&self, secret_hash: [u8; 32]) -> Result<Option<InvitationRecord>, ReadError> {
-        self.read(move |snapshot| rows::load(snapshot, &secret_hash)).await
+        self.on_snapshot(move |snapshot| rows::load(snapshot, &secret_hash)).await
     }
 
     async fn enrol(&self, enrolment: Enrolment, devices_max: usize) -> Result<DeviceRecord, EnrolError> {
@@ -57,12 +57,12 @@ impl Accounts for Embedded {
     }
 
     async fn device(&self, device: DeviceId) -> Result<Option<DeviceRecord>, ReadError> {
-        self.read(move |snapshot| rows::load(snapshot, &table::device(device))).await
+        self.on_snapshot(move |snapshot| rows::load(snapshot, &table::device(device))).await
     }
 
     async fn devices_of(&self, user: &UserId) -> Result<Vec<DeviceRecord>, ReadError> {
         let user = user.clone();
-        self.read(move |snapshot| devices_of(snapshot, &user)).await
+        self.on_snapshot(move |snapshot| devices_of(snapshot, &user)).await
     }
 
     async fn set_certificate(
@@ -97,7 +97,7 @@ impl Accounts for Embedded {
     }
 
     async fn revoked_members(&self) -> Result<Vec<(DeviceId, GroupId)>, ReadError> {
-        self.read(revoked_members).await
+        self.on_snapshot(revoked_members).await
     }
 }
 

@@ -18,7 +18,7 @@ impl Audit for Embedded {
     }
 
     async fn audit(&self, after: u64, limit: usize) -> Result<Vec<AuditRecord>, ReadError> {
-        self.read(move |snapshot| checked(snapshot, after, limit)).await
+        self.on_snapshot(move |snapshot| checked(snapshot, after, limit)).await
     }
 }
 

@@ -36,16 +36,21 @@ struct Raise {
 
 struct Plan {
     raises: Vec<Raise>,
+    /// Where the next call goes on.
     position: Position,
+    /// The last group was not reached.
+    more: bool,
 }
 
 /// Carries out [`crate::store::Maintenance::expire`].
 pub(super) async fn expire(store: &Embedded, policy: ExpirePolicy) -> Result<Expired, WriteError> {
+    // A budget of nothing would never get anywhere.
+    let policy = ExpirePolicy { budget_rows: policy.budget_rows.max(1), ..policy };
     let mut expired = Expired::default();
     let from = *lock(&store.expire_from);
-    let plan = store.read(move |snapshot| plan(snapshot, &policy, from)).await?;
+    let plan = store.on_snapshot(move |snapshot| plan(snapshot, &policy, from)).await?;
     *lock(&store.expire_from) = plan.position;
-    expired.more = plan.position.0.is_some();
+    expired.more = plan.more;
 
     for slice in slices(&plan.raises) {
         expired.entries += store.write(move |tx| raise_floors(tx, &slice)).await?;
@@ -74,7 +79,7 @@ fn plan(snapshot: &dyn Snapshot, policy: &ExpirePolicy, from: Position) -> Resul
     let groups = rows::collect::<GroupRow>(snapshot, &range, limits::EXPIRE_GROUPS_PER_CALL_MAX)?;
     let reached_end = groups.len() < limits::EXPIRE_GROUPS_PER_CALL_MAX;
     let mut budget = policy.budget_rows;
-    let mut plan = Plan { raises: Vec::new(), position: from };
+    let mut plan = Plan { raises: Vec::new(), position: from, more: true };
     for (key, row) in groups {
         let group = GroupId::new(table::last_id(&key).ok_or_else(|| rows::bad_key(Table::Groups))?);
         let floor = deletable_up_to(snapshot, group, &row, policy, budget)?;
@@ -88,6 +93,7 @@ fn plan(snapshot: &dyn Snapshot, policy: &ExpirePolicy, from: Position) -> Resul
     }
     if reached_end {
         plan.position = Position(None);
+        plan.more = false;
     }
     Ok(plan)
 }

@@ -33,31 +33,31 @@ impl Groups for Embedded {
 
     async fn verdict(&self, sender: DeviceId, message_id: MessageId) -> Result<Option<Appended>, ReadError> {
         let key = table::idempotency(Some(sender), message_id);
-        self.read(move |snapshot| {
+        self.on_snapshot(move |snapshot| {
             Ok(rows::load::<VerdictRow>(snapshot, &key)?.map(|verdict| verdict.repeated()))
         })
         .await
     }
 
     async fn group(&self, group: GroupId) -> Result<Option<GroupRecord>, ReadError> {
-        self.read(move |snapshot| record(snapshot, group)).await
+        self.on_snapshot(move |snapshot| record(snapshot, group)).await
     }
 
     async fn roster(&self, group: GroupId) -> Result<Vec<RosterEntry>, ReadError> {
-        self.read(move |snapshot| roster(snapshot, group)).await
+        self.on_snapshot(move |snapshot| roster(snapshot, group)).await
     }
 
     async fn roster_entry(&self, group: GroupId, device: DeviceId) -> Result<Option<RosterEntry>, ReadError> {
         let key = table::roster(group, device);
-        self.read(move |snapshot| Ok(rows::load::<RosterRow>(snapshot, &key)?.map(|row| row.0))).await
+        self.on_snapshot(move |snapshot| Ok(rows::load::<RosterRow>(snapshot, &key)?.map(|row| row.0))).await
     }
 
     async fn memberships(&self, device: DeviceId) -> Result<Vec<Membership>, ReadError> {
-        self.read(move |snapshot| memberships(snapshot, device)).await
+        self.on_snapshot(move |snapshot| memberships(snapshot, device)).await
     }
 
     async fn delivered(&self, group: GroupId) -> Result<Vec<Delivered>, ReadError> {
-        self.read(move |snapshot| {
+        self.on_snapshot(move |snapshot| {
             let members = roster(snapshot, group)?.into_iter().filter(|row| row.removed_at.is_none());
             Ok(members
                 .map(|row| Delivered { user: row.user, device: row.device, acked: row.acked })

@@ -19,7 +19,7 @@ use crate::{
 #[async_trait::async_trait]
 impl Inbox for Embedded {
     async fn inbox(&self, device: DeviceId, after: u64, limit: usize) -> Result<Vec<InboxRecord>, ReadError> {
-        self.read(move |snapshot| items(snapshot, device, after, limit)).await
+        self.on_snapshot(move |snapshot| items(snapshot, device, after, limit)).await
     }
 
     async fn notify(&self, devices: Vec<DeviceId>, body: InboxBody) -> Result<(), WriteError> {

@@ -41,7 +41,7 @@ impl KeyPackages for Embedded {
 
     async fn left(&self, device: DeviceId) -> Result<usize, ReadError> {
         let key = table::device(device);
-        self.read(move |snapshot| {
+        self.on_snapshot(move |snapshot| {
             Ok(rows::load::<StockRow>(snapshot, &key)?.map_or(0, |stock| stock.left as usize))
         })
         .await

@@ -37,7 +37,7 @@ impl Log for Embedded {
     }
 
     async fn read(&self, from: Vec<ReadFrom>, limit: ReadLimit) -> Result<Vec<Page>, ReadError> {
-        Self::read(self, move |snapshot| {
+        self.on_snapshot(move |snapshot| {
             let mut left = Left { entries: limit.entries, bytes: limit.bytes, first: true };
             from.iter().map(|from| page(snapshot, from, &mut left)).collect()
         })

@@ -35,7 +35,7 @@ impl Timers for Embedded {
     }
 
     async fn next_due(&self) -> Result<Option<TimestampMs>, ReadError> {
-        self.read(|snapshot| {
+        self.on_snapshot(|snapshot| {
             let first = rows::keys(snapshot, Table::TimersDue, &KeyRange::all(), 1)?;
             first.first().map(|key| due_of(key).map(|(due, _)| due)).transpose()
         })

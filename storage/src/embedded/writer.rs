@@ -11,6 +11,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
+    time::Instant,
 };
 
 use tokio::sync::{mpsc, oneshot};
@@ -166,19 +167,25 @@ fn gather(
 ) -> Vec<Box<dyn Job>> {
     let mut bytes = first.bytes();
     let mut jobs = vec![first];
-    let mut yields = 0;
+    let mut opened = None;
     while jobs.len() < limits::BATCH_OPERATIONS_MAX && bytes < limits::BATCH_BYTES_MAX {
         if let Ok(job) = queue.try_recv() {
             bytes += job.bytes();
             jobs.push(job);
-        } else if jobs.len() < expected && yields < limits::BATCH_GATHER_YIELDS_MAX {
-            yields += 1;
+        } else if jobs.len() < expected && opened.get_or_insert_with(now).elapsed() < limits::BATCH_GATHER_MAX
+        {
+            // Rather than sleep: the callers that are expected need the processor to come back.
             std::thread::yield_now();
         } else {
             break;
         }
     }
     jobs
+}
+
+#[expect(clippy::disallowed_methods, reason = "bounds a wait; nothing that is stored depends on it")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 fn commit(engine: &dyn Engine, jobs: &mut [Box<dyn Job>], health: &PoisonOnPanic) -> Result<(), WriteError> {

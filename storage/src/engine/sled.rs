@@ -1,7 +1,7 @@
 //! The optional engine: sled 0.34, behind the feature `sled`.
 //!
 //! sled's `flush` returns before the data is on the disk (it ends in `sync_file_range`), so this wrapper
-//! syncs the log file itself after it, and at creation every file and the directory. One tree holds all
+//! syncs the log file itself after it, and when opening every file and the directory. One tree holds all
 //! tables under a byte of prefix, because only changes of one tree are applied together. sled has no
 //! snapshots: a lock keeps readers out while a batch is applied, so that they see all of it or nothing,
 //! and nothing that is not durable. ADR 0002 says why this engine is not the default.
@@ -54,9 +54,7 @@ impl SledEngine {
         database.flush()?;
         let log = File::open(log_file(directory))?;
         if sync == SledSync::Complete {
-            log.sync_all()?;
-            File::open(directory.join("conf"))?.sync_all()?;
-            File::open(directory)?.sync_all()?;
+            sync_files(directory)?;
         }
         Ok(Self { tree, database, log, sync, applying: RwLock::new(()) })
     }
@@ -121,6 +119,14 @@ impl Snapshot for SledSnapshot<'_> {
         }
         Ok(())
     }
+}
+
+/// Syncs every file of the directory (log, configuration, snapshots), then its names.
+fn sync_files(directory: &Path) -> std::io::Result<()> {
+    for file in std::fs::read_dir(directory)? {
+        File::open(file?.path())?.sync_all()?;
+    }
+    File::open(directory)?.sync_all()
 }
 
 fn log_file(directory: &Path) -> PathBuf {

@@ -74,7 +74,7 @@ pub struct Enrolment {
 /// Why an enrolment was refused. Nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EnrolError {
-    /// No such invitation.
+    /// No such invitation, or not for this user, or for a user whom nobody has described.
     #[error("no such invitation")]
     Unknown,
     /// It has expired.
@@ -129,6 +129,8 @@ pub trait Accounts: Send + Sync {
 
     /// Redeems an invitation: makes the user if he is new, stores the device, marks the invitation, in one
     /// write. Redeemed again by the same device with the same key: the device record on file, unchanged.
+    /// A device on file that redeems another invitation gets its new certificate, unless it is revoked.
+    /// `devices_max` counts devices that are not revoked, this one included.
     ///
     /// # Errors
     /// As [`EnrolError`] says.
@@ -157,7 +159,7 @@ pub trait Accounts: Send + Sync {
         expires_at: TimestampMs,
     ) -> Result<(), WriteError>;
 
-    /// Marks a device as seen. May be lost in a crash.
+    /// Marks a device as seen; never goes back. May be lost in a crash.
     ///
     /// # Errors
     /// As any write.

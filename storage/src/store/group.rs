@@ -161,7 +161,9 @@ pub trait Groups: Send + Sync {
 
     /// Ends an epoch: commit entry, epoch + 1, public state, group info, roster, welcome with its inbox
     /// pointers, and the optional application entry, in one write. Checks repeated id, group, sender,
-    /// epoch, in this order. The verdict is that of the commit entry.
+    /// epoch, in this order. The verdict is that of the commit entry. The application entry obeys the rules
+    /// of the new epoch: if its sender may not post there, nothing of the commit is stored; if its id (which
+    /// must differ from the commit's) is known already, it is left out.
     ///
     /// # Errors
     /// [`AppendError::EpochMoved`] when another commit won, and as [`super::Log::append`].
@@ -179,7 +181,7 @@ pub trait Groups: Send + Sync {
     /// When the store cannot be read.
     async fn group(&self, group: GroupId) -> Result<Option<GroupRecord>, ReadError>;
 
-    /// Every device that is or was in the group and may still read.
+    /// Every device that is or was in the group and may still read, in order of id.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -191,13 +193,14 @@ pub trait Groups: Send + Sync {
     /// When the store cannot be read.
     async fn roster_entry(&self, group: GroupId, device: DeviceId) -> Result<Option<RosterEntry>, ReadError>;
 
-    /// The groups whose roster has this device (also those that removed it and that it may still read).
+    /// The groups whose roster has this device (also those that removed it and that it may still read), in
+    /// order of id.
     ///
     /// # Errors
     /// When the store cannot be read.
     async fn memberships(&self, device: DeviceId) -> Result<Vec<Membership>, ReadError>;
 
-    /// Cursors of the current members.
+    /// Cursors of the current members, in order of device id.
     ///
     /// # Errors
     /// When the store cannot be read.

@@ -52,7 +52,9 @@ pub enum PublishError {
 #[async_trait::async_trait]
 pub trait KeyPackages: Send + Sync {
     /// Adds packages of one generation; a higher generation drops all of the lower ones, last resort
-    /// included. Packages already stored (same hash) count once. Returns how many one-time packages are left.
+    /// included. Packages already stored (same hash) count once; one that was handed out is not stored again
+    /// as long as the record of it is kept, so that a repeated publication brings nothing back. Returns how
+    /// many one-time packages are left.
     ///
     /// # Errors
     /// When the stock would exceed `limit`, the generation is older than that on record, or the store fails.
@@ -65,7 +67,8 @@ pub trait KeyPackages: Send + Sync {
         limit: usize,
     ) -> Result<usize, PublishError>;
 
-    /// Takes one package for each device that has one, one-time before last resort, none twice; devices
+    /// Takes one package for each device that has one, one-time (lowest hash first; expired ones on the way
+    /// are deleted) before last resort, none twice; devices
     /// without any (or only expired ones) are left out. A repeated `claim_id` by the same claimer gives the
     /// same answer and takes nothing.
     ///
@@ -79,7 +82,7 @@ pub trait KeyPackages: Send + Sync {
         now: TimestampMs,
     ) -> Result<Vec<ClaimedPackage>, WriteError>;
 
-    /// One-time packages left.
+    /// One-time packages left, those included that have expired and were not met yet.
     ///
     /// # Errors
     /// When the store cannot be read.

@@ -138,17 +138,19 @@ pub struct Page {
 #[async_trait::async_trait]
 pub trait Log: Send + Sync {
     /// Appends each item, or says why not; verdicts in the order of the batch. For each: repeated id,
-    /// group, sender in roster (`None` is always allowed) and allowed to post, epoch, in this order.
+    /// group, sender in roster (`None` is always allowed) and allowed to post, epoch, in this order. An item
+    /// of the kind `Commit` is refused as [`WriteError::Unavailable`]: it would not end its epoch.
     async fn append(&self, batch: Vec<Append>) -> Vec<Result<Appended, AppendError>>;
 
-    /// Reads several groups after their cursors.
+    /// Reads several groups after their cursors. Once the limit has cut a page short, no later entry is
+    /// returned, however small.
     ///
     /// # Errors
     /// When the store cannot be read or a record is damaged.
     async fn read(&self, from: Vec<ReadFrom>, limit: ReadLimit) -> Result<Vec<Page>, ReadError>;
 
     /// Records what a device has safely stored. Never goes back, never past the head; groups that the
-    /// device is not in are ignored.
+    /// device is not in are ignored. A removed device that acknowledges its removal loses its row.
     ///
     /// # Errors
     /// As any write.

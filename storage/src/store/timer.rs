@@ -26,6 +26,7 @@ pub enum TimerEffect {
 }
 
 /// Turns a due timer into its effects; pure, may be called again for the same timer after a failed write.
+/// Runs on the store's writer: it must neither wait nor panic.
 pub type TimerEffects = dyn Fn(&Timer) -> Vec<TimerEffect> + Send + Sync;
 
 /// Durable timers.
@@ -44,7 +45,7 @@ pub trait Timers: Send + Sync {
     async fn disarm(&self, id: [u8; 16]) -> Result<(), WriteError>;
 
     /// Fires due timers, earliest first, at most `limit`: removes them and writes their effects in one
-    /// commit, then returns them.
+    /// commit, then returns them. A due timer that an effect before it arms for later does not fire.
     ///
     /// # Errors
     /// As any write.

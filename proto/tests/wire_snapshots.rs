@@ -1,0 +1,420 @@
+//! The bytes of every frame, kept as hexadecimal fixtures: `fixtures/frames.txt` holds one `name hex` a line.
+//!
+//! A changed fixture is a changed protocol: devices in the field speak the old one. Fields may be added (a
+//! new fixture beside the old), never changed.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use cercle_proto::{
+    frame,
+    id::{from_hex, to_hex},
+    v1::{self, client_frame::Body as C, server_frame::Body as S},
+};
+
+const FIXTURES: &str = include_str!("fixtures/frames.txt");
+
+/// A value that is not the default, so that the field is on the wire.
+fn id(byte: u8) -> Bytes {
+    Bytes::copy_from_slice(&[byte; 16])
+}
+
+fn key(byte: u8) -> Bytes {
+    Bytes::copy_from_slice(&[byte; 32])
+}
+
+fn blob(text: &'static str) -> Bytes {
+    Bytes::from_static(text.as_bytes())
+}
+
+fn application() -> v1::SendApplication {
+    v1::SendApplication { group: id(1), message_id: id(2), mls: blob("private message") }
+}
+
+fn client_session_bodies() -> Vec<(&'static str, C)> {
+    vec![
+        ("hello", C::Hello(v1::Hello { version_min: 1, version_max: 2, client: "cercle/0.1.0".into() })),
+        (
+            "enrol",
+            C::Enrol(v1::Enrol {
+                invitation: key(1),
+                device: id(2),
+                public_key: key(3),
+                proof: Bytes::copy_from_slice(&[4; 64]),
+            }),
+        ),
+        (
+            "authenticate",
+            C::Authenticate(v1::Authenticate { device: id(2), proof: Bytes::copy_from_slice(&[4; 64]) }),
+        ),
+        ("ping", C::Ping(v1::Ping {})),
+        ("pong", C::Pong(v1::Pong {})),
+        ("renew_certificate", C::RenewCertificate(v1::RenewCertificate {})),
+        (
+            "create_invitation",
+            C::CreateInvitation(v1::CreateInvitation {
+                user: "810001234567".into(),
+                display_name: "Dr Éléonore Exemple".into(),
+                profession: "10".into(),
+                class: v1::MemberClass::Professional.into(),
+                roles: vec![v1::Role::Member.into(), v1::Role::Coordinator.into()],
+                valid_for_ms: 86_400_000,
+            }),
+        ),
+        ("revoke_device", C::RevokeDevice(v1::RevokeDevice { device: id(2) })),
+        ("list_devices", C::ListDevices(v1::ListDevices { user: "a@cpts.example".into() })),
+    ]
+}
+
+fn client_reading_bodies() -> Vec<(&'static str, C)> {
+    let cursor = |group, seq| v1::Cursor { group: id(group), seq };
+    vec![
+        ("list_groups", C::ListGroups(v1::ListGroups {})),
+        (
+            "subscribe",
+            C::Subscribe(v1::Subscribe {
+                wave: 3,
+                groups: vec![cursor(1, 7), cursor(2, 300)],
+                inbox_after: 5,
+                remove: vec![id(9)],
+            }),
+        ),
+        ("ack", C::Ack(v1::Ack { groups: vec![cursor(1, 8)], inbox: 6 })),
+        (
+            "welcome_ack",
+            C::WelcomeAck(v1::WelcomeAck { group: id(1), outcome: v1::welcome_ack::Outcome::Invalid.into() }),
+        ),
+        ("get_group_info", C::GetGroupInfo(v1::GetGroupInfo { group: id(1) })),
+        ("get_delivery_status", C::GetDeliveryStatus(v1::GetDeliveryStatus { group: id(1) })),
+    ]
+}
+
+fn client_writing_bodies() -> Vec<(&'static str, C)> {
+    vec![
+        (
+            "create_group",
+            C::CreateGroup(v1::CreateGroup {
+                group: id(1),
+                message_id: id(2),
+                group_info: blob("group info"),
+                ratchet_tree: blob("tree"),
+            }),
+        ),
+        (
+            "commit_bundle",
+            C::CommitBundle(v1::CommitBundle {
+                group: id(1),
+                message_id: id(3),
+                commit: blob("commit"),
+                welcome: blob("welcome"),
+                group_info: blob("group info"),
+                application: Some(application()),
+            }),
+        ),
+        ("send_application", C::SendApplication(application())),
+        (
+            "send_proposal",
+            C::SendProposal(v1::SendProposal { group: id(1), message_id: id(2), mls: blob("proposal") }),
+        ),
+        ("report_invalid_commit", C::ReportInvalidCommit(v1::ReportInvalidCommit { group: id(1), seq: 9 })),
+        ("request_re_add", C::RequestReAdd(v1::RequestReAdd { group: id(1) })),
+        (
+            "publish_key_packages",
+            C::PublishKeyPackages(v1::PublishKeyPackages {
+                generation: 2,
+                key_packages: vec![blob("one"), blob("two")],
+                last_resort: blob("last"),
+            }),
+        ),
+        (
+            "claim_key_packages",
+            C::ClaimKeyPackages(v1::ClaimKeyPackages {
+                claim_id: id(5),
+                users: vec!["a@cpts.example".into()],
+                group: id(1),
+                device: id(2),
+            }),
+        ),
+        (
+            "ephemeral",
+            C::Ephemeral(v1::Ephemeral { group: id(1), sender: Bytes::new(), mls: blob("typing") }),
+        ),
+    ]
+}
+
+fn entry() -> v1::Entry {
+    v1::Entry {
+        seq: 8,
+        kind: v1::EntryKind::Application.into(),
+        epoch: 4,
+        sender: id(2),
+        message_id: id(3),
+        at_ms: 1_795_000_000_000,
+        mls: blob("private message"),
+    }
+}
+
+fn error(details: v1::error::Details) -> S {
+    S::Error(v1::Error {
+        code: 303,
+        message: "the group is in epoch 5".into(),
+        retry_after_ms: 250,
+        details: Some(details),
+    })
+}
+
+fn session_bodies() -> Vec<(&'static str, S)> {
+    vec![
+        (
+            "hello_ok",
+            S::HelloOk(v1::HelloOk {
+                version: 1,
+                nonce: key(7),
+                now_ms: 1_795_000_000_000,
+                domain: "cpts.example".into(),
+                ping_interval_ms: 30_000,
+                frame_bytes_max: 1 << 20,
+            }),
+        ),
+        (
+            "certificate_issued",
+            S::CertificateIssued(v1::CertificateIssued {
+                user: "a@cpts.example".into(),
+                certificate: blob("certificate"),
+                root: blob("root"),
+            }),
+        ),
+        (
+            "authenticated",
+            S::Authenticated(v1::Authenticated {
+                user: "a@cpts.example".into(),
+                certificate: blob("certificate"),
+                key_packages_left: 20,
+                hub_certificate: blob("hub"),
+                incarnation: id(6),
+                roles: vec![1, 3],
+            }),
+        ),
+        ("server_ping", S::Ping(v1::Ping {})),
+        ("server_pong", S::Pong(v1::Pong {})),
+        (
+            "invitation_created",
+            S::InvitationCreated(v1::InvitationCreated {
+                user: "a@cpts.example".into(),
+                secret: key(8),
+                expires_at_ms: 1_795_000_000_000,
+                link: "cercle://hub.example:8443/join#a.b".into(),
+            }),
+        ),
+        (
+            "devices",
+            S::Devices(v1::Devices {
+                devices: vec![v1::Device {
+                    device: id(2),
+                    enrolled_at_ms: 1,
+                    expires_at_ms: 2,
+                    last_seen_at_ms: 3,
+                    revoked: true,
+                }],
+            }),
+        ),
+        ("done", S::Done(v1::Done {})),
+        (
+            "error_epoch_conflict",
+            error(v1::error::Details::EpochConflict(v1::EpochConflict { current_epoch: 5, winner_seq: 12 })),
+        ),
+        (
+            "error_resync_required",
+            error(v1::error::Details::ResyncRequired(v1::ResyncRequired { group: id(1), floor: 40 })),
+        ),
+    ]
+}
+
+fn log_bodies() -> Vec<(&'static str, S)> {
+    vec![
+        (
+            "groups",
+            S::Groups(v1::Groups {
+                groups: vec![v1::GroupState {
+                    group: id(1),
+                    epoch: 4,
+                    head: 9,
+                    floor: 2,
+                    acked: 8,
+                    joined_at: 1,
+                    removed_at: 9,
+                    needs_re_add: vec![id(3)],
+                }],
+            }),
+        ),
+        ("entries", S::Entries(v1::Entries { group: id(1), wave: 3, entries: vec![entry()] })),
+        (
+            "entries_live_echo",
+            S::Entries(v1::Entries {
+                group: id(1),
+                wave: 0,
+                entries: vec![v1::Entry { mls: Bytes::new(), ..entry() }],
+            }),
+        ),
+        (
+            "catchup_complete",
+            S::CatchupComplete(v1::CatchupComplete {
+                wave: 3,
+                refused: vec![v1::GroupRefused { group: id(1), code: 305, floor: 40 }],
+            }),
+        ),
+    ]
+}
+
+fn reading_bodies() -> Vec<(&'static str, S)> {
+    let welcome = v1::Welcome { group: id(1), epoch: 4, joined_at: 7, welcome: blob("welcome") };
+    let report = v1::InvalidCommitReported { group: id(1), seq: 9, reporter: id(2) };
+    vec![
+        (
+            "inbox_welcome",
+            S::InboxItem(v1::InboxItem { number: 1, item: Some(v1::inbox_item::Item::Welcome(welcome)) }),
+        ),
+        (
+            "inbox_invalid_commit_reported",
+            S::InboxItem(v1::InboxItem {
+                number: 2,
+                item: Some(v1::inbox_item::Item::InvalidCommitReported(report)),
+            }),
+        ),
+        (
+            "group_info",
+            S::GroupInfo(v1::GroupInfo {
+                group: id(1),
+                epoch: 4,
+                head: 9,
+                group_info: blob("group info"),
+                ratchet_tree: blob("tree"),
+            }),
+        ),
+        (
+            "delivery_status",
+            S::DeliveryStatus(v1::DeliveryStatus {
+                group: id(1),
+                devices: vec![v1::DeviceCursor { user: "a@cpts.example".into(), device: id(2), acked: 8 }],
+            }),
+        ),
+        (
+            "membership_event",
+            S::MembershipEvent(v1::MembershipEvent {
+                group: id(1),
+                user: "a@cpts.example".into(),
+                device: id(2),
+                kind: v1::membership_event::Kind::Revoked.into(),
+            }),
+        ),
+        (
+            "server_ephemeral",
+            S::Ephemeral(v1::Ephemeral { group: id(1), sender: id(2), mls: blob("typing") }),
+        ),
+    ]
+}
+
+fn writing_bodies() -> Vec<(&'static str, S)> {
+    vec![
+        (
+            "accepted",
+            S::Accepted(v1::Accepted {
+                group: id(1),
+                message_id: id(2),
+                seq: 9,
+                epoch: 4,
+                at_ms: 1_795_000_000_000,
+                repeated: true,
+            }),
+        ),
+        ("key_packages_published", S::KeyPackagesPublished(v1::KeyPackagesPublished { left: 20 })),
+        (
+            "key_packages",
+            S::KeyPackages(v1::KeyPackages {
+                key_packages: vec![v1::ClaimedKeyPackage {
+                    user: "a@cpts.example".into(),
+                    device: id(2),
+                    key_package: blob("one"),
+                    last_resort: true,
+                }],
+                missing: vec!["b@cpts.example".into()],
+            }),
+        ),
+        ("key_packages_low", S::KeyPackagesLow(v1::KeyPackagesLow { left: 3 })),
+    ]
+}
+
+/// Every frame with the request number 42, by name.
+fn client_frames() -> Vec<(&'static str, v1::ClientFrame)> {
+    let bodies = [client_session_bodies(), client_reading_bodies(), client_writing_bodies()].concat();
+    bodies.into_iter().map(|(name, body)| (name, frame::client(42, body))).collect()
+}
+
+fn server_frames() -> Vec<(&'static str, v1::ServerFrame)> {
+    let bodies = [session_bodies(), log_bodies(), reading_bodies(), writing_bodies()].concat();
+    bodies.into_iter().map(|(name, body)| (name, frame::server(42, body))).collect()
+}
+
+fn fixtures() -> BTreeMap<&'static str, Bytes> {
+    let line = |line: &'static str| {
+        let (name, hex) = line.split_once(' ').expect("a fixture is `name hex`");
+        (name, Bytes::from(from_hex(hex).expect("a fixture is hexadecimal")))
+    };
+    FIXTURES.lines().map(line).collect()
+}
+
+/// The field number of the body, which follows the request number (two bytes).
+fn body_number(bytes: &[u8]) -> u32 {
+    let (first, second) = (u32::from(bytes[2]), u32::from(bytes[3]));
+    let key = if first < 0x80 { first } else { first & 0x7f | second << 7 };
+    key >> 3
+}
+
+#[test]
+fn every_frame_has_the_bytes_of_its_fixture() {
+    let mut written = String::new();
+    for (name, bytes) in client_frames()
+        .iter()
+        .map(|(name, body)| (*name, frame::encode(body)))
+        .chain(server_frames().iter().map(|(name, body)| (*name, frame::encode(body))))
+    {
+        written.push_str(&format!("{name} {}\n", to_hex(&bytes)));
+    }
+    assert!(written == FIXTURES, "the wire has changed; fixtures/frames.txt would have to be:\n{written}");
+}
+
+#[test]
+fn every_fixture_is_read_back_as_it_was_meant() {
+    let fixtures = fixtures();
+    for (name, expected) in client_frames() {
+        assert_eq!(frame::decode_client(fixtures[name].clone()).unwrap(), expected, "{name}");
+    }
+    for (name, expected) in server_frames() {
+        assert_eq!(frame::decode_server(fixtures[name].clone()).unwrap(), expected, "{name}");
+    }
+}
+
+#[test]
+fn no_frame_is_without_a_fixture() {
+    let numbers = |frames: Vec<Bytes>| {
+        let mut numbers: Vec<u32> = frames.iter().map(|bytes| body_number(bytes)).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    };
+    let client = client_frames().iter().map(|(_, body)| frame::encode(body)).collect();
+    let server = server_frames().iter().map(|(_, body)| frame::encode(body)).collect();
+    assert_eq!(numbers(client), (2..=25).collect::<Vec<_>>());
+    assert_eq!(numbers(server), (2..=22).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_truncated_fixture_never_reads_as_the_whole() {
+    let fixtures = fixtures();
+    for (name, expected) in server_frames() {
+        let whole = &fixtures[name];
+        for length in 0..whole.len() {
+            assert_ne!(frame::decode_server(whole.slice(..length)).ok(), Some(expected.clone()), "{name}");
+        }
+    }
+}

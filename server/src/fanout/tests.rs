@@ -1,0 +1,205 @@
+//! What fanout promises: nobody is woken for nothing, nothing is lost, nothing stays behind.
+
+use cercle_proto::{
+    frame,
+    id::MessageId,
+    v1::{self, server_frame},
+};
+use cercle_storage::store::Kind;
+
+use super::*;
+use crate::limits;
+
+const GROUP: GroupId = GroupId::new([9; 16]);
+const ANNE: DeviceId = DeviceId::new([1; 16]);
+const BRUNO: DeviceId = DeviceId::new([2; 16]);
+
+fn entry(seq: Seq) -> Entry {
+    let mut message_id = [7; 16];
+    message_id[8..].copy_from_slice(&seq.to_be_bytes());
+    Entry {
+        seq,
+        kind: Kind::Application,
+        epoch: 3,
+        sender: Some(ANNE),
+        message_id: MessageId::new(message_id),
+        at: 1_000 + seq,
+        body: Bytes::from(vec![0xab; 100]),
+    }
+}
+
+fn append(fanout: &Fanout, numbers: impl IntoIterator<Item = Seq>) {
+    fanout.appended(GROUP, numbers.into_iter().map(entry).collect());
+}
+
+fn news(registration: &Registration) -> News {
+    let mut news = News::default();
+    registration.mailbox().take(&mut news);
+    news
+}
+
+/// The numbers that a reader gets after a cursor; `None`: it must read the log.
+fn read(registration: &Registration, after: Seq) -> Option<Vec<Seq>> {
+    match registration.read(GROUP, after) {
+        RingRead::UpToDate => Some(Vec::new()),
+        RingRead::Entries { entries, .. } => Some(entries.iter().map(|entry| entry.seq).collect()),
+        RingRead::Miss => None,
+    }
+}
+
+fn subscribed(fanout: &Fanout, device: DeviceId) -> Registration {
+    let mut registration = fanout.register(device);
+    registration.subscribe(GROUP);
+    registration
+}
+
+/// What a device decodes from a frame.
+fn decoded(frame: Bytes) -> v1::Entries {
+    match frame::decode_server(frame).unwrap().body {
+        Some(server_frame::Body::Entries(entries)) => entries,
+        other => panic!("unexpected {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_append_wakes_the_readers_of_its_group_and_nobody_else() {
+    let fanout = Fanout::new();
+    let reader = subscribed(&fanout, ANNE);
+    let other = fanout.register(BRUNO);
+    append(&fanout, [1]);
+    reader.mailbox().changed().await;
+    assert!(news(&reader).groups.contains(&GROUP));
+    assert!(news(&other).groups.is_empty());
+    assert_eq!(read(&reader, 0), Some(vec![1]));
+    assert_eq!(read(&reader, 1), Some(Vec::new()));
+}
+
+#[test]
+fn a_reader_that_is_too_far_behind_is_sent_to_the_log() {
+    let fanout = Fanout::new();
+    let reader = subscribed(&fanout, ANNE);
+    let count = u64::try_from(limits::RING_ENTRIES_MAX).unwrap() + 5;
+    append(&fanout, 1..=count);
+    assert_eq!(read(&reader, 4), None);
+    assert_eq!(read(&reader, 5).unwrap().len(), limits::RING_ENTRIES_MAX);
+}
+
+#[test]
+fn appends_that_come_out_of_order_never_make_a_gap() {
+    let fanout = Fanout::new();
+    let reader = subscribed(&fanout, ANNE);
+    append(&fanout, [10, 12]);
+    assert_eq!(read(&reader, 9), Some(vec![10]));
+    assert_eq!(read(&reader, 10), None, "11 may never come: the log has it");
+    append(&fanout, [11]);
+    assert_eq!(read(&reader, 9), Some(vec![10, 11, 12]));
+    append(&fanout, [11, 12]);
+    assert_eq!(read(&reader, 9), Some(vec![10, 11, 12]), "what comes twice counts once");
+}
+
+#[test]
+fn an_entry_that_never_comes_does_not_hold_up_the_others() {
+    let fanout = Fanout::new();
+    let reader = subscribed(&fanout, ANNE);
+    append(&fanout, [1]);
+    let last = 3 + u64::try_from(limits::RING_EARLY_MAX).unwrap();
+    append(&fanout, 3..=last);
+    assert_eq!(read(&reader, 1), None);
+    assert_eq!(read(&reader, 2).unwrap(), (3..=last).collect::<Vec<_>>());
+}
+
+#[test]
+fn large_entries_are_bounded_by_bytes() {
+    let fanout = Fanout::new();
+    let reader = subscribed(&fanout, ANNE);
+    for seq in 1..=20 {
+        let body = Bytes::from(vec![0; limits::RING_BYTES_MAX / 4]);
+        fanout.appended(GROUP, vec![Entry { body, ..entry(seq) }]);
+    }
+    assert_eq!(read(&reader, 10), None);
+    assert_eq!(read(&reader, 18), Some(vec![19, 20]));
+    let body = Bytes::from(vec![0; 2 * limits::RING_BYTES_MAX]);
+    fanout.appended(GROUP, vec![Entry { body, ..entry(21) }]);
+    assert_eq!(read(&reader, 20), Some(vec![21]), "the newest one is kept whatever its size");
+    assert_eq!(read(&reader, 19), None);
+}
+
+#[test]
+fn a_quiet_group_is_forgotten_in_two_rounds() {
+    let fanout = Fanout::new();
+    let reader = subscribed(&fanout, ANNE);
+    append(&fanout, 1..=3);
+    fanout.forget_old();
+    append(&fanout, [4]);
+    assert_eq!(read(&reader, 0).unwrap().len(), 4);
+    fanout.forget_old();
+    assert_eq!(read(&reader, 3), Some(vec![4]));
+    assert_eq!(read(&reader, 2), None);
+    fanout.forget_old();
+    assert_eq!(read(&reader, 3), None);
+    append(&fanout, [5]);
+    assert_eq!(read(&reader, 4), Some(vec![5]));
+}
+
+#[test]
+fn the_last_reader_takes_the_group_out_of_memory() {
+    let fanout = Fanout::new();
+    let (one, mut two) = (subscribed(&fanout, ANNE), subscribed(&fanout, BRUNO));
+    append(&fanout, [1]);
+    drop(one);
+    assert_eq!((fanout.live_groups(), fanout.sessions()), (1, 1));
+    two.unsubscribe(GROUP);
+    assert_eq!(fanout.live_groups(), 0);
+    append(&fanout, [2]);
+    assert_eq!(fanout.live_groups(), 0, "nobody reads, nothing is kept");
+    drop(two);
+    assert_eq!(fanout.sessions(), 0);
+}
+
+#[test]
+fn a_newer_session_ends_the_older_and_keeps_its_own_place() {
+    let fanout = Fanout::new();
+    let older = fanout.register(ANNE);
+    let newer = fanout.register(ANNE);
+    assert_eq!(news(&older).end, Some(ErrorCode::SessionReplaced));
+    drop(older);
+    assert_eq!(fanout.sessions(), 1, "the older one must not take the newer one out");
+    fanout.end_session(ANNE, ErrorCode::DeviceRevoked);
+    assert_eq!(news(&newer).end, Some(ErrorCode::DeviceRevoked));
+}
+
+#[test]
+fn relayed_hints_are_bounded_and_skip_their_sender() {
+    let fanout = Fanout::new();
+    let (anne, bruno) = (subscribed(&fanout, ANNE), subscribed(&fanout, BRUNO));
+    for _ in 0..2 * limits::RELAYED_MAX {
+        fanout.ephemeral(GROUP, ANNE, Bytes::from_static(b"typing"));
+    }
+    assert!(news(&anne).relayed.is_empty());
+    assert_eq!(news(&bruno).relayed.len(), limits::RELAYED_MAX);
+}
+
+#[test]
+fn frames_of_entries_decode_to_what_was_appended() {
+    let encoded: Vec<Encoded> = (1..=3).map(|seq| encode_entry(GROUP, &entry(seq))).collect();
+    for (wave, entries) in [(0, &encoded[..1]), (0, &encoded[..]), (300, &encoded[..])] {
+        let frame = decoded(entries_frame(GROUP, wave, entries, BRUNO));
+        assert_eq!((frame.group, frame.wave), (GROUP.to_bytes(), wave));
+        let numbers: Vec<Seq> = frame.entries.iter().map(|entry| entry.seq).collect();
+        assert_eq!(numbers, entries.iter().map(|entry| entry.seq).collect::<Vec<_>>());
+        let original = entry(1);
+        let first = &frame.entries[0];
+        assert_eq!(first.mls, original.body);
+        assert_eq!((first.epoch, first.at_ms), (original.epoch, original.at));
+        assert_eq!(first.message_id, original.message_id.to_bytes());
+    }
+}
+
+#[test]
+fn the_sender_gets_the_header_and_others_share_the_same_bytes() {
+    let encoded = [encode_entry(GROUP, &entry(1))];
+    let own = decoded(entries_frame(GROUP, 0, &encoded, ANNE));
+    assert_eq!((own.entries[0].seq, own.entries[0].mls.len()), (1, 0));
+    let (one, two) = (entries_frame(GROUP, 0, &encoded, BRUNO), entries_frame(GROUP, 0, &encoded, BRUNO));
+    assert_eq!(one.as_ptr(), two.as_ptr(), "encoded once");
+}

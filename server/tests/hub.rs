@@ -1,0 +1,23 @@
+//! The hub through its port: real TLS, both transports, raw frames; and the real binary.
+//!
+//! One test binary, so that the hub is linked once. Everything stays on loopback.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::large_futures,
+    reason = "clippy does not see that the helpers of a test binary are tests; a failure is a panic here"
+)]
+
+#[path = "hub/support.rs"]
+mod support;
+
+#[path = "hub/binary.rs"]
+mod binary;
+#[path = "hub/hostile.rs"]
+mod hostile;
+#[path = "hub/operation.rs"]
+mod operation;
+#[path = "hub/reading.rs"]
+mod reading;
+#[path = "hub/sessions.rs"]
+mod sessions;

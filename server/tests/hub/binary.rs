@@ -1,0 +1,181 @@
+//! The real program: its commands, its signals, its exit codes.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::support::PATIENCE;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_cercle-server");
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).args(arguments).env_clear().output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn init(data: &Path) {
+    let data = data.to_str().unwrap();
+    let made = run(&["init", "--data", data, "--domain", "cpts.example", "--address", "127.0.0.1:0"]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let link = text(&made.stdout).lines().last().unwrap().to_owned();
+    assert!(cercle_proto::invitation::Invitation::parse(&link).is_ok(), "{link}");
+}
+
+/// A running hub.
+struct Hub {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    log: String,
+}
+
+impl Hub {
+    fn serve(data: &Path) -> Self {
+        let mut child = Command::new(PROGRAM)
+            .args(["serve", "--config", data.to_str().unwrap()])
+            .env_clear()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+        assert!(first.starts_with("ready 127.0.0.1:"), "{first}");
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        Self { child, lines, log: String::new() }
+    }
+
+    /// Waits until the log says something.
+    fn wait_for(&mut self, text: &str) {
+        while !self.log.contains(text) {
+            let line = self.lines.recv_timeout(PATIENCE).expect("the log says it in time");
+            self.log.push_str(&line);
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Waits for the end; returns whether it was a good one, and the log.
+    fn end(mut self) -> (bool, String) {
+        let status = self.child.wait().unwrap();
+        self.log.extend(self.lines.iter());
+        (status.success(), std::mem::take(&mut self.log))
+    }
+}
+
+/// A failed test leaves no hub behind.
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_hub_is_made_served_asked_and_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("hub");
+    let config = data.to_str().unwrap().to_owned();
+    init(&data);
+    let again = run(&["init", "--data", &config, "--domain", "cpts.example", "--address", "127.0.0.1:0"]);
+    assert!(!again.status.success(), "an existing hub is never overwritten");
+
+    let mut hub = Hub::serve(&data);
+    assert_eq!(text(&run(&["health", "--config", &config]).stdout), "ready\n");
+    let doctor = run(&["doctor", "--config", &config]);
+    assert!(doctor.status.success(), "{}", text(&doctor.stdout));
+
+    let invited = run(&[
+        "admin",
+        "--config",
+        &config,
+        "--json",
+        "invite",
+        "claire",
+        "--name",
+        "Claire Martin",
+        "--role",
+        "coordinator",
+    ]);
+    let invited: serde_json::Value = serde_json::from_slice(&invited.stdout).unwrap();
+    assert_eq!(invited["user"], "claire@cpts.example");
+    assert!(invited["link"].as_str().unwrap().starts_with("cercle://127.0.0.1:"));
+    let audit = run(&["admin", "--config", &config, "audit"]);
+    assert!(text(&audit.stdout).contains("invitation.created"), "{}", text(&audit.stdout));
+    let groups = run(&["admin", "--config", &config, "--json", "groups"]);
+    assert_eq!(text(&groups.stdout), "[]\n");
+    let unknown = run(&["admin", "--config", &config, "revoke", &"ab".repeat(16)]);
+    assert!(text(&unknown.stderr).contains("refused (202)"), "{}", text(&unknown.stderr));
+
+    let second = run(&["serve", "--config", &config]);
+    assert!(!second.status.success());
+    assert!(text(&second.stderr).contains("in use"), "{}", text(&second.stderr));
+
+    hub.signal(Signal::SIGHUP);
+    hub.wait_for("the TLS certificate was read again");
+    hub.signal(Signal::SIGTERM);
+    let (good, log) = hub.end();
+    assert!(good, "{log}");
+    assert!(log.contains("stopped"), "{log}");
+    assert!(!log.contains("claire") && !log.contains("Claire"), "{log}");
+
+    let asked = run(&["health", "--config", &config]);
+    assert!(!asked.status.success());
+    assert!(text(&asked.stderr).contains("is the hub running"), "{}", text(&asked.stderr));
+}
+
+#[test]
+fn a_misspelt_key_and_loose_permissions_stop_the_hub_with_the_mending() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("hub");
+    init(&data);
+    let config = data.join("cercle.toml");
+    let whole = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{whole}\nlog_formt = \"json\"\n")).unwrap();
+    let refused = run(&["serve", "--config", data.to_str().unwrap()]);
+    assert!(text(&refused.stderr).contains("did you mean `log_format`"), "{}", text(&refused.stderr));
+
+    std::fs::write(&config, whole).unwrap();
+    let key = data.join("root.key");
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+    let refused = run(&["serve", "--config", data.to_str().unwrap()]);
+    assert!(text(&refused.stderr).contains("chmod 600"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn a_killed_hub_starts_again_beside_its_old_socket() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("hub");
+    init(&data);
+    let killed = Hub::serve(&data);
+    killed.signal(Signal::SIGKILL);
+    assert!(!killed.end().0);
+    assert!(data.join("admin.sock").exists(), "a killed hub cannot tidy up");
+    let hub = Hub::serve(&data);
+    let status = run(&["admin", "--config", data.to_str().unwrap(), "status"]);
+    assert!(text(&status.stdout).contains("healthy: true"), "{}", text(&status.stderr));
+    hub.signal(Signal::SIGINT);
+    assert!(hub.end().0);
+}
+
+#[test]
+fn the_sample_configuration_is_printed() {
+    let printed = text(&run(&["config"]).stdout);
+    assert!(printed.contains("#retention_days = 90"), "{printed}");
+}

@@ -1,0 +1,109 @@
+//! What every store must do: one suite of cases, run by each implementation.
+//!
+//! A case is an async function over an empty store and names the promise it checks. A new engine gets one
+//! line in [`engines`]; a new case gets one line in the list below.
+
+mod account;
+mod group;
+mod inbox;
+mod key_package;
+mod log;
+mod maintenance;
+mod random;
+mod sample;
+mod timer;
+
+use std::sync::Arc;
+
+use crate::{Embedded, EngineKind, Model, open, store::Store};
+
+/// A store and the directory that it may lie in.
+struct Fixture {
+    store: Arc<dyn Store>,
+    _place: Option<tempfile::TempDir>,
+}
+
+fn on_disk(kind: EngineKind) -> Fixture {
+    let place = tempfile::tempdir().unwrap();
+    Fixture { store: open(place.path(), kind).unwrap(), _place: Some(place) }
+}
+
+macro_rules! conformance {
+    ($($theme:ident: $($case:ident),+;)+) => {
+        conformance!(@engine model, Fixture { store: Arc::new(Model::new()), _place: None }; $($($theme::$case),+),+);
+        conformance!(@engine memory, Fixture { store: Arc::new(Embedded::in_memory()), _place: None }; $($($theme::$case),+),+);
+        conformance!(@engine redb, on_disk(EngineKind::Redb); $($($theme::$case),+),+);
+        #[cfg(feature = "sled")]
+        conformance!(@engine sled, on_disk(EngineKind::Sled); $($($theme::$case),+),+);
+    };
+    (@engine $engine:ident, $fixture:expr; $($theme:ident::$case:ident),+) => {
+        mod $engine {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    let fixture = $fixture;
+                    $theme::$case(Arc::clone(&fixture.store)).await;
+                }
+            )+
+        }
+    };
+}
+
+conformance! {
+    log:
+        entries_are_numbered_from_one_without_gaps,
+        a_repeated_id_answers_as_the_first_time_even_after_the_epoch_moved,
+        a_repeated_id_inside_one_batch_is_stored_once,
+        a_refused_item_does_not_disturb_its_neighbours,
+        the_group_is_checked_before_the_member_and_the_member_before_the_epoch,
+        an_epoch_may_be_as_far_behind_as_allowed_and_never_ahead,
+        the_hub_proposes_without_being_a_member,
+        a_commit_cannot_be_appended,
+        pages_come_in_the_order_asked_for,
+        a_read_stops_at_its_limits_without_a_gap,
+        a_cursor_never_goes_back_nor_past_the_head,
+        concurrent_appends_leave_no_gap;
+    group:
+        a_group_is_made_once,
+        one_of_sixteen_racing_commits_wins,
+        a_commit_changes_everything_at_once,
+        a_commit_that_is_refused_at_its_last_part_changes_nothing,
+        the_message_of_a_commit_is_stored_once,
+        an_external_committer_joins_and_reads_what_follows,
+        a_resynchronised_device_keeps_its_membership,
+        a_removed_device_reads_its_removal_and_leaves_the_list,
+        a_removed_device_can_be_forgotten_and_a_member_cannot,
+        only_some_may_post_where_posting_is_restricted,
+        members_that_wait_to_be_added_again_are_listed;
+    inbox:
+        a_welcome_is_shared_and_goes_with_its_last_pointer,
+        numbers_of_an_inbox_are_never_used_twice,
+        a_notice_reaches_every_device_it_is_for;
+    key_package:
+        sixteen_claimers_get_sixteen_packages,
+        a_repeated_claim_gets_the_same_answer_and_takes_nothing,
+        the_last_resort_comes_last_and_stays,
+        expired_packages_are_not_handed_out,
+        a_claimed_package_cannot_be_published_again,
+        a_newer_generation_replaces_an_older_one,
+        a_full_stock_takes_nothing;
+    account:
+        an_invitation_enrols_one_device_once,
+        an_enrolment_is_refused_for_its_reason,
+        a_user_has_a_limited_number_of_devices,
+        a_revoked_device_loses_its_packages_and_is_listed_until_removed,
+        users_are_listed_page_by_page,
+        a_certificate_is_replaced_unless_the_device_is_revoked;
+    timer:
+        timers_fire_once_in_order_of_their_time,
+        a_timer_is_replaced_or_disarmed,
+        effects_are_stored_with_the_firing,
+        the_audit_log_is_a_chain;
+    maintenance:
+        what_every_member_has_acknowledged_is_deleted,
+        what_is_too_old_is_deleted_whoever_waits_for_it,
+        a_small_budget_gets_there_in_several_calls,
+        records_are_kept_as_long_as_asked,
+        a_group_without_members_keeps_entries_until_they_are_old;
+}

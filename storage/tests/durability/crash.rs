@@ -1,0 +1,60 @@
+//! A process under load is killed at random moments, again and again, on the same store.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    child::{End, Engine, Job, Task},
+    load::Random,
+    verify::Expected,
+};
+
+#[expect(clippy::disallowed_methods, reason = "measures how long opening takes")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn kill_again_and_again(engine: Engine, times: u64) {
+    let place = tempfile::tempdir().unwrap();
+    let (store, notes) = (place.path().join("store"), place.path().join("notes"));
+    let mut random = Random(u64::from(std::process::id()));
+    let mut slowest = Duration::ZERO;
+    for round in 1..=times {
+        let task = Task {
+            job: Job::Load,
+            store: store.clone(),
+            engine,
+            notes: notes.clone(),
+            round: round * 2,
+            entries: None,
+            end: End::Clean,
+        };
+        let mut child = task.start(&[]);
+        // The moment itself: some kills hit the opening, most the load.
+        std::thread::sleep(Duration::from_millis(10 + random.below(140)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if !store.exists() {
+            continue;
+        }
+        let before = now();
+        drop(engine.open(&store).unwrap());
+        slowest = slowest.max(before.elapsed());
+        let expected = Expected::read(&notes);
+        expected.check(engine, &store).unwrap_or_else(|what| panic!("after kill {round}: {what}"));
+    }
+    let acknowledged = Expected::read(&notes).len();
+    println!("{engine:?}: {times} kills, {acknowledged} acknowledged entries, slowest reopening {slowest:?}");
+    assert!(acknowledged > 500, "the load hardly ran: {acknowledged} entries");
+    assert!(slowest < Duration::from_secs(1), "reopening took {slowest:?}");
+}
+
+#[test]
+fn redb_keeps_every_acknowledged_write_when_killed() {
+    kill_again_and_again(Engine::Redb, 55);
+}
+
+#[cfg(feature = "sled")]
+#[test]
+fn sled_keeps_every_acknowledged_write_when_killed() {
+    kill_again_and_again(Engine::Sled, 20);
+}
