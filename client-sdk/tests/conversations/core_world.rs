@@ -84,6 +84,7 @@ impl Sink<Bytes> for HubEnd {
 
 impl Link for HubEnd {
     const NAME: &'static str = "test";
+    fn trust(&mut self) {}
     async fn finish(self, _: Duration) {}
 }
 
