@@ -51,6 +51,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) const DOMAIN: &str = "cpts.example";
 const KEY: [u8; 32] = [7; 32];
+/// Nothing happens that a test did not ask for.
+const SETTINGS: Settings = Settings { lazy_updates: false, messages_per_second: 150 };
 const QUEUE_FRAMES: usize = 100_000;
 
 /// The hub's end of a connection.
@@ -135,8 +137,8 @@ pub(crate) struct World {
     pub(crate) services: Services,
     pub(crate) clock: Clock,
     pub(crate) devices: Vec<Device>,
-    /// Devices that are installed from here renew their keys by themselves.
-    pub(crate) lazy_updates: bool,
+    /// Settings of devices that are installed from here.
+    pub(crate) settings: Settings,
     folder: tempfile::TempDir,
     commands: u64,
     seed: u64,
@@ -181,7 +183,7 @@ impl World {
             tracker: TaskTracker::new(),
         };
         let folder = tempfile::tempdir().unwrap();
-        Self { services, clock, devices: Vec::new(), lazy_updates: false, folder, commands: 0, seed: 0 }
+        Self { services, clock, devices: Vec::new(), settings: SETTINGS, folder, commands: 0, seed: 0 }
     }
 
     /// A world with some users, one device each, enrolled and connected.
@@ -219,7 +221,7 @@ impl World {
     pub(crate) fn install(&mut self, user: &str, invitation: &Invitation) -> usize {
         let number = self.devices.len();
         let mut device = Device::new(user, self.folder.path().join(format!("{number}.db")));
-        device.settings.lazy_updates = self.lazy_updates;
+        device.settings = self.settings;
         self.devices.push(device);
         self.devices[number].open();
         self.devices[number].core().begin_enrolment(invitation).unwrap();
@@ -429,7 +431,7 @@ impl Device {
             keep: None,
             keep_sent: None,
             stop: None,
-            settings: Settings { lazy_updates: false },
+            settings: SETTINGS,
         }
     }
 
