@@ -14,7 +14,8 @@ use crate::message::Body;
 pub enum Event {
     /// The session with the hub is open; groups are being read.
     Connected,
-    /// Every group has been read to the head that it had when the connection began.
+    /// Every group has been read to the head that it had when the connection began, and the hub has
+    /// the key packages with which others add this device to more.
     CaughtUp,
     /// The session with the hub has ended.
     Disconnected,

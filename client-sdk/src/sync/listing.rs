@@ -142,11 +142,19 @@ impl Cx<'_, '_> {
             }
         }
         self.m.session.first_waves.remove(&complete.wave);
-        if self.m.session.first_waves.is_empty() && !self.m.session.caught_up {
-            self.m.session.caught_up = true;
+        self.tell_if_caught_up();
+        Ok(())
+    }
+
+    /// Says once per session that everything is read and, for a device that had to publish key packages,
+    /// that the hub has answered: who waits for this can be added to a group from then on.
+    pub(crate) fn tell_if_caught_up(&mut self) {
+        let session = &mut self.m.session;
+        let read = session.last_wave > 0 && session.first_waves.is_empty();
+        if read && !session.publishing && !session.caught_up {
+            session.caught_up = true;
             self.emit(Event::CaughtUp);
         }
-        Ok(())
     }
 
     /// Groups whose welcome did not come in time are joined by external commit.

@@ -116,6 +116,7 @@ impl Cx<'_, '_> {
     pub(crate) fn published(&mut self, left: u32) -> Step {
         self.m.session.publishing = false;
         self.m.session.key_packages_left = Some(left);
+        self.tell_if_caught_up();
         self.tx.mark_key_packages_published(self.m.standing.generation)
     }
 
@@ -125,11 +126,13 @@ impl Cx<'_, '_> {
             self.m.session.publish_not_before = self.now + delay;
             self.m.session.publishing = false;
             self.retry_after(delay);
+            self.tell_if_caught_up();
             return Ok(());
         }
         tracing::warn!(code = error.code, "the hub does not take key packages");
         self.m.session.key_packages_left = None;
         self.m.session.publishing = false;
+        self.tell_if_caught_up();
         self.tx.mark_key_packages_published(self.m.standing.generation)
     }
 
