@@ -2,6 +2,8 @@
 //!
 //! `core_*`: several cores and a hub in one process, frames handed over in memory, time by hand, so that
 //! answers can be lost, stores set back and devices stopped at any point.
+//!
+//! `client_*`: clients with threads, profiles and sockets, and a hub on loopback.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,9 +11,13 @@
     reason = "a failure of the test's own world is a failed test"
 )]
 
+#[path = "conversations/client_world.rs"]
+mod client_world;
 #[path = "conversations/core_world.rs"]
 mod core_world;
 
+#[path = "conversations/client_shell.rs"]
+mod client_shell;
 #[path = "conversations/core_basics.rs"]
 mod core_basics;
 #[path = "conversations/core_crashes.rs"]

@@ -91,7 +91,7 @@ impl FakeHub {
             response.headers_mut().insert("sec-websocket-protocol", offered);
             Ok(response)
         };
-        accept_hdr_async(self.accept_tls().await.unwrap(), subprotocol).await.unwrap()
+        Box::pin(accept_hdr_async(self.accept_tls().await.unwrap(), subprotocol)).await.unwrap()
     }
 }
 

@@ -1,0 +1,145 @@
+//! A hub on loopback and clients with profiles on disk: the whole of it, sockets included.
+
+use std::{future::Future, path::PathBuf, time::Duration};
+
+use cercle_proto::{
+    id::{GroupId, UserId},
+    invitation::Invitation,
+    v1::MemberClass,
+};
+use cercle_sdk::{
+    client::{Client, Events, Notice},
+    core::{PolicyTemplate, Settings},
+    event::Event,
+    message::Body,
+    profile::{Profile, Protection},
+};
+use cercle_server::{
+    auth::InvitationRequest,
+    clock::Clock,
+    config::Config,
+    init,
+    server::{self, RunningServer},
+};
+use tempfile::TempDir;
+
+/// Longer than anything here takes on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A hub that can be stopped and started on the same port and data.
+pub(crate) struct Hub {
+    folder: TempDir,
+    config: PathBuf,
+    running: Option<RunningServer>,
+}
+
+impl Hub {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = init::Options {
+            data: folder.path().join("hub"),
+            domain: "cpts.example".to_owned(),
+            address: "127.0.0.1:0".to_owned(),
+            tls: None,
+            administrator: "admin".to_owned(),
+            administrator_name: "Administration".to_owned(),
+        };
+        let config = Box::pin(init::create(options, &Clock::system())).await.unwrap().config;
+        let mut hub = Self { folder, config, running: None };
+        hub.resume().await;
+        hub
+    }
+
+    pub(crate) async fn resume(&mut self) {
+        let config = Config::load(&self.config, []).unwrap();
+        self.running = Some(Box::pin(server::start(config)).await.unwrap());
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        assert!(self.running.take().unwrap().shutdown().await, "drained in time");
+    }
+
+    pub(crate) fn folder_of(&self, user: &str) -> PathBuf {
+        self.folder.path().join("profiles").join(user)
+    }
+
+    pub(crate) async fn invitation(&self, user: &str) -> Invitation {
+        let request = InvitationRequest {
+            user: Some(user.to_owned()),
+            display_name: user.to_owned(),
+            profession: String::new(),
+            class: MemberClass::Professional,
+            roles: Vec::new(),
+            valid_for_ms: None,
+        };
+        let (_, link) = self.running.as_ref().unwrap().invite(request).await.unwrap();
+        Invitation::parse(&link).unwrap()
+    }
+
+    /// A new user with a device that is connected and has read everything.
+    pub(crate) async fn enrol(&self, user: &str) -> Client {
+        let profile = Profile::create(&self.folder_of(user), Protection::KeyFile).unwrap();
+        let client = Client::open(profile, Settings::default()).await.unwrap();
+        soon(client.enrol(&self.invitation(user).await)).await.unwrap();
+        soon(client.caught_up()).await.unwrap();
+        client
+    }
+
+    /// The device of a user again, from its profile on the disk.
+    pub(crate) async fn reopen(&self, user: &str) -> Client {
+        let profile = Profile::open(&self.folder_of(user), || None).unwrap();
+        let client = Client::open(profile, Settings::default()).await.unwrap();
+        client.connect().await.unwrap();
+        client
+    }
+}
+
+/// Waits, but not for ever.
+pub(crate) async fn soon<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, Box::pin(work)).await.expect("it takes too long")
+}
+
+pub(crate) fn user(name: &str) -> UserId {
+    UserId::new(name, "cpts.example").unwrap()
+}
+
+/// A group of two, in which the second has heard the first.
+pub(crate) async fn pair(first: &Client, second: &Client) -> GroupId {
+    let mut heard = second.events();
+    let group = soon(first.create_group("Deux", PolicyTemplate::Conversation)).await.unwrap();
+    let id = second.identity().await.unwrap().unwrap().user;
+    soon(first.invite(group, vec![id])).await.unwrap();
+    soon(first.send(group, "bonjour")).await.unwrap();
+    until_text(&mut heard, "bonjour").await;
+    group
+}
+
+/// Waits for an event that fits.
+pub(crate) async fn until(events: &mut Events, fits: impl Fn(&Event) -> bool) {
+    soon(async {
+        loop {
+            match events.next().await.expect("the client is open") {
+                Notice::Event(event) if fits(&event) => return,
+                Notice::Event(_) => {}
+                Notice::Missed(count) => panic!("{count} events were missed"),
+            }
+        }
+    })
+    .await;
+}
+
+/// Waits for a message with this text.
+pub(crate) async fn until_text(events: &mut Events, text: &str) {
+    let wanted = Body::Text(text.to_owned());
+    until(events, |event| matches!(event, Event::MessageReceived(message) if message.body == wanted)).await;
+}
+
+/// The texts of a group that a device has, in order.
+pub(crate) async fn texts(client: &Client, group: GroupId) -> Vec<String> {
+    let messages = client.messages(group, 0, 10_000).await.unwrap();
+    let text = |body| match body {
+        Body::Text(text) => Some(text),
+        _ => None,
+    };
+    messages.into_iter().filter_map(|message| text(message.body)).collect()
+}
