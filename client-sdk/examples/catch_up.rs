@@ -5,7 +5,7 @@
 //! something is missing, twice or out of order.
 
 #[path = "../tests/conversations/core_world.rs"]
-#[expect(dead_code, clippy::unwrap_used, clippy::print_stderr, reason = "made for tests")]
+#[expect(dead_code, unused_imports, clippy::unwrap_used, clippy::print_stderr, reason = "made for tests")]
 mod core_world;
 
 use cercle_sdk::{core::Command, event::Event};

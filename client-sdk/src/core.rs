@@ -43,11 +43,14 @@ pub struct Settings {
     /// Renew own keys in a group some time after many members were added at once, so that commits become
     /// small again. Tests that count commits switch it off.
     pub lazy_updates: bool,
+    /// Messages sent at most, a second, in the long run; several seconds' worth may go out at once. Keep it
+    /// below the hub's limit: above it, refused messages may be overtaken by later ones.
+    pub messages_per_second: u32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { lazy_updates: true }
+        Self { lazy_updates: true, messages_per_second: crate::limits::MESSAGES_PER_SECOND }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an app links to take part in Cercle: everything that needs keys.
 //!
 //! Two layers:
-//! - the **core** ([`core`], [`sync`], [`mls`], [`store`], [`message`]): pure state machines over a SQLite
+//! - the **core** ([`core`], `sync`, `mls`, [`store`], [`message`]): pure state machines over a SQLite
 //!   connection; time comes in as an argument; no sockets, files, threads or clock.
 //! - the **shell** ([`client`], [`connection`], [`profile`]): tokio, TLS, WebSocket, the profile folder.
 //!
@@ -14,7 +14,7 @@ pub mod error;
 pub mod event;
 pub mod limits;
 pub mod message;
-pub mod mls;
+mod mls;
 pub mod profile;
 pub mod store;
-pub mod sync;
+mod sync;

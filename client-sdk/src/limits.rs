@@ -56,6 +56,10 @@ pub const INTENTS_PER_GROUP_MAX: usize = 64;
 /// Messages of one group that are sent without waiting for answers. The hub stores many at once, so that
 /// more in flight means more per fsync.
 pub const IN_FLIGHT_PER_GROUP_MAX: usize = 64;
+/// Messages that a device sends at most, a second, in the long run: below the 200 requests of a hub's default.
+pub const MESSAGES_PER_SECOND: u32 = 150;
+/// Seconds' worth of messages that may go out at once after a pause: below the 2 000 requests of that default.
+pub const SEND_BURST_SECONDS: u64 = 8;
 /// A change that lost the epoch this often is given up: each time another member's change won.
 pub const COMMIT_ATTEMPTS_MAX: u32 = 50;
 /// First and largest delay before a change is tried again after a conflict; between them it doubles, and

@@ -4,7 +4,7 @@
 //! [`Body`]. Nothing below (store, sync, MLS) knows kinds; nothing outside this module reads protobuf.
 //!
 //! To add a kind: its message in a `.proto` file, a number in `Envelope.body`, a variant of [`Body`], a
-//! module here that checks and converts it, and its two lines in [`Body::to_wire`] and [`Body::from_wire`].
+//! module here that checks and converts it, and its two lines in `Body::to_wire` and `Body::from_wire`.
 
 use cercle_proto::id::TimestampMs;
 use prost::Message as _;

@@ -1,6 +1,6 @@
 //! The only door to openmls.
 //!
-//! Functions here work on one [`MlsGroup`] and the transaction behind a [`Provider`]; they know nothing of
+//! Functions here work on one [`MlsGroup`] and the transaction behind a [`provider::Provider`]; they know nothing of
 //! the hub, the log or the outbox. A group that an operation failed on is dropped by the caller and loaded
 //! again after its transaction was rolled back: memory must never be ahead of the store.
 //!

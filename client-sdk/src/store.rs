@@ -1,6 +1,6 @@
 //! Encrypted local database: MLS state, cursor, message and outbox change in one transaction.
 //!
-//! [`Store`] owns the SQLite connection. All reading and writing goes through a [`Tx`], one method per
+//! `Store` owns the SQLite connection. All reading and writing goes through a `Tx`, one method per
 //! question the core asks; each table has a file here. The core opens one transaction per input, and
 //! nothing leaves the device before it is committed.
 

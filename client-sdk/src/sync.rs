@@ -9,7 +9,7 @@
 //! - [`listing`]: which groups there are, subscribing, signs of a restored store or hub;
 //! - [`entries`]: applying the log; [`membership`]: what commits change;
 //! - [`inbox`]: welcomes and reports;
-//! - [`outbox`]: messages; [`intents`] and [`staging`]: changes of groups;
+//! - [`outbox`]: messages; [`pace`]: not too fast; [`intents`] and [`staging`]: changes of groups;
 //! - [`recovery`]: the way back into a group;
 //! - [`upkeep`]: key packages, certificate, duties towards other members;
 //! - [`commands`]: what the app asks for.
@@ -43,6 +43,7 @@ use crate::{
         identity::{CertificateRecord, IdentityRecord, Standing},
     },
 };
+use pace::Pace;
 use session::Session;
 
 pub(crate) mod commands;
@@ -52,6 +53,7 @@ pub(crate) mod intents;
 pub(crate) mod listing;
 pub(crate) mod membership;
 pub(crate) mod outbox;
+pub(crate) mod pace;
 pub(crate) mod recovery;
 pub(crate) mod session;
 pub(crate) mod staging;
@@ -72,6 +74,7 @@ pub(crate) struct Memory {
     pub(crate) groups: BTreeMap<GroupId, Lane>,
     pub(crate) cache: Cache,
     pub(crate) session: Session,
+    pub(crate) pace: Pace,
     /// When another session of this device last replaced the one of this program.
     pub(crate) replaced_at: Option<TimestampMs>,
     /// Commands that end with an intent: intent number to command id.
@@ -158,6 +161,7 @@ impl Memory {
             groups,
             cache: Cache::default(),
             session: Session::default(),
+            pace: Pace::new(settings.messages_per_second),
             replaced_at: None,
             waiting: HashMap::new(),
             dirty: BTreeSet::new(),

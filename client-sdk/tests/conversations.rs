@@ -3,6 +3,12 @@
 //! `core_*`: several cores and a hub in one process, frames handed over in memory, time by hand, so that
 //! answers can be lost, stores set back and devices stopped at any point.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failure of the test's own world is a failed test"
+)]
+
 #[path = "conversations/core_world.rs"]
 mod core_world;
 

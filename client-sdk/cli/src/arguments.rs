@@ -61,7 +61,7 @@ struct Common {
     )]
     lang: Option<String>,
     /// Secondes pendant lesquelles attendre le hub.
-    #[arg(long, global = true, value_name = "SECONDES", default_value_t = PATIENCE_SECONDS, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    #[arg(long, global = true, overrides_with = "timeout", value_name = "SECONDES", default_value_t = PATIENCE_SECONDS, value_parser = clap::value_parser!(u64).range(0..=3600))]
     timeout: u64,
     /// Ne pas chercher à joindre le hub.
     #[arg(long, global = true)]

@@ -113,9 +113,20 @@ impl<'a> Context<'a> {
 }
 
 impl Enrolled {
-    /// Tells the hub what is stored, closes everything, within a time limit.
+    /// Sends what still waits, tells the hub what is stored, closes everything, within a time limit.
     pub(crate) async fn close(self) {
         // Whatever is not told today is told at the next connection.
+        let _ = timeout(CLOSING, self.outbox_empty()).await;
         let _ = timeout(CLOSING, self.client.close()).await;
+    }
+
+    /// Waits until nothing waits to be sent, as long as there is a connection: a command can have more to
+    /// say than its user has written, the title of a group for newcomers for example.
+    async fn outbox_empty(&self) {
+        let mut events = self.client.events();
+        while self.client.session() == Session::CaughtUp
+            && self.client.outbox().await.is_ok_and(|outbox| !outbox.is_empty())
+            && events.next().await.is_some()
+        {}
     }
 }

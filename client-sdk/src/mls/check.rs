@@ -20,6 +20,8 @@ use super::{MlsError, group, identity::Myself, profile};
 pub(crate) struct CommitView {
     /// Who committed; of an external commit: who joined.
     pub(crate) committer: DeviceIdentity,
+    /// The committer joined by external commit.
+    pub(crate) external: bool,
     /// Devices that are new, without those that were removed and added in one step.
     pub(crate) added: Vec<DeviceIdentity>,
     /// Devices that are gone, and on whose wish.
@@ -80,6 +82,7 @@ pub(crate) fn judge(
     let removed = removed.into_iter().filter(|(_, identity, _)| !came.contains(&identity.device));
     Ok(CommitView {
         committer,
+        external,
         added,
         removed: removed.map(|(_, identity, wish)| (identity, wish)).collect(),
         self_removed: staged.self_removed(),

@@ -49,8 +49,25 @@ impl Cx<'_, '_> {
         }
         self.plan_refresh_after_adds(group, view.leaves_added);
         self.save(group)?;
+        if view.external && self.greets(group, &view.committer)? {
+            self.queue_profile(group)?;
+        }
         self.touch(group);
         Ok(())
+    }
+
+    /// Whether it is this device that tells the title to one who joined by external commit, and may have
+    /// lost it: the first other leaf that may post does.
+    fn greets(&mut self, group: GroupId, joiner: &DeviceIdentity) -> Step<bool> {
+        let first = self.with_group(group, |_, _, loaded, author| {
+            let policy = group::policy(loaded)?;
+            let members = group::members(loaded, author.me)?;
+            let mut others = members.into_iter().filter(|(_, identity)| identity.device != joiner.device);
+            Ok(others
+                .find(|(_, identity)| policy.may_post(&identity.user))
+                .map(|(_, identity)| identity.device))
+        })?;
+        Ok(first.ok().flatten().is_some_and(|device| Some(device) == self.own_device()))
     }
 
     fn tell_membership(&mut self, group: GroupId, seq: Seq, view: &CommitView) -> Step {

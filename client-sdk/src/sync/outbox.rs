@@ -90,6 +90,10 @@ impl Cx<'_, '_> {
             // Messages of an older epoch may still be refused; sent beside them, this one would overtake.
             return Ok(false);
         }
+        if let Err(at) = self.m.pace.take(self.now) {
+            self.wake_at(group, at);
+            return Ok(false);
+        }
         let mls = match stored {
             Some((_, mls)) => mls,
             None => match self.encrypt(group, row.id, &row.content)? {

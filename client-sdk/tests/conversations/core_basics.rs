@@ -109,3 +109,21 @@ async fn a_certificate_of_another_root_ends_the_enrolment() {
     assert_eq!(world.devices[device].disconnects, ["Untrusted"]);
     assert!(world.devices[device].core().identity().is_none());
 }
+
+#[tokio::test]
+async fn more_messages_than_may_go_out_at_once_arrive_all_and_in_order() {
+    let mut world = World::new();
+    world.settings.messages_per_second = 20;
+    world.enrol("anne").await;
+    world.enrol("bruno").await;
+    let group = world.conversation("A", &[0, 1]).await;
+    let now = world.clock.now();
+    world.devices[0].disconnect(now);
+    let texts: Vec<String> = (0..200).map(|number| format!("message {number}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    for text in &texts {
+        world.send(0, group, text);
+    }
+    world.devices[0].online = true;
+    world.reads(1, group, &texts).await;
+}

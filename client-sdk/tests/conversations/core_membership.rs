@@ -258,7 +258,7 @@ async fn a_key_package_under_another_root_adds_nobody() {
 async fn who_was_added_with_many_others_renews_his_keys_later() {
     let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
     let mut world = World::new();
-    world.lazy_updates = true;
+    world.settings.lazy_updates = true;
     for name in names {
         world.enrol(name).await;
     }

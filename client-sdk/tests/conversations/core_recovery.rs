@@ -119,7 +119,7 @@ async fn a_group_joined_after_the_copy_was_made_is_joined_again() {
     world.devices[1].crash();
     let copy = world.devices[1].copy_store();
     world.devices[1].open();
-    let group = world.conversation("A", &[0, 1]).await;
+    let group = world.conversation("Tour", &[0, 1]).await;
     world.devices[1].crash();
     world.devices[1].restore_store(&copy);
     world.devices[1].events.clear();
@@ -128,6 +128,8 @@ async fn a_group_joined_after_the_copy_was_made_is_joined_again() {
     world.all_at_one_epoch(group, &[0, 1]).await;
     world.send(0, group, "Bonjour");
     world.reads(1, group, &["Bonjour"]).await;
+    let groups = world.devices[1].core().groups().unwrap();
+    assert_eq!(groups[0].title, "Tour", "a member has told it again");
 }
 
 #[tokio::test]
@@ -285,6 +287,37 @@ fn a_wrong_key_opens_nothing_and_changes_nothing() {
     drop(open(1).unwrap());
     assert!(matches!(open(2), Err(OpenError::WrongKey)));
     drop(open(1).unwrap());
+}
+
+#[test]
+fn a_store_of_a_newer_program_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let open = || {
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        Core::open(connection, StoreKey::new([1; 32]), Settings::default())
+    };
+    drop(open().unwrap());
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let newer = 2_u32.to_be_bytes();
+    connection.execute("UPDATE meta SET value = ?1 WHERE name = 'format'", [newer.as_slice()]).unwrap();
+    drop(connection);
+    assert!(matches!(open(), Err(OpenError::NewerFormat { found: 2, known: 1 })));
+}
+
+#[test]
+fn a_store_that_is_open_cannot_be_opened_a_second_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let open = || {
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection.busy_timeout(std::time::Duration::ZERO).unwrap();
+        Core::open(connection, StoreKey::new([1; 32]), Settings::default())
+    };
+    let first = open().unwrap();
+    assert!(matches!(open(), Err(OpenError::Store(_))), "two programs would use one key twice");
+    drop(first);
+    drop(open().unwrap());
 }
 
 #[test]

@@ -5,9 +5,7 @@
 //! nothing is on its way, moves the common clock to the next time that a device waits for.
 
 use std::{
-    collections::VecDeque,
     num::NonZeroU32,
-    path::PathBuf,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -16,16 +14,13 @@ use std::{
 
 use bytes::Bytes;
 use cercle_proto::{
-    frame,
     id::{GroupId, UserId},
     invitation::Invitation,
     v1,
 };
 use cercle_sdk::{
-    core::{Action, Command, Core, Input, Outcome, Settings, StoreKey},
+    core::{Command, Core, Input, Outcome, Settings},
     error::Error,
-    event::Event,
-    message::Body,
 };
 use cercle_server::{
     auth::{
@@ -49,8 +44,13 @@ use futures_util::{Sink, Stream};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+#[path = "core_device.rs"]
+mod core_device;
+
+pub(crate) use core_device::{Device, Stop};
+use core_device::{DeviceEnd, SETTINGS};
+
 pub(crate) const DOMAIN: &str = "cpts.example";
-const KEY: [u8; 32] = [7; 32];
 const QUEUE_FRAMES: usize = 100_000;
 
 /// The hub's end of a connection.
@@ -84,49 +84,8 @@ impl Sink<Bytes> for HubEnd {
 
 impl Link for HubEnd {
     const NAME: &'static str = "test";
+    fn trust(&mut self) {}
     async fn finish(self, _: Duration) {}
-}
-
-/// The device's end of a connection.
-struct DeviceEnd {
-    out: mpsc::Sender<Bytes>,
-    frames: mpsc::Receiver<Bytes>,
-}
-
-type SentFilter = Box<dyn FnMut(&v1::ClientFrame) -> bool>;
-type Filter = Box<dyn FnMut(&mut v1::ServerFrame) -> bool>;
-
-/// One device.
-pub(crate) struct Device {
-    pub(crate) name: String,
-    pub(crate) core: Option<Core>,
-    pub(crate) events: Vec<Event>,
-    pub(crate) finished: VecDeque<(u64, Result<Outcome, Error>)>,
-    /// Wants to be connected.
-    pub(crate) online: bool,
-    pub(crate) disconnects: Vec<String>,
-    /// What the hub has refused.
-    pub(crate) errors: Vec<v1::Error>,
-    /// The hub has confirmed its key packages.
-    pub(crate) published: bool,
-    path: PathBuf,
-    connection: Option<DeviceEnd>,
-    /// Frames from the hub for which this says false are lost.
-    keep: Option<Filter>,
-    /// Frames to the hub for which this says false are lost.
-    pub(crate) keep_sent: Option<SentFilter>,
-    /// Stops at this many inputs from here, before or after it carries out what they led to.
-    pub(crate) stop: Option<(usize, Stop)>,
-    settings: Settings,
-}
-
-/// When a device stops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// Its transaction is committed, nothing of it has left the device.
-    BeforeActing,
-    /// All of it has left the device.
-    AfterActing,
 }
 
 /// A hub and its devices.
@@ -134,8 +93,8 @@ pub(crate) struct World {
     pub(crate) services: Services,
     pub(crate) clock: Clock,
     pub(crate) devices: Vec<Device>,
-    /// Devices that are installed from here renew their keys by themselves.
-    pub(crate) lazy_updates: bool,
+    /// Settings of devices that are installed from here.
+    pub(crate) settings: Settings,
     folder: tempfile::TempDir,
     commands: u64,
     seed: u64,
@@ -180,7 +139,7 @@ impl World {
             tracker: TaskTracker::new(),
         };
         let folder = tempfile::tempdir().unwrap();
-        Self { services, clock, devices: Vec::new(), lazy_updates: false, folder, commands: 0, seed: 0 }
+        Self { services, clock, devices: Vec::new(), settings: SETTINGS, folder, commands: 0, seed: 0 }
     }
 
     /// A world with some users, one device each, enrolled and connected.
@@ -218,7 +177,7 @@ impl World {
     pub(crate) fn install(&mut self, user: &str, invitation: &Invitation) -> usize {
         let number = self.devices.len();
         let mut device = Device::new(user, self.folder.path().join(format!("{number}.db")));
-        device.settings.lazy_updates = self.lazy_updates;
+        device.settings = self.settings;
         self.devices.push(device);
         self.devices[number].open();
         self.devices[number].core().begin_enrolment(invitation).unwrap();
@@ -408,183 +367,6 @@ impl World {
         self.clock.advance(next - now);
         for device in &mut self.devices {
             device.handle(Input::Tick, next);
-        }
-    }
-}
-
-impl Device {
-    fn new(name: &str, path: PathBuf) -> Self {
-        Self {
-            name: name.to_owned(),
-            core: None,
-            events: Vec::new(),
-            finished: VecDeque::new(),
-            online: true,
-            disconnects: Vec::new(),
-            errors: Vec::new(),
-            published: false,
-            path,
-            connection: None,
-            keep: None,
-            keep_sent: None,
-            stop: None,
-            settings: Settings { lazy_updates: false },
-        }
-    }
-
-    /// Opens the store in a file that can hardly grow.
-    pub(crate) fn open_full(&mut self) {
-        let connection = rusqlite::Connection::open(&self.path).unwrap();
-        let pages: u32 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
-        let limit = format!("PRAGMA max_page_count = {}", pages + 40);
-        connection.query_row(&limit, [], |_| Ok(())).unwrap();
-        self.core = Some(Core::open(connection, StoreKey::new(KEY), self.settings).unwrap());
-    }
-
-    pub(crate) fn core(&mut self) -> &mut Core {
-        self.core.as_mut().expect("the device runs")
-    }
-
-    /// Opens the store.
-    pub(crate) fn open(&mut self) {
-        let connection = rusqlite::Connection::open(&self.path).unwrap();
-        self.core = Some(Core::open(connection, StoreKey::new(KEY), self.settings).unwrap());
-    }
-
-    /// Stops as if the power had gone: what was not committed is lost, and so is the connection.
-    pub(crate) fn crash(&mut self) {
-        self.core = None;
-        self.connection = None;
-        self.keep = None;
-        self.keep_sent = None;
-        self.stop = None;
-    }
-
-    /// Copies the store; the device must be stopped.
-    pub(crate) fn copy_store(&self) -> Vec<u8> {
-        assert!(self.core.is_none(), "a running store cannot be copied");
-        std::fs::read(&self.path).unwrap()
-    }
-
-    /// Puts an older copy of the store in place; the device must be stopped.
-    pub(crate) fn restore_store(&self, copy: &[u8]) {
-        assert!(self.core.is_none(), "a running store cannot be replaced");
-        std::fs::write(&self.path, copy).unwrap();
-        for suffix in ["-wal", "-shm"] {
-            let mut path = self.path.clone().into_os_string();
-            path.push(suffix);
-            let _ = std::fs::remove_file(path);
-        }
-    }
-
-    pub(crate) fn disconnect(&mut self, now: u64) {
-        self.online = false;
-        if self.connection.take().is_some() {
-            self.handle(Input::Disconnected, now);
-        }
-    }
-
-    /// Frames from the hub are kept only if this says so; it may also change them.
-    pub(crate) fn lose(&mut self, keep: impl FnMut(&mut v1::ServerFrame) -> bool + 'static) {
-        self.keep = Some(Box::new(keep));
-    }
-
-    pub(crate) fn lose_nothing(&mut self) {
-        self.keep = None;
-        self.keep_sent = None;
-    }
-
-    pub(crate) fn saw(&self, event: impl Fn(&Event) -> bool) -> bool {
-        self.events.iter().any(event)
-    }
-
-    /// Every text of a group, in order.
-    pub(crate) fn texts(&mut self, group: GroupId) -> Vec<String> {
-        let Some(core) = self.core.as_ref() else { return Vec::new() };
-        let messages = core.messages(group, 0, 10_000).unwrap_or_default();
-        let texts = messages.into_iter().filter_map(|message| match message.body {
-            Body::Text(text) => Some(text),
-            _ => None,
-        });
-        texts.collect()
-    }
-
-    pub(crate) fn epoch_and_cursor(&mut self, group: GroupId) -> Option<(u64, u64, Vec<u8>)> {
-        let groups = self.core.as_mut()?.groups().ok()?;
-        let found = groups.into_iter().find(|summary| summary.group == group)?;
-        Some((found.epoch, found.cursor, found.epoch_authenticator))
-    }
-
-    /// Takes every frame that has come.
-    fn take(&mut self, now: u64) -> bool {
-        let mut moved = false;
-        while let Some(end) = &mut self.connection {
-            match end.frames.try_recv() {
-                Ok(frame) => self.arrived(Some(frame), now),
-                Err(mpsc::error::TryRecvError::Disconnected) => self.arrived(None, now),
-                Err(mpsc::error::TryRecvError::Empty) => break,
-            }
-            moved = true;
-        }
-        moved
-    }
-
-    fn arrived(&mut self, frame: Option<Bytes>, now: u64) {
-        match frame {
-            Some(frame) => {
-                let mut frame = frame::decode_server(frame).unwrap();
-                if self.keep.as_mut().is_none_or(|keep| keep(&mut frame)) {
-                    self.published |=
-                        matches!(&frame.body, Some(v1::server_frame::Body::KeyPackagesPublished(_)));
-                    if let Some(v1::server_frame::Body::Error(error)) = &frame.body {
-                        self.errors.push(error.clone());
-                    }
-                    self.handle(Input::Frame(frame), now);
-                }
-            }
-            None => {
-                self.connection = None;
-                self.handle(Input::Disconnected, now);
-            }
-        }
-    }
-
-    pub(crate) fn handle(&mut self, input: Input, now: u64) {
-        let Some(core) = &mut self.core else { return };
-        let actions = core.handle(input, now);
-        let stop = self.stop.as_mut().and_then(|(inputs, when)| {
-            *inputs = inputs.saturating_sub(1);
-            (*inputs == 0).then_some(*when)
-        });
-        if stop == Some(Stop::BeforeActing) {
-            return self.crash();
-        }
-        self.act(actions, now);
-        if stop == Some(Stop::AfterActing) {
-            self.crash();
-        }
-    }
-
-    fn act(&mut self, actions: Vec<Action>, now: u64) {
-        for action in actions {
-            match action {
-                Action::Send(frame) => {
-                    let lost = self.keep_sent.as_mut().is_some_and(|keep| !keep(&frame));
-                    if let Some(end) = self.connection.as_ref().filter(|_| !lost) {
-                        let _ = end.out.try_send(frame::encode(&frame));
-                    }
-                }
-                Action::Emit(event) => self.events.push(event),
-                Action::Finished { id, result } => self.finished.push_back((id, result)),
-                Action::Disconnect { reason, retry } => {
-                    self.disconnects.push(format!("{reason:?}"));
-                    self.online &= retry;
-                    self.connection = None;
-                }
-            }
-        }
-        if let (None, Some(core)) = (&self.connection, &mut self.core) {
-            core.handle(Input::Disconnected, now);
         }
     }
 }
