@@ -6,14 +6,15 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use cercle_proto::{
     id::{GroupId, UserId},
     invitation::Invitation,
 };
 use cercle_sdk::{
-    client::{Client, now_ms},
+    client::{Client, ClientError, now_ms},
     core::{GroupState, NewInvitation, PolicyTemplate, Settings},
+    error::Error,
     profile::{Profile, Protection},
 };
 use futures_util::{
@@ -70,14 +71,27 @@ pub(crate) async fn found(members: &[&Member], title: &str) -> anyhow::Result<Gr
     let (founder, others) = members.split_first().context("a group needs a founder")?;
     let group = founder.client.create_group(title, PolicyTemplate::Conversation).await?;
     for others in others.chunks(USERS_PER_INVITE) {
-        let users: Vec<_> = others.iter().map(|member| member.user.clone()).collect();
-        let invited = patiently("adding members", founder.client.invite(group, users)).await??;
-        if !invited.missing.is_empty() {
-            bail!("{} members have no key package", invited.missing.len());
-        }
+        let users = others.iter().map(|member| member.user.clone()).collect();
+        patiently("adding members", add(&founder.client, group, users)).await??;
     }
     try_join_all(others.iter().map(|member| joined(&member.client, group))).await?;
     Ok(group)
+}
+
+/// Adds users, again and again until each has published key packages: a device does so soon after it has
+/// enrolled, not at once.
+async fn add(founder: &Client, group: GroupId, mut users: Vec<UserId>) -> anyhow::Result<()> {
+    loop {
+        match founder.invite(group, users.clone()).await {
+            Ok(invited) => users = invited.missing,
+            Err(ClientError::Core(Error::NoDevice { .. })) => {}
+            Err(error) => return Err(error).context("adding members"),
+        }
+        if users.is_empty() {
+            return Ok(());
+        }
+        sleep(LOOK_EVERY).await;
+    }
 }
 
 /// Closes all clients.

@@ -11,6 +11,7 @@ use std::{
 use cercle_proto::id::{GroupId, MessageId, Seq};
 use cercle_sdk::{
     client::{Client, Events, Notice},
+    core::Message,
     event::Event,
 };
 use tokio::task::JoinHandle;
@@ -82,6 +83,17 @@ impl Heard {
         }
     }
 
+    /// Takes from the store what the events did not tell.
+    fn heal(&mut self, stored: &[(Message, Probe)], clock: Clock) {
+        for (message, probe) in stored {
+            if message.own {
+                self.accepted.entry(message.id).or_insert_with(|| (message.seq, clock.now_us()));
+            } else if self.last.get(&message.group).is_none_or(|last| *last < message.seq) {
+                self.probe(message.group, message.seq, *probe, clock);
+            }
+        }
+    }
+
     fn probe(&mut self, group: GroupId, seq: Seq, probe: Probe, clock: Clock) {
         let last = self.last.entry(group).or_default();
         if seq <= *last {
@@ -104,14 +116,7 @@ async fn listen(client: Client, mut events: Events, run: u64, clock: Clock, hear
                 let Ok(groups) = client.groups().await else { return };
                 for group in groups {
                     let Ok(stored) = stored_probes(&client, group.group, run).await else { return };
-                    let mut heard = lock();
-                    for (message, probe) in stored {
-                        if message.own {
-                            heard.accepted.entry(message.id).or_insert((message.seq, clock.now_us()));
-                        } else if heard.last.get(&message.group).is_none_or(|last| *last < message.seq) {
-                            heard.probe(message.group, message.seq, probe, clock);
-                        }
-                    }
+                    lock().heal(&stored, clock);
                 }
             }
         }
