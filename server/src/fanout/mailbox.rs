@@ -22,6 +22,7 @@ use crate::limits;
 #[derive(Debug)]
 pub struct Mailbox {
     device: DeviceId,
+    connection: u64,
     news: Mutex<News>,
     changed: Notify,
 }
@@ -63,14 +64,19 @@ pub enum Relayed {
 }
 
 impl Mailbox {
-    pub(super) fn new(device: DeviceId) -> Self {
-        Self { device, news: Mutex::default(), changed: Notify::new() }
+    pub(super) fn new(device: DeviceId, connection: u64) -> Self {
+        Self { device, connection, news: Mutex::default(), changed: Notify::new() }
     }
 
     /// The device whose session this is.
     #[must_use]
     pub fn device(&self) -> DeviceId {
         self.device
+    }
+
+    /// Number of the connection that the session runs on.
+    pub(super) fn connection(&self) -> u64 {
+        self.connection
     }
 
     /// Returns when there may be news. Cancel-safe: a wake-up that nobody waited for is kept.
