@@ -25,7 +25,7 @@ use crate::{
     demo,
     exit::Exit,
     failure::Failure,
-    interrupt,
+    interrupt::Interrupt,
     language::Text,
     limits::GROUP_ARRIVAL,
     output::Output,
@@ -41,10 +41,11 @@ pub(crate) async fn run(invocation: Invocation, output: &Output) -> Result<Exit,
     if ends_itself {
         return command.await;
     }
+    let mut interrupt = Interrupt::new()?;
     tokio::select! {
         biased;
         result = command => result,
-        () = interrupt::requested() => Ok(Exit::Interrupted),
+        () = interrupt.requested() => Ok(Exit::Interrupted),
     }
 }
 

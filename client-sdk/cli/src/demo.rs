@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use cercle_sdk::client::now_ms;
 
-use crate::{context::Context, exit::Exit, failure::Failure, interrupt, records::DemoRecord};
+use crate::{context::Context, exit::Exit, failure::Failure, interrupt::Interrupt, records::DemoRecord};
 use hub::DemoHub;
 use people::People;
 use stage::Stage;
@@ -38,6 +38,8 @@ impl Data {
 
 pub(crate) async fn run(context: &Context<'_>, once: bool, keep: Option<PathBuf>) -> Result<Exit, Failure> {
     let started_ms = now_ms();
+    // From here on, so that Ctrl-C never leaves the temporary folder behind.
+    let mut interrupt = Interrupt::new()?;
     let data = match keep {
         Some(folder) => {
             refuse_used(&folder)?;
@@ -54,7 +56,7 @@ pub(crate) async fn run(context: &Context<'_>, once: bool, keep: Option<PathBuf>
     let playing = Box::pin(perform(&stage, &hub, &mut people, once, data.path()));
     let ended = tokio::select! {
         biased;
-        () = interrupt::requested() => Ok(if once { Exit::Interrupted } else { Exit::Done }),
+        () = interrupt.requested() => Ok(if once { Exit::Interrupted } else { Exit::Done }),
         played = playing => played.map(|()| Exit::Done),
     };
     people.close().await;

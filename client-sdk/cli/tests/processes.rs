@@ -1,5 +1,6 @@
 //! Real processes: the `cercle-server` and `cercle` binaries over loopback, with real files, killed and
 //! restarted as machines are.
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
 #[path = "processes/world.rs"]
 mod world;

@@ -17,7 +17,7 @@ use crate::{
     context::{Context, Enrolled},
     exit::Exit,
     failure::Failure,
-    interrupt,
+    interrupt::Interrupt,
     records::Record,
     stdin,
 };
@@ -59,6 +59,7 @@ impl<'a> Conversation<'a> {
         let mut events = client.events();
         client.connect().await?;
         self.reader.show_new().await?;
+        let mut interrupt = Interrupt::new()?;
         let mut open = true;
         loop {
             if !open && self.waiting.is_empty() {
@@ -66,7 +67,7 @@ impl<'a> Conversation<'a> {
             }
             tokio::select! {
                 biased;
-                () = interrupt::requested() => return Ok(self.unfinished()),
+                () = interrupt.requested() => return Ok(self.unfinished()),
                 stopped = client.stopped() => return Err(stopped.into()),
                 notice = events.next() => match notice {
                     Some(notice) => self.notice(&notice).await?,

@@ -7,7 +7,7 @@ use crate::{
     context::{Context, Enrolled},
     exit::Exit,
     failure::Failure,
-    interrupt,
+    interrupt::Interrupt,
 };
 
 pub(crate) async fn once(context: &Context<'_>, name: Option<&str>, all: bool) -> Result<Exit, Failure> {
@@ -39,10 +39,11 @@ pub(crate) async fn follow(context: &Context<'_>, name: Option<&str>) -> Result<
     let mut events = enrolled.client.events();
     enrolled.client.connect().await?;
     reader.show_new().await?;
+    let mut interrupt = Interrupt::new()?;
     let ended = loop {
         tokio::select! {
             biased;
-            () = interrupt::requested() => break Ok(Exit::Done),
+            () = interrupt.requested() => break Ok(Exit::Done),
             stopped = enrolled.client.stopped() => break Err(stopped.into()),
             notice = events.next() => match notice {
                 Some(notice) => reader.notice(&notice).await?,
