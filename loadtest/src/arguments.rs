@@ -56,10 +56,10 @@ pub(crate) enum Scenario {
 #[derive(Debug, Args)]
 pub(crate) struct CatchUp {
     /// Messages written while the reader is offline.
-    #[arg(long, default_value_t = 1_200)]
+    #[arg(long, default_value_t = 1_200, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) messages: u32,
     /// Groups they are spread over.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) groups: u32,
     /// Commits among them: half joins and removals, half key updates.
     #[arg(long, default_value_t = 40)]
@@ -89,10 +89,10 @@ pub(crate) struct GroupChat {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Load {
     /// Messages per second, over all senders.
-    #[arg(long, default_value_t = 20.0)]
+    #[arg(long, default_value_t = 20.0, value_parser = positive)]
     pub(crate) rate: f64,
     /// How long, seconds.
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 10.0, value_parser = positive)]
     pub(crate) seconds: f64,
     /// Members that send, in turn.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
@@ -122,6 +122,12 @@ pub(crate) struct Startup {
     #[arg(long, default_value_t = 5)]
     pub(crate) rounds: u32,
     /// Seconds after which the memory of the idle hub is read.
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = 5.0, value_parser = positive)]
     pub(crate) idle_seconds: f64,
+}
+
+/// Reads a rate or a time of at most a day.
+fn positive(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "it is not a number".to_owned())?;
+    if (0.001..=86_400.0).contains(&value) { Ok(value) } else { Err("it must be 0.001 to 86400".to_owned()) }
 }

@@ -124,9 +124,10 @@ impl Report {
 
 impl std::fmt::Display for Figure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "  {:<32}{:>12.1} {}", self.name, self.median, self.unit)?;
+        let digits = if self.unit == "s" { 2 } else { 1 };
+        write!(f, "  {:<42}{:>10.digits$} {}", self.name, self.median, self.unit)?;
         if self.values.len() > 1 {
-            let rounds: Vec<_> = self.values.iter().map(|value| format!("{value:.1}")).collect();
+            let rounds: Vec<_> = self.values.iter().map(|value| format!("{value:.digits$}")).collect();
             write!(f, "  (median of {})", rounds.join(", "))?;
         }
         Ok(())

@@ -3,9 +3,15 @@
 //! Asserts correctness only, never a time. Needs `cercle-server` (and `cercle`, for the demonstration) built
 //! with the same profile, as `cargo test --workspace` does.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy does not see that the helpers of a test binary are tests; a failure is a panic here"
+)]
+
 use std::{
+    io::{BufRead, BufReader},
     path::Path,
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
 };
 
 use serde_json::Value;
@@ -28,6 +34,38 @@ fn clean_report(arguments: &[&str]) -> Value {
     let report: Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(report["clean"], true, "{report}");
     report
+}
+
+/// A hub that somebody else runs; killed when the test ends.
+struct ForeignHub {
+    child: Child,
+    invitation: String,
+}
+
+impl ForeignHub {
+    fn start(data: &Path) -> Self {
+        let server = Path::new(PROGRAM).with_file_name("cercle-server");
+        let made = Command::new(&server)
+            .args(["init", "--domain", "cpts.example", "--address", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .output()
+            .unwrap();
+        let invitation = String::from_utf8(made.stdout).unwrap().lines().last().unwrap().to_owned();
+        let mut serve = Command::new(&server);
+        serve.args(["serve", "--config"]).arg(data).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = serve.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.starts_with("ready "), "{line}");
+        Self { child, invitation }
+    }
+}
+
+impl Drop for ForeignHub {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// The value of a figure's first round.
@@ -86,8 +124,23 @@ fn members_agree_after_commits_that_race_with_messages_and_each_other() {
 
 #[test]
 fn an_empty_hub_starts_and_the_demonstration_plays() {
-    let report = clean_report(&["startup", "--rounds", "1", "--idle-seconds", "0"]);
+    let report = clean_report(&["startup", "--rounds", "1", "--idle-seconds", "0.001"]);
     assert!(figure(&report, "demonstration, first message") > 0.0, "{report}");
+}
+
+#[test]
+fn a_hub_that_is_running_already_is_measured_by_invitation_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut hub = ForeignHub::start(&folder.path().join("hub"));
+    let pid = hub.child.id().to_string();
+    let target = ["--json", "--invitation", &hub.invitation, "--hub-pid", &pid];
+    let load = ["group-chat", "--members", "3", "--rate", "10", "--seconds", "1"];
+    let done = run(&[&target[..], &load].concat());
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(report["tally"]["delivered"], 2 * 10);
+    assert!(figure(&report, "hub resident memory") > 0.0, "{report}");
+    assert!(hub.child.try_wait().unwrap().is_none(), "the hub runs on");
 }
 
 #[test]
