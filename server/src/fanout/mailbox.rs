@@ -1,7 +1,7 @@
 //! What one session has to look at: filled by [`super::Fanout`], emptied by the session's actor.
 //!
 //! Bounded: dirty groups by the session's subscriptions, relayed hints by
-//! [`limits::RELAYED_MAX`](crate::limits::RELAYED_MAX) (the oldest are dropped: they are hints).
+//! [`limits::RELAYED_MAX`] (the oldest are dropped: they are hints).
 
 use std::{
     collections::{HashSet, VecDeque},
