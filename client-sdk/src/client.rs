@@ -1,6 +1,6 @@
 //! The client an app holds: open, enrol, connect, act, observe.
 //!
-//! A [`Client`] is a cheap handle. Behind it, one thread owns the [`Core`](crate::core::Core), its store and
+//! A [`Client`] is a cheap handle. Behind it, one thread owns the [`Core`], its store and
 //! its connection ([`actor`]); handles talk to it through bounded channels and can be used from any async
 //! runtime. Dropping the last handle ends the thread; [`Client::close`] does so and waits.
 //!

@@ -12,7 +12,10 @@
 mod mailbox;
 mod ring;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 use cercle_proto::{
@@ -20,7 +23,7 @@ use cercle_proto::{
     id::{DeviceId, GroupId, Seq, UserId},
 };
 use cercle_storage::store::Entry;
-use dashmap::DashMap;
+use dashmap::{DashMap, Entry as Place};
 use prometheus_client::metrics::counter::Counter;
 
 pub use mailbox::{Mailbox, News, Relayed};
@@ -36,6 +39,7 @@ struct Inner {
     sessions: DashMap<DeviceId, Arc<Mailbox>>,
     groups: DashMap<GroupId, Arc<Mutex<LiveGroup>>>,
     appended: Counter,
+    connections: AtomicU64,
 }
 
 /// A group that at least one session reads.
@@ -148,12 +152,28 @@ impl Fanout {
         self.0.groups.len()
     }
 
-    /// Opens the mailbox of a device's session; an older session of the device is told that it is replaced.
+    /// Numbers a new connection: later ones are higher.
     #[must_use]
-    pub fn register(&self, device: DeviceId) -> Registration {
-        let mailbox = Arc::new(Mailbox::new(device));
-        if let Some(older) = self.0.sessions.insert(device, mailbox.clone()) {
-            older.end(ErrorCode::SessionReplaced);
+    pub fn next_connection(&self) -> u64 {
+        self.0.connections.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Opens the mailbox of a device's session. Of two sessions of a device, that of the later connection
+    /// goes on, and the other is told that it is replaced: a proof that comes late over a dying connection
+    /// must not end the connection that the device made instead.
+    #[must_use]
+    pub fn register(&self, device: DeviceId, connection: u64) -> Registration {
+        let mailbox = Arc::new(Mailbox::new(device, connection));
+        let replaced = match self.0.sessions.entry(device) {
+            Place::Vacant(free) => {
+                free.insert(mailbox.clone());
+                None
+            }
+            Place::Occupied(taken) if taken.get().connection() > connection => Some(mailbox.clone()),
+            Place::Occupied(mut taken) => Some(taken.insert(mailbox.clone())),
+        };
+        if let Some(replaced) = replaced {
+            replaced.end(ErrorCode::SessionReplaced);
         }
         Registration { fanout: self.clone(), mailbox, groups: std::collections::HashSet::new() }
     }

@@ -117,6 +117,9 @@ pub const RELAYED_MAX: usize = 64;
 pub const FRAMES_BEFORE_AUTHENTICATION_MAX: u32 = 16;
 /// Bytes taken before authentication: those frames, with certificates and room.
 pub const UNAUTHENTICATED_BYTES_MAX: usize = 64 * 1024;
+/// After a request came too fast, all requests of the session are refused for at least this long: what is on
+/// its way already must be refused too, else a later message would overtake the refused one.
+pub const RATE_PATIENCE_MS: u32 = 1_000;
 /// Requests refused in a row for their rate before the session ends: a client that ignores `retry_after_ms`
 /// for so long is broken.
 pub const REFUSED_IN_A_ROW_MAX: u32 = 1_000;

@@ -55,6 +55,8 @@ pub struct Session {
     frames_before: u32,
     /// Requests refused in a row because they came too fast.
     refused_in_a_row: u32,
+    /// After a request came too fast, all are refused until then: a later one must not overtake it.
+    patience_until: Duration,
     received_at: Duration,
     sent_at: Duration,
     pinged_at: Duration,
@@ -130,6 +132,7 @@ impl Session {
             phase: Phase::Fresh,
             frames_before: 0,
             refused_in_a_row: 0,
+            patience_until: Duration::ZERO,
             received_at: Duration::ZERO,
             sent_at: Duration::ZERO,
             pinged_at: Duration::ZERO,
@@ -154,7 +157,7 @@ impl Session {
         match event {
             Event::Received(received, within_rate) => {
                 self.received_at = now;
-                self.received(received, within_rate)
+                self.received(received, within_rate, now)
             }
             Event::Alive => {
                 self.received_at = now;
@@ -176,7 +179,7 @@ impl Session {
         }
     }
 
-    fn received(&mut self, received: Received, within_rate: Result<(), u32>) -> Vec<Action> {
+    fn received(&mut self, received: Received, within_rate: Result<(), u32>, now: Duration) -> Vec<Action> {
         let Received { number, request } = received;
         let request = match request {
             Ok(request) => request,
@@ -187,7 +190,7 @@ impl Session {
             Phase::Greeted => self.greeted(number, request),
             Phase::Open(identity) => {
                 let identity = identity.clone();
-                self.open(number, &identity, request, within_rate)
+                self.open(number, &identity, request, self.patience(within_rate, now), now)
             }
             Phase::Ended => Vec::new(),
         }
@@ -245,6 +248,7 @@ impl Session {
         identity: &Arc<Identity>,
         request: Request,
         within_rate: Result<(), u32>,
+        now: Duration,
     ) -> Vec<Action> {
         match request {
             Request::Hello { .. } | Request::Enrol(_) | Request::Authenticate { .. } => {
@@ -259,7 +263,7 @@ impl Session {
             Request::Subscribe(_) | Request::Call(_) => {}
         }
         if let Err(wait_ms) = within_rate {
-            return self.too_fast(number, wait_ms);
+            return self.too_fast(number, wait_ms, now);
         }
         self.refused_in_a_row = 0;
         match request {
@@ -275,7 +279,21 @@ impl Session {
         }
     }
 
-    fn too_fast(&mut self, number: u64, wait_ms: u32) -> Vec<Action> {
+    /// How long a request must wait, given what the rate limit says now and what was said before.
+    fn patience(&self, within_rate: Result<(), u32>, now: Duration) -> Result<(), u32> {
+        let left_ms = self.patience_until.saturating_sub(now).as_millis();
+        let left_ms = u32::try_from(left_ms).unwrap_or(u32::MAX);
+        match within_rate {
+            Ok(()) if left_ms == 0 => Ok(()),
+            Ok(()) => Err(left_ms),
+            Err(wait_ms) => Err(wait_ms.max(left_ms)),
+        }
+    }
+
+    fn too_fast(&mut self, number: u64, wait_ms: u32, now: Duration) -> Vec<Action> {
+        let fresh = self.patience_until <= now;
+        let wait_ms = if fresh { wait_ms.max(limits::RATE_PATIENCE_MS) } else { wait_ms };
+        self.patience_until = self.patience_until.max(now + Duration::from_millis(wait_ms.into()));
         let refusal = Refusal::of(ErrorCode::RateLimited).retry_after(wait_ms);
         self.refused_in_a_row += 1;
         if self.refused_in_a_row > limits::REFUSED_IN_A_ROW_MAX {

@@ -48,14 +48,10 @@ fn crates_depend_only_in_the_allowed_directions() {
 
 #[test]
 fn only_the_folders_of_the_design_stand_at_the_top() {
-    let allowed = ["client-sdk", "docs", "loadtest", "proto", "server", "storage", "target"];
-    for entry in fs::read_dir(root()).unwrap().map(Result::unwrap) {
-        let name = entry.file_name().into_string().unwrap();
-        let is_folder = entry.file_type().unwrap().is_dir();
-        assert!(
-            !is_folder || name.starts_with('.') || allowed.contains(&name.as_str()),
-            "unexpected folder {name}"
-        );
+    let allowed = ["client-sdk", "docs", "loadtest", "proto", "server", "storage"];
+    for path in entries(&root()).into_iter().filter(|path| path.is_dir()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        assert!(name.starts_with('.') || allowed.contains(&name.as_str()), "unexpected folder {name}");
     }
 }
 
@@ -139,18 +135,23 @@ fn rust_files(folders: &[&str]) -> Vec<(String, String)> {
     let mut files = Vec::new();
     let mut waiting: Vec<PathBuf> = folders.iter().map(|folder| root().join(folder)).collect();
     while let Some(folder) = waiting.pop() {
-        for entry in fs::read_dir(&folder).unwrap().map(Result::unwrap) {
-            let path = entry.path();
-            if entry.file_type().unwrap().is_dir() {
-                if entry.file_name() != "target" {
-                    waiting.push(path);
-                }
+        for path in entries(&folder) {
+            if path.is_dir() {
+                waiting.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+                let name = path.strip_prefix(root()).unwrap_or(&path).to_string_lossy().into_owned();
                 files.push((name, read(&path)));
             }
         }
     }
     assert!(!files.is_empty(), "no Rust file below {folders:?}");
     files
+}
+
+/// What lies in a folder, except build output.
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let fault = |error| -> ! { panic!("{}: {error}", folder.display()) };
+    let listed = fs::read_dir(folder).unwrap_or_else(|error| fault(error));
+    let paths = listed.map(|entry| entry.unwrap_or_else(|error| fault(error)).path());
+    paths.filter(|path| !path.ends_with("target")).collect()
 }

@@ -1,7 +1,7 @@
 //! What one session has to look at: filled by [`super::Fanout`], emptied by the session's actor.
 //!
 //! Bounded: dirty groups by the session's subscriptions, relayed hints by
-//! [`limits::RELAYED_MAX`](crate::limits::RELAYED_MAX) (the oldest are dropped: they are hints).
+//! [`limits::RELAYED_MAX`] (the oldest are dropped: they are hints).
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -22,6 +22,7 @@ use crate::limits;
 #[derive(Debug)]
 pub struct Mailbox {
     device: DeviceId,
+    connection: u64,
     news: Mutex<News>,
     changed: Notify,
 }
@@ -63,14 +64,19 @@ pub enum Relayed {
 }
 
 impl Mailbox {
-    pub(super) fn new(device: DeviceId) -> Self {
-        Self { device, news: Mutex::default(), changed: Notify::new() }
+    pub(super) fn new(device: DeviceId, connection: u64) -> Self {
+        Self { device, connection, news: Mutex::default(), changed: Notify::new() }
     }
 
     /// The device whose session this is.
     #[must_use]
     pub fn device(&self) -> DeviceId {
         self.device
+    }
+
+    /// Number of the connection that the session runs on.
+    pub(super) fn connection(&self) -> u64 {
+        self.connection
     }
 
     /// Returns when there may be news. Cancel-safe: a wake-up that nobody waited for is kept.

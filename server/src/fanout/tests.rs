@@ -48,7 +48,7 @@ fn read(registration: &Registration, after: Seq) -> Option<Vec<Seq>> {
 }
 
 fn subscribed(fanout: &Fanout, device: DeviceId) -> Registration {
-    let mut registration = fanout.register(device);
+    let mut registration = fanout.register(device, fanout.next_connection());
     registration.subscribe(GROUP);
     registration
 }
@@ -65,7 +65,7 @@ fn decoded(frame: Bytes) -> v1::Entries {
 async fn an_append_wakes_the_readers_of_its_group_and_nobody_else() {
     let fanout = Fanout::new();
     let reader = subscribed(&fanout, ANNE);
-    let other = fanout.register(BRUNO);
+    let other = fanout.register(BRUNO, fanout.next_connection());
     append(&fanout, [1]);
     reader.mailbox().changed().await;
     assert!(news(&reader).groups.contains(&GROUP));
@@ -159,13 +159,27 @@ fn the_last_reader_takes_the_group_out_of_memory() {
 #[test]
 fn a_newer_session_ends_the_older_and_keeps_its_own_place() {
     let fanout = Fanout::new();
-    let older = fanout.register(ANNE);
-    let newer = fanout.register(ANNE);
+    let [first, second] = [fanout.next_connection(), fanout.next_connection()];
+    let older = fanout.register(ANNE, first);
+    let newer = fanout.register(ANNE, second);
     assert_eq!(news(&older).end, Some(ErrorCode::SessionReplaced));
     drop(older);
     assert_eq!(fanout.sessions(), 1, "the older one must not take the newer one out");
     fanout.end_session(ANNE, ErrorCode::DeviceRevoked);
     assert_eq!(news(&newer).end, Some(ErrorCode::DeviceRevoked));
+}
+
+/// A device lost its connection, made another, and then the proof that it had sent over the first arrived.
+#[test]
+fn a_late_proof_over_an_older_connection_does_not_replace_the_newer_session() {
+    let fanout = Fanout::new();
+    let [first, second] = [fanout.next_connection(), fanout.next_connection()];
+    let newer = fanout.register(ANNE, second);
+    let late = fanout.register(ANNE, first);
+    assert_eq!(news(&late).end, Some(ErrorCode::SessionReplaced));
+    assert_eq!(news(&newer).end, None);
+    drop(late);
+    assert_eq!(fanout.sessions(), 1, "the late one was never in the other's place");
 }
 
 #[test]

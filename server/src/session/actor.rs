@@ -80,6 +80,8 @@ struct Actor<L> {
     services: Services,
     session: Session,
     started: Instant,
+    /// Number of this connection, in the order in which connections were made.
+    connection: u64,
     nonce: [u8; NONCE_BYTES],
     requests: Requests,
     reading: Option<Reading>,
@@ -109,6 +111,7 @@ impl<L: Link> Actor<L> {
             link,
             session: Session::new(services.timing),
             started: Instant::now(),
+            connection: services.dispatch.fanout.next_connection(),
             nonce,
             requests: Requests::new(services.dispatch.clone(), services.tracker.clone()),
             reading: None,
@@ -292,7 +295,7 @@ impl<L: Link> Actor<L> {
     fn open(&mut self, identity: &Identity) {
         self.link.trust();
         tracing::debug!(device = ?identity.device, transport = L::NAME, "session opened");
-        let registration = self.services.dispatch.fanout.register(identity.device);
+        let registration = self.services.dispatch.fanout.register(identity.device, self.connection);
         let (store, metrics) = (self.services.store.clone(), self.services.metrics.clone());
         self.reading = Some(Reading::new(registration, store, metrics));
     }

@@ -159,9 +159,22 @@ fn requests_above_the_rate_are_refused_with_the_wait_and_a_deaf_client_is_sent_a
     };
     let actions = session.on(too_fast(), at(1));
     let [Action::Answer(1, Err(refusal))] = &actions[..] else { panic!("{actions:?}") };
-    assert_eq!((refusal.code, refusal.retry_after_ms), (ErrorCode::RateLimited, 250));
+    assert_eq!((refusal.code, refusal.retry_after_ms), (ErrorCode::RateLimited, limits::RATE_PATIENCE_MS));
     let last = (0..limits::REFUSED_IN_A_ROW_MAX).map(|_| session.on(too_fast(), at(1))).last().unwrap();
     assert!(ends(&last));
+}
+
+/// A message was refused for its rate; the next one, already on its way, found a token again and came first.
+#[test]
+fn after_a_refusal_for_its_rate_no_later_request_overtakes() {
+    let mut session = open_session(false);
+    let request = || Ok(Request::Call(Call::ListGroups));
+    session.on(Event::Received(Received { number: 1, request: request() }, Err(5)), at(1));
+    let overtaking = session.on(Event::Received(Received { number: 2, request: request() }, Ok(())), at(1));
+    assert_eq!(code(&overtaking), Some(ErrorCode::RateLimited));
+    let later = at(1) + Duration::from_millis(limits::RATE_PATIENCE_MS.into());
+    let in_time = session.on(Event::Received(Received { number: 1, request: request() }, Ok(())), later);
+    assert!(matches!(in_time[..], [Action::Call(1, _, Call::ListGroups)]), "{in_time:?}");
 }
 
 #[test]

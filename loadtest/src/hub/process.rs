@@ -1,0 +1,123 @@
+//! The real `cercle-server` as a child process: made, started, awaited, ended.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context, bail, ensure};
+use cercle_proto::invitation::Invitation;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tokio::{task::spawn_blocking, time::timeout};
+
+use crate::{
+    clock::Clock,
+    limits::{HUB_PATIENCE, LOOK_EVERY},
+};
+
+/// A hub of our own, on loopback, with its data in a folder of the run. Killed if it is dropped.
+#[derive(Debug)]
+pub(crate) struct HubProcess {
+    child: Child,
+    /// For its first coordinator.
+    pub(crate) invitation: Invitation,
+    /// From the start of the program to its line `ready`, ms.
+    pub(crate) ready_ms: f64,
+}
+
+impl HubProcess {
+    /// Makes a hub in a folder that does not exist yet and starts it.
+    ///
+    /// # Errors
+    /// When the program is missing, refuses, or is not ready in time.
+    pub(crate) async fn start(data: &Path) -> anyhow::Result<Self> {
+        let server = program("cercle-server")?;
+        let invitation = init(&server, data)?;
+        let clock = Clock::start();
+        let mut child = Command::new(&server)
+            .args(["serve", "--config"])
+            .arg(data)
+            .env_clear()
+            .env("CERCLE_SERVER_LOG_FILTER", "warn")
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("starting {}", server.display()))?;
+        let stdout = child.stdout.take().context("the hub has no standard output")?;
+        let mut starting = Self { child, invitation, ready_ms: 0.0 };
+        let first_line = spawn_blocking(move || {
+            let mut line = String::new();
+            BufReader::new(stdout).read_line(&mut line).map(|_| line)
+        });
+        let line = timeout(HUB_PATIENCE, first_line).await.context("the hub did not become ready")???;
+        starting.ready_ms = clock.ms_since(0);
+        ensure!(line.starts_with("ready "), "the hub ended before it was ready; its log is above");
+        Ok(starting)
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to drain and waits until it has ended.
+    ///
+    /// # Errors
+    /// When it ends badly or not in time; then it is killed.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        let pid = i32::try_from(self.child.id()).context("a process id fits")?;
+        kill(Pid::from_raw(pid), Signal::SIGTERM).context("asking the hub to end")?;
+        let ended = timeout(HUB_PATIENCE, async {
+            loop {
+                match self.child.try_wait() {
+                    Ok(None) => tokio::time::sleep(LOOK_EVERY).await,
+                    done => return done,
+                }
+            }
+        });
+        match ended.await.context("the hub did not end")?? {
+            Some(status) if status.success() => Ok(()),
+            other => bail!("the hub ended badly: {other:?}"),
+        }
+    }
+}
+
+impl Drop for HubProcess {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            // It may end by itself in between; there is nothing more to do either way.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// A program of this project, built beside this one.
+///
+/// # Errors
+/// When it is not there; says how to build it.
+pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("this program does not know where it is")?;
+    let path = own.with_file_name(name);
+    ensure!(
+        path.exists(),
+        "{name} is not beside this program; build it with the same profile: cargo build [--release] --bin {name}"
+    );
+    Ok(path)
+}
+
+fn init(server: &Path, data: &Path) -> anyhow::Result<Invitation> {
+    let made = Command::new(server)
+        .args(["init", "--domain", "charge.example", "--address", "127.0.0.1:0", "--data"])
+        .arg(data)
+        .env_clear()
+        .output()
+        .with_context(|| format!("running {}", server.display()))?;
+    ensure!(made.status.success(), "the hub cannot be made: {}", String::from_utf8_lossy(&made.stderr));
+    let shown = String::from_utf8_lossy(&made.stdout);
+    let link = shown.lines().last().unwrap_or_default();
+    Invitation::parse(link.trim()).context("the last line of `init` is its invitation")
+}

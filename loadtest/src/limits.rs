@@ -1,0 +1,39 @@
+//! Every bound of the load generator, with its unit and its reason.
+
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// Clients that enrol at the same time: each makes 50 key packages, and more than the cores only wait for
+/// each other.
+pub(crate) const ENROLLING_MAX: usize = 4;
+/// Users added by one commit while a group is set up; the hub lets one claim name 100.
+pub(crate) const USERS_PER_INVITE: usize = 50;
+/// How long one client may take to enrol. An unreachable hub is retried for ever, a scenario is not.
+pub(crate) const ENROL_PATIENCE: Duration = Duration::from_secs(60);
+/// How long one operation of a client may take on a machine that is overloaded on purpose.
+pub(crate) const OPERATION_PATIENCE: Duration = Duration::from_secs(120);
+/// How long after the last message was sent everything may take to arrive; what is missing then is lost.
+pub(crate) const ARRIVAL_PATIENCE: Duration = Duration::from_secs(120);
+/// How often is looked whether everything has arrived. Latencies are taken where a message arrives, so this
+/// does not coarsen them.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// How long a hub of its own may take to become ready or to end.
+pub(crate) const HUB_PATIENCE: Duration = Duration::from_secs(30);
+/// How long the demonstration may take.
+pub(crate) const DEMO_PATIENCE: Duration = Duration::from_secs(120);
+/// Messages read from a store at once: what the SDK gives at most.
+pub(crate) const STORE_PAGE: usize = 10_000;
+/// Longest latency that a histogram tells apart, microseconds: an hour. Longer ones count as this.
+pub(crate) const LATENCY_US_MAX: u64 = 3_600_000_000;
+/// Significant digits of a latency.
+pub(crate) const LATENCY_DIGITS: u8 = 3;
+
+/// Lets this process open as many files as the system allows: a client takes about eight.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn raise_descriptors() -> nix::Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) }
+}
