@@ -66,7 +66,10 @@ pub(crate) fn device(devices: &[DeviceState], prefix: &str) -> Result<DeviceId, 
             Exit::NotFound,
             text!("Aucun appareil ne commence par « {prefix} »."; "No device begins with \"{prefix}\"."),
         )
-        .mend(text!("Voyez : cercle devices"; "See: cercle devices"))),
+        .mend(text!(
+            "Voyez : cercle devices [personne]. L'appareil d'une autre personne : --user <personne>.";
+            "See: cercle devices [user]. For another user's device: --user <user>."
+        ))),
     }
 }
 

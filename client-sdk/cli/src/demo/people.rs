@@ -69,8 +69,12 @@ impl People {
         let users: Result<Vec<_>, _> =
             plan.members[1..].iter().map(|place| UserId::new(PEOPLE[*place].id, DOMAIN)).collect();
         let users = users.map_err(|error| Failure::fault(&error))?;
-        founder.invite(id, users).await?;
-        Ok(id)
+        let invited = founder.invite(id, users).await?;
+        if invited.missing.is_empty() {
+            Ok(id)
+        } else {
+            Err(Failure::from(cercle_sdk::error::Error::NoDevice { users: invited.missing }))
+        }
     }
 
     /// Closes every client, so that each says goodbye to the hub.
