@@ -212,7 +212,8 @@ impl From<Error> for Failure {
             )
             .mend(text!("Attendez que le hub soit joignable."; "Wait until the hub can be reached.")),
             Error::Invalid(what) => {
-                Self::new(Exit::Usage, text!("Argument refusé : {what}"; "Invalid argument: {what}"))
+                let french = in_french(what);
+                Self::new(Exit::Usage, text!("Refusé : {french}."; "Refused: {what}."))
             }
             _ => Self::fault(&error),
         }
@@ -281,4 +282,18 @@ fn refused(code: ErrorCode) -> Failure {
         }
     };
     Failure::new(Exit::Refused, what).mend(mend)
+}
+
+/// What the SDK says of an argument, for a reader of French; what is not known here stays as it is.
+fn in_french(what: &str) -> &str {
+    match what {
+        "a message must not be empty" => "un message ne peut pas être vide",
+        "a message has at most 16384 bytes of text" => "un message a au plus 16384 octets de texte",
+        "a title must not be empty" => "un titre ne peut pas être vide",
+        "a title has at most 256 bytes" => "un titre a au plus 256 octets",
+        "name 1 to 500 users" => "nommez de 1 à 500 personnes",
+        "this device is about to leave the group" => "cet appareil est en train de quitter le groupe",
+        "this device is in as many groups as it can hold" => "cet appareil est déjà dans trop de groupes",
+        other => other,
+    }
 }
