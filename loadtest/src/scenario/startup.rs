@@ -44,7 +44,7 @@ async fn play_demonstration(report: &mut Report) -> anyhow::Result<()> {
     });
     let played = timeout(DEMO_PATIENCE, playing).await.context("the demonstration took too long")???;
     report.figure("demonstration, whole process", "ms", clock.ms_since(0));
-    ensure!(played.status.success(), "the demonstration failed: {}", String::from_utf8_lossy(&played.stderr));
+    ensure!(played.status.success(), "the demonstration failed: {}", String::from_utf8_lossy(&played.stdout));
     let shown: Value =
         serde_json::from_slice(&played.stdout).context("reading what the demonstration shows")?;
     let figure =
