@@ -36,5 +36,13 @@ pub const ENGINE_CACHE_BYTES: usize = 64 << 20;
 /// Seconds of one bucket of the expiry index: coarse enough that a busy commit writes one row to it.
 pub const EXPIRY_BUCKET_MS: u64 = 1_000;
 
+/// How often sled's own lock is asked for, which a closed sled lets go in the background.
+#[cfg(feature = "sled")]
+pub const SLED_LOCK_ATTEMPTS_MAX: usize = 200;
+
+/// Pause between two such attempts; together at most 2 s.
+#[cfg(feature = "sled")]
+pub const SLED_LOCK_WAIT: Duration = Duration::from_millis(10);
+
 const _: () = assert!(BATCH_OPERATIONS_MAX <= QUEUE_OPERATIONS_MAX, "a full batch must fit into the queue");
 const _: () = assert!(EXPIRE_ROWS_PER_WRITE_MAX > 0 && READS_AT_ONCE_MAX > 0 && EXPIRY_BUCKET_MS > 0);

@@ -226,13 +226,35 @@ fn start_engine(path: &Path, name: &str, kind: EngineKind) -> Result<Box<dyn Eng
         },
         #[cfg(feature = "sled")]
         EngineKind::Sled => {
-            use crate::engine::{SledEngine, SledSync};
             let refuse =
                 |error: sled::Error| OpenError::Engine { path: path.to_owned(), reason: error.to_string() };
-            Ok(Box::new(SledEngine::open(&place, SledSync::Complete).map_err(refuse)?))
+            Ok(Box::new(start_sled(&place).map_err(refuse)?))
         }
         #[cfg(not(feature = "sled"))]
         EngineKind::Sled => Err(OpenError::NotBuilt { engine: kind.name() }),
+    }
+}
+
+/// Opens sled, waiting for its own lock: after it was closed, as by [`make_store`] just before, sled lets
+/// that lock go in the background. The store's lock is held here, so nobody else can be using it.
+#[cfg(feature = "sled")]
+fn start_sled(place: &Path) -> Result<crate::engine::SledEngine, sled::Error> {
+    use crate::{
+        engine::{SledEngine, SledSync},
+        limits,
+    };
+    let mut attempts = 1;
+    loop {
+        match SledEngine::open(place, SledSync::Complete) {
+            Err(sled::Error::Io(error))
+                if attempts < limits::SLED_LOCK_ATTEMPTS_MAX
+                    && error.to_string().contains("could not acquire lock") =>
+            {
+                attempts += 1;
+                std::thread::sleep(limits::SLED_LOCK_WAIT);
+            }
+            opened => return opened,
+        }
     }
 }
 
