@@ -230,6 +230,7 @@ impl Core {
                 Input::Tick => cx.check_alive(),
             }
         }
+        cx.keep_appointments()?;
         cx.drive()?;
         let actions = cx.actions;
         tx.commit()?;

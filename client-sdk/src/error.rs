@@ -58,6 +58,14 @@ pub enum Error {
     /// An argument is out of range.
     #[error("{0}")]
     Invalid(&'static str),
+    /// A field of a message is missing or breaks a rule; nothing was kept or sent.
+    #[error("{field}: {problem}")]
+    Field {
+        /// Which, as in the JSON form.
+        field: &'static str,
+        /// What is wrong and how to mend it, without the value.
+        problem: std::borrow::Cow<'static, str>,
+    },
     /// Too much waits to be sent: wait for the connection.
     #[error("the outbox is full")]
     OutboxFull,

@@ -197,6 +197,11 @@ pub struct Message {
     pub at_ms: TimestampMs,
     /// The sender's clock when it was written.
     pub sent_at_ms: TimestampMs,
+    /// The message that it answers.
+    pub in_reply_to: Option<MessageId>,
+    /// The member who handed it over, if this device was not in the group when it was sent: that it was sent
+    /// so is his word.
+    pub exported_by: Option<UserId>,
     /// What it says.
     pub body: Body,
 }

@@ -1,7 +1,7 @@
 //! What an app links to take part in Cercle: everything that needs keys.
 //!
 //! Two layers:
-//! - the **core** ([`core`], `sync`, `mls`, [`store`], [`message`]): pure state machines over a SQLite
+//! - the **core** ([`core`], `sync`, `mls`, [`store`], [`message`], [`thread`]): pure state machines over a SQLite
 //!   connection; time comes in as an argument; no sockets, files, threads or clock.
 //! - the **shell** ([`client`], [`connection`], [`profile`]): tokio, TLS, WebSocket, the profile folder.
 //!
@@ -43,7 +43,7 @@
 //!         Notice::Event(_) | Notice::Missed(_) => {}
 //!     }
 //! };
-//! assert_eq!(message.body, Body::Text("Visite de 8 h faite.".to_owned()));
+//! assert_eq!(message.body, Body::text("Visite de 8 h faite."));
 //! alice.close().await;
 //! bob.close().await;
 //! # Ok(message.body)
@@ -91,3 +91,4 @@ mod mls;
 pub mod profile;
 pub mod store;
 mod sync;
+pub mod thread;

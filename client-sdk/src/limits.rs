@@ -13,6 +13,24 @@ const DAY_MS: TimestampMs = 24 * HOUR_MS;
 pub const TEXT_BYTES_MAX: usize = 16 * 1024;
 /// Longest title of a group, bytes of UTF-8: one line of a list.
 pub const TITLE_BYTES_MAX: usize = 256;
+/// Longest topic of a group or address, bytes of UTF-8: a few lines.
+pub const TOPIC_BYTES_MAX: usize = 1_024;
+/// Longest name of a person, place or file, bytes of UTF-8.
+pub const NAME_BYTES_MAX: usize = 256;
+/// Given names of one person.
+pub const GIVEN_NAMES_MAX: usize = 16;
+/// Longest code, date or identifier, bytes.
+pub const CODE_BYTES_MAX: usize = 64;
+/// Codes in one list: the communes of a large territory.
+pub const CODES_MAX: usize = 256;
+/// Longest text for clients that do not know a kind, bytes of UTF-8.
+pub const FALLBACK_BYTES_MAX: usize = 1_024;
+/// Longest plaintext of an application message that is sent, bytes: what a hub takes, without framing.
+pub const CONTENT_BYTES_MAX: usize = 64 * 1024;
+/// Largest document, bytes.
+pub const DOCUMENT_BYTES_MAX: u64 = 100 * 1000 * 1000;
+/// Largest picture inside a message, bytes.
+pub const THUMBNAIL_BYTES_MAX: usize = 24 * 1024;
 /// Longest plaintext of an application message that is decoded, bytes. Above the largest kind that this
 /// version writes, so that newer kinds pass.
 pub const ENVELOPE_BYTES_MAX: usize = 256 * 1024;

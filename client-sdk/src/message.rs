@@ -3,44 +3,54 @@
 //! One kind of content is one file of `proto/cercle/content/v1`, one module here, and one variant of
 //! [`Body`]. Nothing below (store, sync, MLS) knows kinds; nothing outside this module reads protobuf.
 //!
-//! To add a kind: its message in a `.proto` file, a number in `Envelope.body`, a variant of [`Body`], a
-//! module here that checks and converts it, and its two lines in `Body::to_wire` and `Body::from_wire`.
+//! To add a kind: its message in a `.proto` file, a number in `Envelope.body`, a module here with a type
+//! that implements [`Kind`] and `Wire`, and its line in the table of kinds below.
+//!
+//! Every kind has a constructor that refuses incomplete input and names the field, a rendering in French
+//! and English ([`Body::render`]), and a JSON form (`serde`, tag `kind`).
 
-use cercle_proto::id::TimestampMs;
+use cercle_proto::id::{BlobId, MessageId, TimestampMs};
 use prost::Message as _;
+use serde::{Deserialize, Serialize};
 
 use crate::{error::Error, limits};
-use wire::envelope::Body as WireBody;
 
-mod group_profile;
-mod text;
+pub mod document;
+pub mod group_profile;
+pub mod kind;
+pub mod language;
+pub mod patient;
+pub mod text;
 mod wire;
 
-/// What a message says. `Debug` shows the kind only.
-#[derive(Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Body {
+pub use document::{Document, DocumentType};
+pub use group_profile::{GroupProfile, HistoryPolicy, ThreadKind};
+pub use kind::Kind;
+pub use language::Language;
+pub use patient::Patient;
+pub use text::Text;
+
+kind::table! {
     /// Something a person wrote.
-    Text(String),
-    /// The group's title was set (by the creator, or again for newcomers).
-    GroupProfile {
-        /// The title.
-        title: String,
-    },
-    /// A kind that this version does not know: shown by its fallback, kept whole.
-    Unknown {
-        /// What the sender wants shown; may be empty.
-        fallback: String,
-    },
+    Text(Text) = "text";
+    /// What the group says about itself: title, topic, what it is for.
+    GroupProfile(GroupProfile) = "group_profile";
+    /// A file: its bytes are on the hub, encrypted.
+    Document(Document) = "document";
 }
 
-impl std::fmt::Debug for Body {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Text(_) => "Text",
-            Self::GroupProfile { .. } => "GroupProfile",
-            Self::Unknown { .. } => "Unknown",
-        })
+/// A message to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// What it says.
+    pub body: Body,
+    /// The message that it answers.
+    pub in_reply_to: Option<MessageId>,
+}
+
+impl From<Body> for Draft {
+    fn from(body: Body) -> Self {
+        Self { body, in_reply_to: None }
     }
 }
 
@@ -51,6 +61,8 @@ pub(crate) struct Content {
     pub(crate) sent_at_ms: TimestampMs,
     /// First bytes of the sender's epoch authenticator; `None` if he gave none.
     pub(crate) authenticator: Option<[u8; 8]>,
+    /// The message that it answers.
+    pub(crate) in_reply_to: Option<MessageId>,
     /// What it says.
     pub(crate) body: Body,
 }
@@ -64,21 +76,39 @@ impl Content {
             return None;
         }
         let envelope = wire::Envelope::decode(bytes).ok()?;
-        let authenticator = envelope.epoch_authenticator.as_slice().try_into().ok();
-        let body = Body::from_wire(envelope.body, envelope.fallback);
-        Some(Self { sent_at_ms: envelope.sent_at_ms, authenticator, body })
+        Some(Self {
+            sent_at_ms: envelope.sent_at_ms,
+            authenticator: envelope.epoch_authenticator.as_slice().try_into().ok(),
+            in_reply_to: MessageId::try_from(envelope.in_reply_to.as_slice()).ok(),
+            body: Body::from_wire(envelope.body, envelope.fallback),
+        })
+    }
+
+    /// Reads a stored plaintext; what does not decode is shown as an unknown kind without words.
+    pub(crate) fn decode_stored(bytes: &[u8]) -> Self {
+        let unreadable = Body::Unknown { fallback: String::new() };
+        let nothing = Self { sent_at_ms: 0, authenticator: None, in_reply_to: None, body: unreadable };
+        Self::decode(bytes).unwrap_or(nothing)
     }
 }
 
 /// Writes the envelope of a message, without the epoch authenticator, which is known when it is encrypted.
 ///
 /// # Errors
-/// When the body is too long, empty, or of an unknown kind.
-pub(crate) fn compose(body: &Body, now_ms: TimestampMs) -> Result<Vec<u8>, Error> {
-    let (body, fallback) = body.to_wire()?;
-    let envelope =
-        wire::Envelope { sent_at_ms: now_ms, epoch_authenticator: Vec::new(), fallback, body: Some(body) };
-    Ok(envelope.encode_to_vec())
+/// When the body breaks a rule of its kind (the error names the field), or is of an unknown kind.
+pub(crate) fn compose(draft: &Draft, now_ms: TimestampMs) -> Result<Vec<u8>, Error> {
+    let envelope = wire::Envelope {
+        sent_at_ms: now_ms,
+        epoch_authenticator: Vec::new(),
+        fallback: draft.body.fallback(),
+        in_reply_to: draft.in_reply_to.map_or_else(Vec::new, |message| message.as_bytes().to_vec()),
+        body: Some(draft.body.to_wire()?),
+    };
+    let bytes = envelope.encode_to_vec();
+    if bytes.len() > limits::CONTENT_BYTES_MAX {
+        return Err(Error::Invalid("a message has at most 64 KiB; attach a document instead"));
+    }
+    Ok(bytes)
 }
 
 /// Adds the epoch authenticator to a composed envelope. Protobuf fields may come in any order, so the
@@ -89,23 +119,10 @@ pub(crate) fn with_authenticator(envelope: &[u8], authenticator: [u8; 8]) -> Vec
 }
 
 impl Body {
-    fn to_wire(&self) -> Result<(WireBody, String), Error> {
-        match self {
-            Self::Text(text) => Ok((WireBody::Text(text::to_wire(text)?), text.clone())),
-            Self::GroupProfile { title } => {
-                Ok((WireBody::GroupProfile(group_profile::to_wire(title)?), String::new()))
-            }
-            Self::Unknown { .. } => Err(Error::Invalid("a message of an unknown kind cannot be sent")),
-        }
-    }
-
-    fn from_wire(body: Option<WireBody>, fallback: String) -> Self {
-        let known = match body {
-            Some(WireBody::Text(text)) => text::from_wire(text),
-            Some(WireBody::GroupProfile(profile)) => group_profile::from_wire(profile),
-            None => None,
-        };
-        known.unwrap_or(Self::Unknown { fallback })
+    /// A text without anything else.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text(Text { text: text.into(), ..Text::default() })
     }
 }
 
@@ -113,11 +130,17 @@ impl Body {
 mod tests {
     use super::*;
 
+    fn composed(body: Body) -> Result<Vec<u8>, Error> {
+        compose(&Draft::from(body), 77)
+    }
+
     #[test]
-    fn a_text_round_trips_with_its_authenticator() {
-        let body = Body::Text("Bonjour à tous".into());
-        let envelope = with_authenticator(&compose(&body, 77).unwrap(), [9; 8]);
-        let expected = Content { sent_at_ms: 77, authenticator: Some([9; 8]), body };
+    fn a_text_round_trips_with_its_authenticator_and_what_it_answers() {
+        let body = Body::text("Bonjour à tous");
+        let in_reply_to = Some(MessageId::new([4; 16]));
+        let draft = Draft { body: body.clone(), in_reply_to };
+        let envelope = with_authenticator(&compose(&draft, 77).unwrap(), [9; 8]);
+        let expected = Content { sent_at_ms: 77, authenticator: Some([9; 8]), in_reply_to, body };
         assert_eq!(Content::decode(&envelope), Some(expected));
     }
 
@@ -130,18 +153,27 @@ mod tests {
     }
 
     #[test]
-    fn empty_and_oversize_bodies_are_refused() {
+    fn empty_and_oversize_bodies_are_refused_and_the_field_is_named() {
         let long = "é".repeat(limits::TEXT_BYTES_MAX / 2 + 1);
-        for body in [Body::Text(String::new()), Body::Text(long)] {
-            assert!(compose(&body, 0).is_err());
+        for text in [String::new(), long] {
+            let refused = composed(Body::text(text)).unwrap_err();
+            assert!(refused.to_string().starts_with("text: "), "{refused}");
         }
-        let profile = Body::GroupProfile { title: "x".repeat(limits::TITLE_BYTES_MAX + 1) };
-        assert!(compose(&profile, 0).is_err());
+        let profile = GroupProfile::titled("x".repeat(limits::TITLE_BYTES_MAX + 1));
+        assert!(composed(Body::GroupProfile(profile)).is_err());
     }
 
     #[test]
     fn what_is_no_envelope_is_refused_without_panic() {
         assert_eq!(Content::decode(&[0xff; 40]), None);
         assert_eq!(Content::decode(&vec![0; limits::ENVELOPE_BYTES_MAX + 1]), None);
+    }
+
+    #[test]
+    fn the_json_form_names_the_kind_and_round_trips() {
+        let body = Body::text("Bonjour");
+        let json = serde_json::to_value(&body).unwrap();
+        assert_eq!(json, serde_json::json!({ "kind": "text", "text": "Bonjour" }));
+        assert_eq!(serde_json::from_value::<Body>(json).unwrap(), body);
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod identity;
 pub(crate) mod intents;
 pub(crate) mod key_packages;
 pub(crate) mod messages;
+pub(crate) mod notes;
 pub(crate) mod outbox;
 pub(crate) mod schema;
 pub(crate) mod seal;

@@ -7,6 +7,7 @@
 //! - [`session`]: from the first frame to `Ready`, requests and their answers, pings;
 //! - [`verdict`]: what a refusal by the hub means for the request that it answers;
 //! - [`listing`]: which groups there are, subscribing, signs of a restored store or hub;
+//! - [`content`]: what a stored message means for this device; [`agenda`]: what it does by itself at a time;
 //! - [`entries`]: applying the log; [`membership`]: what commits change;
 //! - [`inbox`]: welcomes and reports;
 //! - [`outbox`]: messages; [`pace`]: not too fast; [`intents`] and [`staging`]: changes of groups;
@@ -26,6 +27,7 @@ use cercle_proto::{
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::{OpenMlsProvider as _, random::OpenMlsRand as _};
 
+use crate::thread::Thread;
 use crate::{
     core::{Action, DisconnectReason, GroupState, Outcome, Settings},
     error::Error,
@@ -46,7 +48,9 @@ use crate::{
 use pace::Pace;
 use session::Session;
 
+pub(crate) mod agenda;
 pub(crate) mod commands;
+pub(crate) mod content;
 pub(crate) mod entries;
 pub(crate) mod inbox;
 pub(crate) mod intents;
@@ -81,6 +85,10 @@ pub(crate) struct Memory {
     pub(crate) waiting: HashMap<u64, u64>,
     /// Groups in which something may be possible that was not before.
     pub(crate) dirty: BTreeSet<GroupId>,
+    /// What the messages of groups add up to; made when it is asked for, then kept up to date.
+    pub(crate) threads: HashMap<GroupId, Thread>,
+    /// When the next appointment is due.
+    pub(crate) next_appointment: Option<TimestampMs>,
 }
 
 /// One group: its stored row, and how far it is on the present connection.
@@ -165,6 +173,8 @@ impl Memory {
             replaced_at: None,
             waiting: HashMap::new(),
             dirty: BTreeSet::new(),
+            threads: HashMap::new(),
+            next_appointment: tx.next_appointment()?,
         })
     }
 
@@ -176,7 +186,8 @@ impl Memory {
     /// When the core must be called again at the latest.
     pub(crate) fn next_wake(&self) -> Option<TimestampMs> {
         let groups = self.groups.values().filter_map(|lane| lane.wake);
-        self.session.next_wake().into_iter().chain(groups).chain(self.renewal_at()).min()
+        let due = self.session.next_wake().into_iter().chain(groups).chain(self.renewal_at());
+        due.chain(self.next_appointment).min()
     }
 }
 

@@ -89,7 +89,7 @@ pub(crate) async fn stored_probes(
 /// The probe in a message, if it is one.
 pub(crate) fn probe_of(message: &Message) -> Option<Probe> {
     match &message.body {
-        Body::Text(text) => Probe::parse(text),
+        Body::Text(text) => Probe::parse(&text.text),
         _ => None,
     }
 }
@@ -142,7 +142,9 @@ mod tests {
             expired_certificate: false,
             at_ms: 0,
             sent_at_ms: 0,
-            body: Body::Text(probe.to_text(0)),
+            in_reply_to: None,
+            exported_by: None,
+            body: Body::text(probe.to_text(0)),
         };
         (message, probe)
     }

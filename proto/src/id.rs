@@ -103,6 +103,15 @@ binary_id!(
     MessageId, "message id"
 );
 
+binary_id!(
+    /// Bytes kept on the hub (ciphertext of a document), chosen at random by the device that uploads them.
+    BlobId, "blob id"
+);
+binary_id!(
+    /// A first-wins register of the hub, chosen at random: whoever claims it first has it.
+    RegisterId, "register id"
+);
+
 impl MessageId {
     /// Makes a UUIDv7 (RFC 9562) from a time and 10 random bytes.
     #[must_use]

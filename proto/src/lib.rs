@@ -8,6 +8,7 @@
 //! - [`certificate`]: device certificates and the MLS credential that carries them.
 //! - [`policy`]: the group policy inside the MLS group context, and who may do what under it.
 //! - [`signing`]: the exact bytes that devices sign to enrol and to open a session.
+//! - [`receipt`]: what the hub signs of a claimed register.
 //! - [`invitation`]: the link that enrols a device.
 //!
 //! This crate depends on none of the others and does no input or output.
@@ -19,6 +20,7 @@ pub mod id;
 pub mod invitation;
 pub mod mls_message;
 pub mod policy;
+pub mod receipt;
 pub mod signing;
 pub mod v1;
 

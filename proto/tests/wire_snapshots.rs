@@ -28,7 +28,7 @@ fn blob(text: &'static str) -> Bytes {
 }
 
 fn application() -> v1::SendApplication {
-    v1::SendApplication { group: id(1), message_id: id(2), mls: blob("private message") }
+    v1::SendApplication { group: id(1), message_id: id(2), mls: blob("private message"), blobs: Vec::new() }
 }
 
 fn client_session_bodies() -> Vec<(&'static str, C)> {

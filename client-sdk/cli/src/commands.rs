@@ -101,7 +101,7 @@ async fn arrival(enrolled: &Enrolled, events: &mut Events, name: &str) -> Result
     loop {
         let groups = enrolled.client.groups().await?;
         let found = resolve::group(&groups, name).cloned();
-        let complete = !groups.is_empty() && groups.iter().all(|group| !group.title.is_empty());
+        let complete = !groups.is_empty() && groups.iter().all(|group| !group.profile.title.is_empty());
         if found.is_ok() || complete || events.next().await.is_none() {
             return found;
         }

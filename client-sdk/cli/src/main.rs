@@ -28,12 +28,11 @@ use std::process::ExitCode;
 
 use arguments::Invocation;
 use exit::Exit;
-use language::Language;
 use output::Output;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().collect();
-    let language = Language::detect(&arguments);
+    let language = language::detect(&arguments);
     let invocation = match arguments::parse(&arguments, language) {
         Ok(invocation) => invocation,
         Err(answer) => return answer.print().into(),

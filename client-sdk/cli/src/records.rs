@@ -1,11 +1,14 @@
 //! What `--json` prints: one object a line, with `type` first. docs/cli.md is the reference; fields are
 //! added, never renamed or removed.
 
-use cercle_proto::v1::MemberClass;
+use cercle_proto::{
+    id::{MessageId, UserId},
+    v1::MemberClass,
+};
 use cercle_sdk::{
     core::{DeviceState, GroupState, GroupSummary, Identity, Member, Message},
     event::{GapReason, MembershipChange},
-    message::Body,
+    message::{Body, Language},
 };
 use serde::Serialize;
 
@@ -95,8 +98,15 @@ pub(crate) struct MessageRecord<'a> {
     expired_certificate: bool,
     at_ms: u64,
     sent_at_ms: u64,
+    /// Message that this one answers.
+    in_reply_to: Option<String>,
+    /// Who handed it over, if it was sent before this device was a member.
+    exported_by: Option<&'a str>,
     kind: &'static str,
-    text: &'a str,
+    /// The content as a person reads it.
+    text: String,
+    /// The content, field by field; `kind` once more.
+    content: &'a Body,
 }
 
 #[derive(Debug, Serialize)]
@@ -180,7 +190,7 @@ impl<'a> GroupRecord<'a> {
         let administrators = group.policy.as_ref().map(|policy| policy.administrators()).unwrap_or_default();
         Self {
             group: group.group.to_hex(),
-            title: &group.title,
+            title: &group.profile.title,
             state: state_name(group.state),
             epoch: group.epoch,
             epoch_authenticator: cercle_proto::id::to_hex(&group.epoch_authenticator),
@@ -209,13 +219,7 @@ impl<'a> MemberRecord<'a> {
 }
 
 impl<'a> MessageRecord<'a> {
-    pub(crate) fn new(title: &'a str, message: &'a Message) -> Self {
-        let (kind, text) = match &message.body {
-            Body::Text(text) => ("text", text.as_str()),
-            Body::GroupProfile { title } => ("group_profile", title.as_str()),
-            Body::Unknown { fallback } => ("unknown", fallback.as_str()),
-            _ => ("unknown", ""),
-        };
+    pub(crate) fn new(title: &'a str, message: &'a Message, language: Language) -> Self {
         Self {
             group: message.group.to_hex(),
             title,
@@ -228,8 +232,11 @@ impl<'a> MessageRecord<'a> {
             expired_certificate: message.expired_certificate,
             at_ms: message.at_ms,
             sent_at_ms: message.sent_at_ms,
-            kind,
-            text,
+            in_reply_to: message.in_reply_to.map(MessageId::to_hex),
+            exported_by: message.exported_by.as_ref().map(UserId::as_str),
+            kind: message.body.name(),
+            text: message.body.render(language),
+            content: &message.body,
         }
     }
 }

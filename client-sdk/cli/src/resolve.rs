@@ -13,8 +13,8 @@ pub(crate) fn group<'a>(groups: &'a [GroupSummary], name: &str) -> Result<&'a Gr
     if wanted.is_empty() {
         return Err(unknown_group(name));
     }
-    let title_is = |group: &GroupSummary| group.title.to_lowercase() == wanted;
-    let title_starts = |group: &GroupSummary| group.title.to_lowercase().starts_with(&wanted);
+    let title_is = |group: &GroupSummary| group.profile.title.to_lowercase() == wanted;
+    let title_starts = |group: &GroupSummary| group.profile.title.to_lowercase().starts_with(&wanted);
     let id_starts = |group: &GroupSummary| {
         wanted.len() >= ID_PREFIX_DIGITS_MIN && group.group.to_hex().starts_with(&wanted)
     };
@@ -82,8 +82,10 @@ fn unknown_group(name: &str) -> Failure {
 }
 
 fn ambiguous_group(name: &str, found: &[&GroupSummary]) -> Failure {
-    let list: Vec<String> =
-        found.iter().map(|group| format!("{} ({})", group.title, &group.group.to_hex()[..8])).collect();
+    let list: Vec<String> = found
+        .iter()
+        .map(|group| format!("{} ({})", group.profile.title, &group.group.to_hex()[..8]))
+        .collect();
     let list = list.join(", ");
     Failure::new(
         Exit::NotFound,
@@ -104,7 +106,7 @@ mod tests {
     fn summary(title: &str, id: u8, state: GroupState) -> GroupSummary {
         GroupSummary {
             group: GroupId::new([id; 16]),
-            title: title.to_owned(),
+            profile: title.into(),
             state,
             epoch: 0,
             cursor: 0,

@@ -11,6 +11,7 @@ use crate::core::{
     Command, DeviceCursor, DeviceState, GroupSummary, Identity, Member, Message, NewInvitation, Outcome,
     PolicyTemplate, QueuedMessage,
 };
+use crate::message::{Body, Draft, GroupProfile};
 
 /// Who was invited and who could not be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +44,12 @@ impl Client {
     ///
     /// # Errors
     /// When the device is not enrolled or the hub refuses.
-    pub async fn create_group(&self, title: &str, policy: PolicyTemplate) -> Result<GroupId, ClientError> {
-        match self.command(Command::CreateGroup { title: title.to_owned(), policy }).await? {
+    pub async fn create_group(
+        &self,
+        profile: impl Into<GroupProfile>,
+        policy: PolicyTemplate,
+    ) -> Result<GroupId, ClientError> {
+        match self.command(Command::CreateGroup { profile: profile.into(), policy }).await? {
             Outcome::GroupCreated(group) => Ok(group),
             _ => Err(unexpected()),
         }
@@ -84,7 +89,15 @@ impl Client {
     /// # Errors
     /// When the device is not in the group or the outbox is full.
     pub async fn send(&self, group: GroupId, text: &str) -> Result<MessageId, ClientError> {
-        match self.command(Command::Send { group, text: text.to_owned() }).await? {
+        self.post(group, Body::text(text).into()).await
+    }
+
+    /// As [`Client::send`], for any kind of content.
+    ///
+    /// # Errors
+    /// As [`Client::send`], or when the content breaks a rule of its kind: the error names the field.
+    pub async fn post(&self, group: GroupId, draft: Draft) -> Result<MessageId, ClientError> {
+        match self.command(Command::Send { group, draft }).await? {
             Outcome::Queued(message) => Ok(message),
             _ => Err(unexpected()),
         }

@@ -5,6 +5,8 @@ use cercle_proto::{
     v1,
 };
 
+use crate::message::{Draft, GroupProfile};
+
 /// What an app can ask for.
 ///
 /// Commands that change a group are durable as soon as they are taken: they go on after a crash, and wait
@@ -16,8 +18,8 @@ use cercle_proto::{
 pub enum Command {
     /// Makes a group of one; invite others next.
     CreateGroup {
-        /// Title, seen by members only.
-        title: String,
+        /// Title, topic, what it is for: seen by members only.
+        profile: GroupProfile,
         /// Who may do what.
         policy: PolicyTemplate,
     },
@@ -46,7 +48,7 @@ pub enum Command {
         /// The group.
         group: GroupId,
         /// What it says.
-        text: String,
+        draft: Draft,
     },
     /// Renews this device's keys in the group (post-compromise security, RFC 9420 section 16.6).
     UpdateKeys {

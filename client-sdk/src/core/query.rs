@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     event::Message,
     limits,
-    message::{Body, Content},
+    message::Content,
     mls::{MlsGroup, group, identity::Myself, provider::Provider},
     store::{groups::GroupRow, messages::MessageRow, outbox::OutboxRow},
     sync::{Lane, entries::read_message, outbox::queued_body},
@@ -48,11 +48,7 @@ impl Core {
         let tx = self.store.begin()?;
         let rows = tx.messages(group, after, limit.min(limits::MESSAGES_PER_QUERY_MAX))?;
         let read = |row: MessageRow| {
-            let content = Content::decode(&row.record.envelope).unwrap_or_else(|| Content {
-                sent_at_ms: 0,
-                authenticator: None,
-                body: Body::Unknown { fallback: String::new() },
-            });
+            let content = Content::decode_stored(&row.record.envelope);
             Ok(read_message(group, &row, content)?)
         };
         rows.into_iter().map(read).collect()
@@ -76,7 +72,7 @@ impl Core {
     fn summary(&mut self, group: GroupId, row: GroupRow) -> Result<GroupSummary, Error> {
         let mut summary = GroupSummary {
             group,
-            title: row.record.title,
+            profile: row.record.profile,
             state: row.record.state,
             epoch: row.record.epoch,
             cursor: row.cursor,

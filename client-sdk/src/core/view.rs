@@ -6,7 +6,7 @@ use cercle_proto::{
     v1,
 };
 
-use crate::message::Body;
+use crate::message::{Body, GroupProfile};
 
 /// Who this device is.
 #[derive(Clone, PartialEq, Eq)]
@@ -55,8 +55,8 @@ pub struct Trust {
 pub struct GroupSummary {
     /// The group.
     pub group: GroupId,
-    /// Its title; empty until a member has said it.
-    pub title: String,
+    /// Title, topic, what it is for; without title until a member has said it.
+    pub profile: GroupProfile,
     /// Whether it can be used.
     pub state: GroupState,
     /// MLS epoch.

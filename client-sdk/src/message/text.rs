@@ -1,21 +1,45 @@
 //! Something a person wrote.
 
-use super::{Body, wire};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Kind, Language,
+    kind::{Wire, hidden, required},
+    wire,
+};
 use crate::{error::Error, limits};
 
-/// Checks a text that is to be sent.
-///
-/// # Errors
-/// When it is empty or too long.
-pub(super) fn to_wire(text: &str) -> Result<wire::Text, Error> {
-    match text.len() {
-        0 => Err(Error::Invalid("a message must not be empty")),
-        1..=limits::TEXT_BYTES_MAX => Ok(wire::Text { text: text.to_owned() }),
-        _ => Err(Error::Invalid("a message has at most 16384 bytes of text")),
+/// Something a person wrote.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Text {
+    /// 1 to 16384 bytes of UTF-8.
+    pub text: String,
+}
+
+hidden!(Text);
+
+impl Kind for Text {
+    fn check(&self) -> Result<(), Error> {
+        required("text", &self.text, limits::TEXT_BYTES_MAX)
+    }
+
+    fn render(&self, _language: Language) -> String {
+        self.text.clone()
+    }
+
+    fn fallback(&self) -> String {
+        String::new()
     }
 }
 
-/// Reads a received text; `None` if its sender broke the rules.
-pub(super) fn from_wire(text: wire::Text) -> Option<Body> {
-    (1..=limits::TEXT_BYTES_MAX).contains(&text.text.len()).then_some(Body::Text(text.text))
+impl Wire for Text {
+    type Message = wire::Text;
+
+    fn to_wire(&self) -> wire::Text {
+        wire::Text { text: self.text.clone() }
+    }
+
+    fn from_wire(message: wire::Text) -> Option<Self> {
+        Some(Self { text: message.text })
+    }
 }

@@ -4,7 +4,7 @@ use cercle_proto::id::{Epoch, GroupId, MessageId, Seq, TimestampMs};
 use serde::{Deserialize, Serialize};
 
 use super::{StoreError, Tx, integer, unsigned};
-use crate::{core::GroupState, event::GapReason, limits};
+use crate::{core::GroupState, event::GapReason, limits, message::GroupProfile};
 
 /// One group.
 #[derive(Debug, Clone)]
@@ -18,8 +18,8 @@ pub(crate) struct GroupRow {
 /// The sealed part of a group's row.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct GroupRecord {
-    /// As a member said it last; empty: not known.
-    pub(crate) title: String,
+    /// As a member said it last; without title: not known.
+    pub(crate) profile: GroupProfile,
     /// Whether it can be used.
     pub(crate) state: GroupState,
     /// MLS epoch.
@@ -79,7 +79,7 @@ impl GroupRecord {
     /// A group in use.
     pub(crate) fn new(state: GroupState, epoch: Epoch, joined_at: Seq) -> Self {
         Self {
-            title: String::new(),
+            profile: GroupProfile::default(),
             state,
             epoch,
             joined_at,

@@ -7,6 +7,8 @@
 use cercle_proto::id::{Epoch, GroupId, MessageId, TimestampMs};
 use serde::{Deserialize, Serialize};
 
+use crate::message::GroupProfile;
+
 use super::{StoreError, Tx, integer, unsigned};
 
 /// A change of a group that this device wants.
@@ -28,7 +30,7 @@ pub(crate) struct Intent {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Change {
     /// Register a group that was made here.
-    Create { title: String },
+    Create { profile: GroupProfile },
     /// Add every device of these users.
     Invite { users: Vec<String>, claim: [u8; 16] },
     /// Remove every device of these users.

@@ -18,6 +18,9 @@ pub(crate) struct MessageRecord {
     /// The envelope as it came, so that a newer version of this program can read more of it.
     #[serde(with = "serde_bytes_vec")]
     pub(crate) envelope: Vec<u8>,
+    /// Who handed it over, if this device was not a member when it was sent.
+    #[serde(default)]
+    pub(crate) exported_by: Option<String>,
 }
 
 /// A message's row.
@@ -34,6 +37,15 @@ impl MessageRecord {
     /// When the row is damaged.
     pub(crate) fn sender(&self) -> Result<UserId, StoreError> {
         UserId::parse(&self.sender).map_err(|_| StoreError::Damaged("a message without a sender"))
+    }
+
+    /// Who handed it over.
+    ///
+    /// # Errors
+    /// When the row is damaged.
+    pub(crate) fn exported_by(&self) -> Result<Option<UserId>, StoreError> {
+        let parse = |user: &String| UserId::parse(user).map_err(|_| StoreError::Damaged("an exporter"));
+        self.exported_by.as_ref().map(parse).transpose()
     }
 
     /// Device that sent it.

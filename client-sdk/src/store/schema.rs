@@ -55,6 +55,14 @@ CREATE TABLE key_packages(
     published INTEGER NOT NULL,
     encoded BLOB NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE notes(
+    kind TEXT NOT NULL,
+    key BLOB NOT NULL,
+    record BLOB NOT NULL,
+    PRIMARY KEY(kind, key)
+) WITHOUT ROWID;
+CREATE TABLE agenda(id INTEGER PRIMARY KEY AUTOINCREMENT, due_at INTEGER NOT NULL, record BLOB NOT NULL);
+CREATE INDEX agenda_by_time ON agenda(due_at, id);
 ";
 
 /// Sets how SQLite writes: nothing that was committed is lost with the power, and no second process opens

@@ -15,7 +15,7 @@ use crate::{
     core::{Command, DeviceCursor, DeviceState, GroupState, NewInvitation, Outcome, PolicyTemplate},
     error::Error,
     limits,
-    message::{self, Body},
+    message::{self, Draft, GroupProfile, Kind as _},
     mls::group,
     store::{
         groups::{GroupRecord, GroupRow},
@@ -30,8 +30,8 @@ impl Cx<'_, '_> {
     /// The app wants something.
     pub(crate) fn command(&mut self, id: u64, command: Command) -> Step {
         let begun = match command {
-            Command::CreateGroup { title, policy } => self.create_group(id, title, policy)?,
-            Command::Send { group, text } => self.send_text(id, group, text)?,
+            Command::CreateGroup { profile, policy } => self.create_group(id, profile, policy)?,
+            Command::Send { group, draft } => self.send(id, group, &draft)?,
             Command::Invite { group, users } => {
                 let claim = self.random();
                 self.change_members(id, group, &users, |users| Change::Invite { users, claim })?
@@ -92,11 +92,11 @@ impl Cx<'_, '_> {
         }
     }
 
-    fn send_text(&mut self, id: u64, group: GroupId, text: String) -> Step<Begun> {
+    fn send(&mut self, id: u64, group: GroupId, draft: &Draft) -> Step<Begun> {
         if let Err(error) = self.usable(group) {
             return Ok(Err(error));
         }
-        let content = match message::compose(&Body::Text(text), self.now) {
+        let content = match message::compose(draft, self.now) {
             Ok(content) => content,
             Err(error) => return Ok(Err(error)),
         };
@@ -136,12 +136,12 @@ impl Cx<'_, '_> {
         Ok(Ok(()))
     }
 
-    fn create_group(&mut self, id: u64, title: String, template: PolicyTemplate) -> Step<Begun> {
+    fn create_group(&mut self, id: u64, profile: GroupProfile, template: PolicyTemplate) -> Step<Begun> {
         let (Some(identity), Some(me)) = (self.m.identity.clone(), self.m.me.clone()) else {
             return Ok(Err(Error::NotEnrolled));
         };
         let Some(hub) = self.m.standing.hub_certificate.clone() else { return Ok(Err(Error::Offline)) };
-        if let Err(error) = message::compose(&Body::GroupProfile { title: title.clone() }, self.now) {
+        if let Err(error) = profile.check() {
             return Ok(Err(error));
         }
         if self.m.groups.len() >= limits::GROUPS_MAX {
@@ -160,11 +160,11 @@ impl Cx<'_, '_> {
                 self.tx.keep_since_mark(0)?;
                 let mut record = GroupRecord::new(GroupState::Creating, made.epoch().as_u64(), 0);
                 record.enter_epoch(made.epoch().as_u64(), group::authenticator(&made));
-                record.title.clone_from(&title);
+                record.profile.clone_from(&profile);
                 self.m.cache.keep(id_of_group, made);
                 self.m.groups.insert(id_of_group, Lane::new(GroupRow { cursor: 0, record }));
                 self.save(id_of_group)?;
-                self.register_group(id, id_of_group, title, group_info, tree)?;
+                self.register_group(id, id_of_group, profile, group_info, tree)?;
                 Ok(Ok(()))
             }
             Err(error) => {
@@ -178,13 +178,13 @@ impl Cx<'_, '_> {
         &mut self,
         command: u64,
         group: GroupId,
-        title: String,
+        profile: GroupProfile,
         group_info: Vec<u8>,
         tree: Vec<u8>,
     ) -> Step {
         let message = self.message_id();
         let frame = staging::create_frame(group, message, group_info, tree);
-        let mut intent = Intent::new(Change::Create { title }, true);
+        let mut intent = Intent::new(Change::Create { profile }, true);
         intent.staged = Some(Staged { message: *message.as_bytes(), epoch: 0, frame });
         let row = self.tx.add_intent(group, self.now, &intent)?;
         self.m.waiting.insert(row, command);

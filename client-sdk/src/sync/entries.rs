@@ -12,7 +12,7 @@ use crate::{
     core::{DisconnectReason, GroupState},
     event::{Event, GapReason, Message},
     limits,
-    message::{Body, Content},
+    message::Content,
     mls::{
         MlsError,
         application::{self, Processed},
@@ -165,11 +165,7 @@ impl Cx<'_, '_> {
         let mine = record.authenticators.iter().find(|(known, _)| *known == epoch).map(|(_, mine)| *mine);
         let forked = matches!((mine, content.authenticator), (Some(mine), Some(theirs)) if mine != theirs);
         let heals = std::mem::take(&mut record.undecryptable) > 0;
-        if let Body::GroupProfile { title } = &content.body {
-            record.title.clone_from(title);
-            self.emit(Event::GroupChanged { group });
-            self.save(group)?;
-        } else if heals {
+        if heals {
             self.save(group)?;
         }
         let record = MessageRecord {
@@ -180,10 +176,13 @@ impl Cx<'_, '_> {
             expired_certificate: sender.not_after_ms < self.now,
             at_ms: entry.at_ms,
             envelope: plaintext,
+            exported_by: None,
         };
         let row = MessageRow { seq: entry.seq, id, record };
         self.tx.insert_message(group, &row)?;
-        self.emit(Event::MessageReceived(read_message(group, &row, content)?));
+        let message = read_message(group, &row, content)?;
+        self.content_stored(&message)?;
+        self.emit(Event::MessageReceived(message));
         if forked {
             self.begin_recovery(group, GapReason::Fork, true)?;
         }
@@ -300,6 +299,8 @@ pub(crate) fn read_message(group: GroupId, row: &MessageRow, content: Content) -
         expired_certificate: record.expired_certificate,
         at_ms: record.at_ms,
         sent_at_ms: content.sent_at_ms,
+        in_reply_to: content.in_reply_to,
+        exported_by: record.exported_by()?,
         body: content.body,
     })
 }

@@ -88,7 +88,7 @@ impl Cx<'_, '_> {
     fn joined(&mut self, group: GroupId, joined_at: Seq, mut record: GroupRecord) -> Step {
         let old = self.m.groups.remove(&group);
         if let Some(old) = &old {
-            record.title.clone_from(&old.row.record.title);
+            record.profile.clone_from(&old.row.record.profile);
         }
         self.m.groups.insert(group, Lane::new(GroupRow { cursor: joined_at, record }));
         self.save(group)?;

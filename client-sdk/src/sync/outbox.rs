@@ -6,11 +6,11 @@
 //! own entry is read in the log. Only when the epoch has moved too far is it encrypted again.
 
 use cercle_proto::{
-    id::{Epoch, GroupId, MessageId, Seq, TimestampMs},
+    id::{BlobId, Epoch, GroupId, MessageId, Seq, TimestampMs},
     v1::{self, client_frame::Body as Request},
 };
 
-use super::{Cx, Step, session::Pending};
+use super::{Cx, Step, entries::read_message, session::Pending};
 use crate::{
     core::GroupState,
     event::{Event, RefusedReason},
@@ -105,8 +105,12 @@ impl Cx<'_, '_> {
             lane.in_flight.insert(row.id, epoch);
             lane.flushed = lane.flushed.max(row.position);
         }
-        let send =
-            v1::SendApplication { group: group.to_bytes(), message_id: row.id.to_bytes(), mls: mls.into() };
+        let send = v1::SendApplication {
+            group: group.to_bytes(),
+            message_id: row.id.to_bytes(),
+            mls: mls.into(),
+            blobs: queued_body(&row.content).blobs().into_iter().map(BlobId::to_bytes).collect(),
+        };
         let pending = Pending::Message { group, message: row.id, position: row.position };
         self.request(Request::SendApplication(send), pending);
         Ok(true)
@@ -188,9 +192,13 @@ impl Cx<'_, '_> {
             expired_certificate: false,
             at_ms,
             envelope: row.content,
+            exported_by: None,
         };
-        self.tx.insert_message(group, &MessageRow { seq, id: message, record })?;
+        let content = Content::decode_stored(&record.envelope);
+        let row = MessageRow { seq, id: message, record };
+        self.tx.insert_message(group, &row)?;
         self.tx.delete_outbox(message)?;
+        self.content_stored(&read_message(group, &row, content)?)?;
         if let Some(lane) = self.lane(group) {
             lane.in_flight.remove(&message);
         }
@@ -200,10 +208,10 @@ impl Cx<'_, '_> {
 
     /// Queues the group's title for members who cannot have read it.
     pub(crate) fn queue_profile(&mut self, group: GroupId) -> Step {
-        let Some(title) = self.m.groups.get(&group).map(|lane| lane.row.record.title.clone()) else {
+        let Some(profile) = self.m.groups.get(&group).map(|lane| lane.row.record.profile.clone()) else {
             return Ok(());
         };
-        match message::compose(&Body::GroupProfile { title }, self.now) {
+        match message::compose(&Body::GroupProfile(profile).into(), self.now) {
             Ok(content) => self.queue(group, &content).map(|_| ()),
             // Nobody has said a title.
             Err(_) => Ok(()),
@@ -213,8 +221,5 @@ impl Cx<'_, '_> {
 
 /// Reads the body of a queued message.
 pub(crate) fn queued_body(content: &[u8]) -> Body {
-    match Content::decode(content) {
-        Some(content) => content.body,
-        None => Body::Unknown { fallback: String::new() },
-    }
+    Content::decode_stored(content).body
 }

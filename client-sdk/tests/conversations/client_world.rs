@@ -130,7 +130,7 @@ pub(crate) async fn until(events: &mut Events, fits: impl Fn(&Event) -> bool) {
 
 /// Waits for a message with this text.
 pub(crate) async fn until_text(events: &mut Events, text: &str) {
-    let wanted = Body::Text(text.to_owned());
+    let wanted = Body::text(text);
     until(events, |event| matches!(event, Event::MessageReceived(message) if message.body == wanted)).await;
 }
 
@@ -138,7 +138,7 @@ pub(crate) async fn until_text(events: &mut Events, text: &str) {
 pub(crate) async fn texts(client: &Client, group: GroupId) -> Vec<String> {
     let messages = client.messages(group, 0, 10_000).await.unwrap();
     let text = |body| match body {
-        Body::Text(text) => Some(text),
+        Body::Text(text) => Some(text.text),
         _ => None,
     };
     messages.into_iter().filter_map(|message| text(message.body)).collect()

@@ -16,7 +16,7 @@ async fn three_devices_hold_a_conversation_and_read_it_in_the_same_order() {
     for device in 0..3 {
         world.reads(device, group, &["Bonjour", "Bonsoir", "Merci"]).await;
         let groups = world.devices[device].core().groups().unwrap();
-        assert_eq!(groups[0].title, "Tour de garde", "{}", world.devices[device].name);
+        assert_eq!(groups[0].profile.title, "Tour de garde", "{}", world.devices[device].name);
         assert_eq!((groups[0].users, groups[0].devices), (3, 3));
     }
     world.all_at_one_epoch(group, &[0, 1, 2]).await;

@@ -113,7 +113,7 @@ async fn a_welcome_is_joined_wherever_the_newcomer_stops() {
             world.devices[1].stop = Some((inputs, when));
             let group = {
                 let policy = Default::default();
-                let create = Command::CreateGroup { title: "A".into(), policy };
+                let create = Command::CreateGroup { profile: "A".into(), policy };
                 match world.run(0, create).await {
                     Ok(cercle_sdk::core::Outcome::GroupCreated(group)) => group,
                     other => panic!("{other:?}"),

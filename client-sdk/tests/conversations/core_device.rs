@@ -149,7 +149,7 @@ impl Device {
         let Some(core) = self.core.as_ref() else { return Vec::new() };
         let messages = core.messages(group, 0, 10_000).unwrap_or_default();
         let texts = messages.into_iter().filter_map(|message| match message.body {
-            Body::Text(text) => Some(text),
+            Body::Text(text) => Some(text.text),
             _ => None,
         });
         texts.collect()

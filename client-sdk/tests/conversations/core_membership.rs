@@ -86,7 +86,8 @@ async fn a_removed_member_is_told_by_whom_and_reads_no_more() {
     world.reads(2, group, &["present", "without bruno"]).await;
     assert_eq!(world.devices[1].texts(group), ["present"]);
     assert_eq!(state(&mut world, 1, group), GroupState::Closed);
-    let refused = world.run(1, Command::Send { group, text: "?".into() }).await;
+    let refused =
+        world.run(1, Command::Send { group, draft: cercle_sdk::message::Body::text("?").into() }).await;
     assert!(matches!(refused, Err(Error::NotMember(_))));
     let change = |event: &Event| {
         matches!(event, Event::MembershipChanged(change)
@@ -176,7 +177,7 @@ async fn only_an_administrator_removes_others() {
 async fn only_administrators_post_announcements() {
     let mut world = World::with(&["anne", "bruno"]).await;
     let policy = PolicyTemplate::Announcements;
-    let created = world.run(0, Command::CreateGroup { title: "Avis".into(), policy }).await.unwrap();
+    let created = world.run(0, Command::CreateGroup { profile: "Avis".into(), policy }).await.unwrap();
     let Outcome::GroupCreated(group) = created else { panic!("{created:?}") };
     world.run(0, Command::Invite { group, users: vec![World::user("bruno")] }).await.unwrap();
     world.all_at_one_epoch(group, &[0, 1]).await;
@@ -215,7 +216,8 @@ async fn key_packages_run_out_and_are_replaced_while_the_last_resort_serves() {
     for number in 0..55 {
         let policy = PolicyTemplate::default();
         let title = format!("group {number}");
-        let created = world.run(0, Command::CreateGroup { title, policy }).await.unwrap();
+        let created =
+            world.run(0, Command::CreateGroup { profile: title.as_str().into(), policy }).await.unwrap();
         let Outcome::GroupCreated(group) = created else { panic!("{created:?}") };
         world.run(0, Command::Invite { group, users: vec![World::user("bruno")] }).await.unwrap();
         world.send(0, group, "Bonjour");

@@ -129,7 +129,7 @@ async fn a_group_joined_after_the_copy_was_made_is_joined_again() {
     world.send(0, group, "Bonjour");
     world.reads(1, group, &["Bonjour"]).await;
     let groups = world.devices[1].core().groups().unwrap();
-    assert_eq!(groups[0].title, "Tour", "a member has told it again");
+    assert_eq!(groups[0].profile.title, "Tour", "a member has told it again");
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn a_welcome_for_a_lost_key_package_leads_to_an_external_join() {
     world.until(|world| world.devices[bruno].published).await;
     let now = world.clock.now();
     world.devices[bruno].disconnect(now);
-    let created = Command::CreateGroup { title: "A".into(), policy: Default::default() };
+    let created = Command::CreateGroup { profile: "A".into(), policy: Default::default() };
     let Ok(cercle_sdk::core::Outcome::GroupCreated(group)) = world.run(0, created).await else { panic!() };
     world.run(0, Command::Invite { group, users: vec![World::user("bruno")] }).await.unwrap();
     world.devices[bruno].crash();
@@ -359,7 +359,10 @@ async fn a_store_that_is_full_fails_the_command_and_keeps_what_it_had() {
     world.devices[0].open_full();
     let mut failed = 0;
     for _ in 0..200 {
-        let command = world.start(0, Command::Send { group, text: "x".repeat(10_000) });
+        let command = world.start(
+            0,
+            Command::Send { group, draft: cercle_sdk::message::Body::text("x".repeat(10_000)).into() },
+        );
         failed += usize::from(world.result(0, command).await.is_err());
     }
     assert!(failed > 0, "the store was not full");

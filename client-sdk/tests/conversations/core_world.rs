@@ -230,7 +230,7 @@ impl World {
     pub(crate) async fn conversation(&mut self, title: &str, devices: &[usize]) -> GroupId {
         let policy = Default::default();
         let created =
-            self.run(devices[0], Command::CreateGroup { title: title.into(), policy }).await.unwrap();
+            self.run(devices[0], Command::CreateGroup { profile: title.into(), policy }).await.unwrap();
         let Outcome::GroupCreated(group) = created else { panic!("{created:?}") };
         let users = devices[1..].iter().map(|device| Self::user(&self.devices[*device].name)).collect();
         if devices.len() > 1 {
@@ -241,7 +241,8 @@ impl World {
     }
 
     pub(crate) fn send(&mut self, device: usize, group: GroupId, text: &str) {
-        let id = self.start(device, Command::Send { group, text: text.into() });
+        let id =
+            self.start(device, Command::Send { group, draft: cercle_sdk::message::Body::text(text).into() });
         let finished = self.devices[device].finished.pop_back();
         if self.devices[device].core.is_some() {
             assert!(matches!(finished, Some((last, Ok(Outcome::Queued(_)))) if last == id), "{finished:?}");

@@ -236,7 +236,11 @@ fn call(body: Body) -> Result<Call, Refusal> {
         | Body::Authenticate(_)
         | Body::Ping(_)
         | Body::Pong(_)
-        | Body::Subscribe(_) => return Err(Refusal::of(ErrorCode::UnknownRequest)),
+        | Body::Subscribe(_)
+        | Body::ClaimOnce(_)
+        | Body::CreateBlob(_)
+        | Body::OpenBlob(_)
+        | Body::ReleaseBlob(_) => return Err(Refusal::of(ErrorCode::UnknownRequest)),
     })
 }
 
@@ -362,7 +366,7 @@ mod tests {
         let application = v1::SendApplication {
             group: Bytes::from_static(&[2; 16]),
             message_id: Bytes::from_static(&[3; 16]),
-            mls: Bytes::new(),
+            ..v1::SendApplication::default()
         };
         let bundle = v1::CommitBundle {
             group: Bytes::from_static(&[1; 16]),

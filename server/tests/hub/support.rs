@@ -399,5 +399,6 @@ pub(crate) fn application(group: GroupId, epoch: u64, id: u64, length: usize) ->
         group: group.to_bytes(),
         message_id: Bytes::copy_from_slice(&message_id),
         mls: mls.into(),
+        blobs: Vec::new(),
     }
 }

@@ -25,7 +25,7 @@ use crate::{
 pub(crate) async fn run(context: &Context<'_>, name: &str) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
     let group = find_group(context, &enrolled, name).await?;
-    let title = &group.title;
+    let title = &group.profile.title;
     context.output.note(&text!(
         "« {title} » : une ligne, un message. Ctrl-C ou Ctrl-D pour finir.";
         "\"{title}\": one line, one message. Ctrl-C or Ctrl-D to end."

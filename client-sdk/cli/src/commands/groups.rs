@@ -31,7 +31,7 @@ pub(crate) async fn list(context: &Context<'_>) -> Result<Exit, Failure> {
 /// A group in one line.
 pub(crate) fn line(group: &GroupSummary) -> Text {
     let id = &group.group.to_hex()[..8];
-    let (title, users, devices) = (&group.title, group.users, group.devices);
+    let (title, users, devices) = (&group.profile.title, group.users, group.devices);
     let state = match group.state {
         GroupState::Active => text!(""; ""),
         GroupState::Creating => text!(", en création"; ", being made"),
@@ -76,7 +76,7 @@ pub(crate) async fn leave(context: &Context<'_>, name: &str) -> Result<Exit, Fai
     if durable(context, &enrolled, &what, leaving).await?.is_none() {
         return Ok(kept(context, enrolled, Some(id), None).await);
     }
-    let title = &group.title;
+    let title = &group.profile.title;
     context
         .output
         .result(&Record::Left { group: id }, &text!("Vous quittez « {title} »."; "You leave \"{title}\"."));
@@ -93,7 +93,7 @@ pub(crate) async fn update_keys(context: &Context<'_>, name: &str) -> Result<Exi
     if durable(context, &enrolled, &what, updating).await?.is_none() {
         return Ok(kept(context, enrolled, Some(id), None).await);
     }
-    let title = &group.title;
+    let title = &group.profile.title;
     context.output.result(
         &Record::KeysUpdated { group: id },
         &text!("Vos clés dans « {title} » sont renouvelées."; "Your keys in \"{title}\" are renewed."),

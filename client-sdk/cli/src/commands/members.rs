@@ -46,7 +46,7 @@ pub(crate) async fn invite(context: &Context<'_>, name: &str, users: &[String]) 
     let Some(invited) = durable(context, &enrolled, &what, inviting).await? else {
         return Ok(kept(context, enrolled, Some(id), None).await);
     };
-    let (count, title) = (invited.devices.len(), &group.title);
+    let (count, title) = (invited.devices.len(), &group.profile.title);
     let missing: Vec<&str> = invited.missing.iter().map(UserId::as_str).collect();
     let devices = invited.devices.iter().map(|device| device.to_hex()).collect();
     context.output.result(
@@ -79,7 +79,7 @@ pub(crate) async fn remove(context: &Context<'_>, name: &str, users: &[String]) 
         return Ok(kept(context, enrolled, Some(id), None).await);
     }
     let names: Vec<&str> = users.iter().map(UserId::as_str).collect();
-    let (list, title) = (names.join(", "), &group.title);
+    let (list, title) = (names.join(", "), &group.profile.title);
     context.output.result(
         &Record::Removed { group: id, users: names },
         &text!("Retiré(s) de « {title} » : {list}"; "Removed from \"{title}\": {list}"),

@@ -113,7 +113,11 @@ impl<'a> Reader<'a> {
 
     async fn title(&self, id: GroupId) -> Result<String, Failure> {
         let groups = self.groups().await?;
-        Ok(groups.into_iter().find(|group| group.group == id).map(|group| group.title).unwrap_or_default())
+        Ok(groups
+            .into_iter()
+            .find(|group| group.group == id)
+            .map(|group| group.profile.title)
+            .unwrap_or_default())
     }
 
     async fn show_group(&mut self, group: &GroupSummary) -> Result<usize, Failure> {
@@ -139,22 +143,20 @@ impl<'a> Reader<'a> {
         *after = last.seq;
         let mut count = 0;
         for message in page.iter().filter(|message| wanted(message)) {
-            count += usize::from(self.message(&group.title, message));
+            count += usize::from(self.message(&group.profile.title, message));
         }
         Ok(Some(count))
     }
 
     /// Shows one message; whether a person saw something.
     fn message(&self, title: &str, message: &Message) -> bool {
-        let text = match &message.body {
-            Body::Text(text) => text,
-            Body::Unknown { fallback } if !fallback.is_empty() => fallback,
-            // The title of a group is not something that somebody said.
-            _ => {
-                self.context.output.record(&Record::Message(MessageRecord::new(title, message)));
-                return false;
-            }
-        };
+        let language = self.context.output.language();
+        let text = message.body.render(language);
+        // The title of a group is not something that somebody said.
+        if text.is_empty() || matches!(message.body, Body::GroupProfile(_)) {
+            self.context.output.record(&Record::Message(MessageRecord::new(title, message, language)));
+            return false;
+        }
         let (at, name) = (moment::time(message.at_ms), &message.display_name);
         let place = if self.only.is_some() { String::new() } else { format!("[{title}] ") };
         let expired = if message.expired_certificate {
@@ -164,7 +166,7 @@ impl<'a> Reader<'a> {
         };
         let (fr, en) = (expired.fr, expired.en);
         self.context.output.result(
-            &Record::Message(MessageRecord::new(title, message)),
+            &Record::Message(MessageRecord::new(title, message, language)),
             &text!("{at}  {place}{name}{fr} : {text}"; "{at}  {place}{name}{en}: {text}"),
         );
         true

@@ -39,7 +39,7 @@ pub(crate) async fn run(context: &Context<'_>, name: &str, text: Option<String>)
     };
     match verdict? {
         Verdict::Accepted { seq, at_ms } => {
-            let title = &group.title;
+            let title = &group.profile.title;
             context.output.result(
                 &Record::Accepted { group: group_id, id: message_id, seq, at_ms },
                 &text!("Envoyé dans « {title} »."; "Sent to \"{title}\"."),

@@ -91,7 +91,7 @@ impl<'a> Stage<'a> {
     pub(super) fn live(&self, title: &str, message: &Message) {
         let (name, text) = (&message.display_name, text_of(message));
         self.output.result(
-            &Record::Message(MessageRecord::new(title, message)),
+            &Record::Message(MessageRecord::new(title, message, self.output.language())),
             &text!("  [{title}] {name} : {text}"; "  [{title}] {name}: {text}"),
         );
     }
@@ -142,7 +142,8 @@ impl<'a> Stage<'a> {
 
 fn text_of(message: &Message) -> &str {
     match &message.body {
-        Body::Text(text) | Body::Unknown { fallback: text } => text,
+        Body::Text(text) => &text.text,
+        Body::Unknown { fallback } => fallback,
         _ => "",
     }
 }

@@ -68,7 +68,7 @@ pub(super) async fn welcome(
 
 async fn first_group(coordinator: &Client) -> Result<GroupId, Failure> {
     let groups = coordinator.groups().await?;
-    let found = groups.iter().find(|group| group.title == GROUPS[0].title).map(|group| group.group);
+    let found = groups.iter().find(|group| group.profile.title == GROUPS[0].title).map(|group| group.group);
     found.ok_or_else(|| Failure::from(cercle_sdk::error::Error::Invalid("the first group is missing")))
 }
 
@@ -85,6 +85,6 @@ async fn add_if_enrolled(coordinator: &Client, group: GroupId, visitor: &UserId)
 async fn show(coordinator: &Client, stage: &Stage<'_>, message: &Message) -> Result<(), Failure> {
     let groups = coordinator.groups().await?;
     let title = groups.iter().find(|group| group.group == message.group);
-    stage.live(title.map_or("", |group| &group.title), message);
+    stage.live(title.map_or("", |group| &group.profile.title), message);
     Ok(())
 }

@@ -1,0 +1,31 @@
+//! What this device does by itself when its time has come, connected or not: an appointment is taken and
+//! carried out in one transaction, so it happens once.
+
+use cercle_proto::id::TimestampMs;
+use serde::{Deserialize, Serialize};
+
+use super::{Cx, Step};
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Appointment {}
+
+impl Cx<'_, '_> {
+    /// Makes an appointment.
+    pub(crate) fn remind(&mut self, due_at: TimestampMs, appointment: &Appointment) -> Step {
+        self.tx.add_appointment(due_at, appointment)?;
+        self.m.next_appointment = self.tx.next_appointment()?;
+        Ok(())
+    }
+
+    /// Carries out what is due.
+    pub(crate) fn keep_appointments(&mut self) -> Step {
+        while self.m.next_appointment.is_some_and(|due_at| due_at <= self.now) {
+            if let Some(appointment) = self.tx.take_appointment::<Appointment>(self.now)? {
+                match appointment {}
+            }
+            self.m.next_appointment = self.tx.next_appointment()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,26 @@
+//! What the messages of one group add up to.
+//!
+//! A [`Thread`] is a pure function of the group's messages in the order of its log: every device that has the
+//! same messages has the same thread. It is kept in memory, made from the store when it is first asked for,
+//! and goes on message by message. Each theme has a file here.
+
+use crate::event::Message;
+
+/// What the messages of one group add up to.
+#[derive(Debug, Default)]
+pub struct Thread {
+    messages: u64,
+}
+
+impl Thread {
+    /// Takes the next message of the log.
+    pub(crate) fn apply(&mut self, _message: &Message) {
+        self.messages += 1;
+    }
+
+    /// How many messages there are.
+    #[must_use]
+    pub const fn messages(&self) -> u64 {
+        self.messages
+    }
+}
