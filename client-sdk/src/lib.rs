@@ -80,6 +80,7 @@
 //! # });
 //! ```
 
+pub mod bare;
 pub mod client;
 pub mod connection;
 pub mod core;
