@@ -112,6 +112,7 @@ impl Delivery {
             posting_restricted: record.posting_restricted,
             welcome: None,
             application: None,
+            application_blobs: Vec::new(),
             at: now,
         };
         let appended = match self.inner.store.commit(commit).await {
