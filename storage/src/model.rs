@@ -23,9 +23,9 @@ use cercle_proto::id::{BlobId, DeviceId, Epoch, GroupId, MessageId, RegisterId, 
 use crate::{
     record::expiry::bucket,
     store::{
-        Appended, AuditRecord, BlobRecord, Caps, Claim, ClaimedPackage, DeviceRecord, Entry, ExpirePolicy, Expired, GroupRecord,
-        InboxBody, InvitationRecord, KeyPackageRecord, Maintenance, RosterEntry, Timer, UserRecord,
-        WriteError,
+        Appended, AuditRecord, BlobRecord, Caps, Claim, ClaimedPackage, DeviceRecord, Entry, ExpirePolicy,
+        Expired, GroupRecord, InboxBody, InvitationRecord, KeyPackageRecord, Maintenance, RosterEntry, Timer,
+        UserRecord, WriteError,
     },
 };
 

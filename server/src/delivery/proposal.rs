@@ -80,6 +80,7 @@ impl Delivery {
             at: now,
             body: mls,
             group_state: Some(blob.clone()),
+            blobs: Vec::new(),
         };
         let accepted = self.append(append, identity.device).await?;
         self.inner.groups.keep(group, blob, state);

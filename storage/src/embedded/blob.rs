@@ -86,11 +86,7 @@ fn announce(
     let NewBlob { blob, group, uploader, size, at } = new;
     if let Some(record) = load(tx, blob)? {
         let same = record.group == group && record.uploader == uploader && record.size == size;
-        return if same {
-            Ok(AnnouncedBlob { record, repeated: true })
-        } else {
-            Err(AnnounceError::Exists)
-        };
+        return if same { Ok(AnnouncedBlob { record, repeated: true }) } else { Err(AnnounceError::Exists) };
     }
     let usage = usage(tx, &uploader)?;
     let usage = BlobUsage { blobs: usage.blobs + 1, bytes: usage.bytes.saturating_add(size) };
