@@ -31,7 +31,7 @@ impl Attachments {
         secret: &Secret,
         blob: cercle_proto::id::BlobId,
         offset: u64,
-        body: impl Chunks,
+        body: &mut impl Chunks,
         now: TimestampMs,
     ) -> Result<u64, TransferError> {
         let ticket = self.authorise(secret, blob, now).await?;
@@ -42,8 +42,7 @@ impl Attachments {
         let turn = self.inner.turns.take(blob).await;
         let record = self.inner.store.blob(blob).await?.ok_or(TransferError::Unauthorised)?;
         if record.completed_at.is_some() {
-            let stored = record.size;
-            return if offset == stored { Ok(stored) } else { Err(TransferError::WrongOffset { stored }) };
+            return nothing_more(offset, record.size, body).await;
         }
         self.inner.bodies.remove_unfinished(blob).await?;
         let mut parts = self.inner.bodies.parts(blob).await?;
@@ -64,7 +63,7 @@ impl Attachments {
         turn: &Turn,
         parts: &mut Parts,
         size: u64,
-        mut body: impl Chunks,
+        body: &mut impl Chunks,
     ) -> Result<(), TransferError> {
         let mut part = BytesMut::new();
         let mut ended = Ok(());
@@ -106,5 +105,18 @@ impl Attachments {
         let bytes = part.split().freeze();
         self.inner.metrics.attachment_bytes("upload", bytes.len());
         Ok(self.inner.bodies.append(parts, bytes).await?)
+    }
+}
+
+/// Answers an upload of a complete blob, which is only good if it adds nothing: the answer to the last piece
+/// may have been lost.
+async fn nothing_more(offset: u64, stored: u64, body: &mut impl Chunks) -> Result<u64, TransferError> {
+    if offset != stored {
+        return Err(TransferError::WrongOffset { stored });
+    }
+    match timeout(limits::UPLOAD_SILENCE_MAX, body.next()).await {
+        Ok(None) => Ok(stored),
+        Ok(Some(Ok(_))) => Err(TransferError::TooLarge),
+        Ok(Some(Err(Cut))) | Err(_) => Err(TransferError::Cut { stored }),
     }
 }

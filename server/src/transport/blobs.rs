@@ -54,12 +54,16 @@ pub async fn handle(
             let Some(offset) = number_of(headers, &UPLOAD_OFFSET) else {
                 return plain(StatusCode::BAD_REQUEST, "Upload-Offset is missing");
             };
-            let body = IncomingChunks(request.into_body());
+            let mut body = IncomingChunks(request.into_body());
             // A task of its own: when the connection dies, hyper drops this future, and what has arrived is
             // still to be stored.
-            let upload = services
-                .tracker
-                .spawn(async move { attachments.upload(&secret, blob, offset, body, now).await });
+            let upload = services.tracker.spawn(async move {
+                let verdict = attachments.upload(&secret, blob, offset, &mut body, now).await;
+                if verdict.is_err() {
+                    body.throw_away().await;
+                }
+                verdict
+            });
             let Ok(verdict) = upload.await else {
                 return plain(StatusCode::INTERNAL_SERVER_ERROR, "a fault of the hub");
             };
@@ -85,6 +89,23 @@ impl Chunks for IncomingChunks {
                 },
             }
         }
+    }
+}
+
+impl IncomingChunks {
+    /// Reads what is on its way after a refusal: a socket closed with unread input is reset, which may destroy
+    /// the answer on its way.
+    async fn throw_away(&mut self) {
+        let read = async {
+            let mut bytes = 0;
+            while let Some(Ok(chunk)) = self.next().await {
+                bytes += chunk.len();
+                if bytes > limits::GOODBYE_BYTES_MAX {
+                    return;
+                }
+            }
+        };
+        let _ = timeout(limits::GOODBYE, read).await;
     }
 }
 
