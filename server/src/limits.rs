@@ -134,10 +134,9 @@ pub const TICKETS_MAX: usize = 100_000;
 pub const TRANSFERS_MAX: usize = 64;
 /// Transfers of one device at once: what a phone does well.
 pub const TRANSFERS_PER_DEVICE_MAX: usize = 4;
-/// How long an upload may send nothing before it is ended: a tunnel.
-pub const UPLOAD_SILENCE_MAX: Duration = Duration::from_secs(30);
-/// How long a device may take nothing of a download before it is ended.
-pub const DOWNLOAD_SILENCE_MAX: Duration = Duration::from_secs(30);
+/// How long an upload may send nothing before it is ended, if the operator says nothing: a tunnel. The
+/// configuration makes it as long as a session may be silent.
+pub const UPLOAD_SILENCE_MAX: Duration = Duration::from_secs(60);
 /// When a device may come again with a transfer that had no place.
 pub const RETRY_AFTER_BUSY: Duration = Duration::from_secs(5);
 /// Rows that one round of housekeeping looks at.

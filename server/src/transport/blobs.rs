@@ -119,7 +119,7 @@ fn send(
 ) -> Response<Body> {
     let (range, size) = (download.range(), download.size());
     let (pieces, queue) = mpsc::channel(1);
-    let activity = activity.clone();
+    let (activity, silence_max) = (activity.clone(), services.timing.write);
     services.tracker.spawn(async move {
         loop {
             let piece = match download.next().await {
@@ -131,7 +131,7 @@ fn send(
                 }
             };
             let last = piece.is_err();
-            match timeout(limits::DOWNLOAD_SILENCE_MAX, pieces.send(piece)).await {
+            match timeout(silence_max, pieces.send(piece)).await {
                 Ok(Ok(())) if !last => {}
                 Ok(_) => return,
                 Err(_) => return activity.give_up(),

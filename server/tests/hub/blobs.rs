@@ -10,10 +10,14 @@ use cercle_proto::{
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_rustls::client::TlsStream;
 
-use crate::support::{Device, Hub, Peer, application};
+use crate::support::{Device, Hub, PATIENCE, Peer, application};
 
 /// A ticket that the hub has given.
 pub(crate) struct Pass {
@@ -402,6 +406,52 @@ async fn a_device_has_few_transfers_at_once() {
         }
     }
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn downloads_that_nobody_reads_make_way() {
+    let hub = Hub::with(|config| config.write_timeout_ms = 200).await;
+    let Pair { hub, group, mut annes, mut brunos, .. } = pair_at(hub).await;
+    // More than two sockets hold.
+    let size = 24 << 20;
+    let upload = create(&mut annes, 1, group, size as u64).await.unwrap();
+    assert_eq!(hub.patch(&upload, 0, &content(size)).await.status, StatusCode::NO_CONTENT);
+    let pass = open(&mut brunos, 1).await.unwrap();
+    let mut unread = Vec::new();
+    for _ in 0..4 {
+        let mut connection = hub.tls(b"http/1.1").await;
+        connection.write_all(pass.head(Method::GET, &[]).as_bytes()).await.unwrap();
+        let mut first = [0; 12];
+        connection.read_exact(&mut first).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 200");
+        unread.push(connection);
+    }
+    let wait_for_a_place = async {
+        loop {
+            match hub.get(&pass, Some("bytes=0-9")).await.status {
+                StatusCode::PARTIAL_CONTENT => break,
+                status => assert_eq!(status, StatusCode::TOO_MANY_REQUESTS),
+            }
+        }
+    };
+    timeout(PATIENCE, wait_for_a_place).await.unwrap();
+    // The connection itself was ended too, in the middle of the blob.
+    let mut rest = Vec::new();
+    let _ = timeout(PATIENCE, unread.remove(0).read_to_end(&mut rest)).await.unwrap();
+    assert!(rest.len() < size);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_count_bytes_and_name_no_blob() {
+    let Pair { hub, group, mut annes, mut brunos, .. } = pair().await;
+    let upload = create(&mut annes, 0xbb, group, 10).await.unwrap();
+    hub.patch(&upload, 0, b"0123456789").await;
+    hub.get(&open(&mut brunos, 0xbb).await.unwrap(), Some("bytes=0-2")).await;
+    let text = hub.running.metrics().text();
+    assert!(text.contains("cercle_attachment_bytes_total{direction=\"upload\"} 10"), "{text}");
+    assert!(text.contains("cercle_attachment_bytes_total{direction=\"download\"} 3"), "{text}");
+    assert!(text.contains("cercle_requests_total{kind=\"create_blob\",code=\"0\"} 1"), "{text}");
+    assert!(!text.contains("bbbb"), "{text}");
 }
 
 async fn release(peer: &mut Peer, blob: u8) -> Result<(), ErrorCode> {

@@ -1,6 +1,6 @@
 //! Attachments without a network: what is kept, what is deleted and when, who makes way for whom.
 
-use std::{collections::VecDeque, path::Path, sync::Arc};
+use std::{collections::VecDeque, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use cercle_proto::id::{BlobId, GroupId, TimestampMs};
@@ -35,12 +35,12 @@ async fn world() -> World {
     let mut mls = hub.new_group(&anne).await;
     hub.add(&anne, &mut mls, &[&bruno]).await;
     let folder = tempfile::tempdir().unwrap();
-    let attachments = open(&hub, folder.path());
+    let attachments = open(&hub, folder.path(), limits::UPLOAD_SILENCE_MAX);
     World { group: id_of(&mls), hub, attachments, anne, bruno, mls, folder }
 }
 
-fn open(hub: &Hub, folder: &Path) -> Attachments {
-    let settings = Settings { user_bytes_max: 1 << 30, retention_ms: RETENTION_DAYS * DAY_MS };
+fn open(hub: &Hub, folder: &Path, silence_max: Duration) -> Attachments {
+    let settings = Settings { user_bytes_max: 1 << 30, retention_ms: RETENTION_DAYS * DAY_MS, silence_max };
     let metrics = Arc::new(Metrics::new());
     Attachments::open(hub.store.clone(), folder, settings, metrics, CancellationToken::new()).unwrap()
 }
@@ -233,6 +233,17 @@ async fn a_later_upload_takes_over_from_one_that_is_silent_and_finds_what_it_sto
     let cut = dead.await.unwrap();
     assert!(matches!(cut, Err(TransferError::Cut { stored: 4 })), "{cut:?}");
     assert_eq!(world.attachments.upload(&secret, blob, 4, &mut whole(b"456789"), now).await.unwrap(), 10);
+}
+
+#[tokio::test]
+async fn an_upload_that_is_silent_for_too_long_is_ended_and_keeps_what_it_sent() {
+    let mut world = world().await;
+    world.attachments = open(&world.hub, world.folder.path(), Duration::from_millis(20));
+    let (blob, now) = (new_blob(), world.hub.now);
+    let secret = world.announce(blob, 10, now).await.unwrap();
+    let mut body = Body([Bytes::from_static(b"0123")].into(), Some(Arc::new(Notify::new())));
+    let cut = world.attachments.upload(&secret, blob, 0, &mut body, now).await;
+    assert!(matches!(cut, Err(TransferError::Cut { stored: 4 })), "{cut:?}");
 }
 
 #[tokio::test]
