@@ -27,6 +27,7 @@ use crate::{
 };
 
 mod command;
+mod conversation;
 mod query;
 mod view;
 

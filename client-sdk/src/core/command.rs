@@ -23,6 +23,20 @@ pub enum Command {
         /// Who may do what.
         policy: PolicyTemplate,
     },
+    /// Notes that this user has read a group up to a place; the others are told where the thread asks for it.
+    MarkRead {
+        /// The group.
+        group: GroupId,
+        /// Everything up to this place.
+        up_to: Seq,
+    },
+    /// Tells who is connected that this user writes, or has stopped: dropped when that is not possible.
+    Typing {
+        /// The group.
+        group: GroupId,
+        /// He has stopped.
+        stopped: bool,
+    },
     /// Finds or makes the thread with one other person, and invites him. Finishes at once: what is sent to
     /// it waits for him.
     DirectWith {
@@ -93,6 +107,8 @@ impl std::fmt::Debug for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::CreateGroup { .. } => "CreateGroup",
+            Self::MarkRead { .. } => "MarkRead",
+            Self::Typing { .. } => "Typing",
             Self::DirectWith { .. } => "DirectWith",
             Self::Invite { .. } => "Invite",
             Self::Remove { .. } => "Remove",

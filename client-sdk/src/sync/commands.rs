@@ -15,7 +15,7 @@ use crate::{
     core::{Command, DeviceCursor, DeviceState, GroupState, NewInvitation, Outcome, PolicyTemplate},
     error::Error,
     limits,
-    message::{self, Draft, GroupProfile, Kind as _},
+    message::{self, Draft, GroupProfile, Kind as _, Typing},
     mls::group,
     store::{
         groups::{GroupRecord, GroupRow},
@@ -32,6 +32,14 @@ impl Cx<'_, '_> {
         let begun = match command {
             Command::CreateGroup { profile, policy } => self.create_group(id, profile, policy)?,
             Command::Send { group, draft } => self.send(id, group, &draft)?,
+            Command::MarkRead { group, up_to } => {
+                let marked = self.mark_read(group, up_to)?;
+                self.done(id, marked)
+            }
+            Command::Typing { group, stopped } => {
+                let told = self.tell_typing(group, Typing { stopped })?;
+                self.done(id, told)
+            }
             Command::DirectWith { user } => self.direct_thread(id, &user)?,
             Command::Invite { group, users } => {
                 let claim = self.random();
@@ -84,8 +92,13 @@ impl Cx<'_, '_> {
         Ok(())
     }
 
+    /// Something that ends at once.
+    fn done(&mut self, id: u64, result: Result<(), Error>) -> Begun {
+        result.map(|()| self.finish(id, Ok(Outcome::Done)))
+    }
+
     /// A group that this device takes part in.
-    fn usable(&self, group: GroupId) -> Result<&Lane, Error> {
+    pub(crate) fn usable(&self, group: GroupId) -> Result<&Lane, Error> {
         let lane = self.m.groups.get(&group).ok_or(Error::UnknownGroup(group))?;
         match lane.state() {
             GroupState::Closed | GroupState::Leaving => Err(Error::NotMember(group)),
@@ -101,6 +114,9 @@ impl Cx<'_, '_> {
             Ok(content) => content,
             Err(error) => return Ok(Err(error)),
         };
+        if let Err(error) = self.permitted(group, &draft.body)? {
+            return Ok(Err(error));
+        }
         if self.tx.outbox_length()? >= limits::OUTBOX_MESSAGES_MAX {
             return Ok(Err(Error::OutboxFull));
         }
@@ -177,6 +193,7 @@ impl Cx<'_, '_> {
                 let mut record = GroupRecord::new(GroupState::Creating, made.epoch().as_u64(), 0);
                 record.enter_epoch(made.epoch().as_u64(), group::authenticator(&made));
                 record.profile.clone_from(&profile);
+                record.profile_awaited = false;
                 self.m.cache.keep(id_of_group, made);
                 self.m.groups.insert(id_of_group, Lane::new(GroupRow { cursor: 0, record }));
                 self.save(id_of_group)?;
