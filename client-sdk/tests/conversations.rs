@@ -20,6 +20,8 @@ mod core_world;
 mod client_shell;
 #[path = "conversations/core_basics.rs"]
 mod core_basics;
+#[path = "conversations/core_chat.rs"]
+mod core_chat;
 #[path = "conversations/core_crashes.rs"]
 mod core_crashes;
 #[path = "conversations/core_direct.rs"]
