@@ -152,8 +152,8 @@ impl<'a> Reader<'a> {
     fn message(&self, title: &str, message: &Message) -> bool {
         let language = self.context.output.language();
         let text = message.body.render(language);
-        // The title of a group is not something that somebody said.
-        if text.is_empty() || matches!(message.body, Body::GroupProfile(_)) {
+        // Neither the title of a group nor a receipt is something that somebody said.
+        if text.is_empty() || matches!(message.body, Body::GroupProfile(_) | Body::Receipt(_)) {
             self.context.output.record(&Record::Message(MessageRecord::new(title, message, language)));
             return false;
         }
@@ -216,6 +216,18 @@ impl<'a> Reader<'a> {
             Event::Recovered { group } => {
                 let sentence = text!("Groupe rétabli."; "Group recovered.");
                 (*group, Record::Recovered { group: group.to_hex() }, sentence)
+            }
+            Event::Typing { group, user, device, display_name, stopped } => {
+                if self.wants(*group) {
+                    self.context.output.record(&Record::Typing {
+                        group: group.to_hex(),
+                        user: user.as_str(),
+                        device: device.to_hex(),
+                        display_name,
+                        stopped: *stopped,
+                    });
+                }
+                return Ok(());
             }
             Event::RollbackDetected => {
                 self.context.output.result(
