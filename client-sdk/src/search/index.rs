@@ -166,3 +166,6 @@ impl std::fmt::Debug for Index {
         out.field("words", &self.words.len()).field("entries", &self.entries.len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

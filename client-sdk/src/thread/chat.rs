@@ -271,3 +271,6 @@ impl std::fmt::Debug for Reactions {
         f.debug_struct("Reactions").field("users", &self.users.len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
