@@ -28,6 +28,8 @@ use crate::{
 
 mod command;
 mod conversation;
+#[cfg(test)]
+mod newer_kind;
 mod query;
 mod view;
 

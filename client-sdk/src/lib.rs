@@ -93,3 +93,11 @@ pub mod search;
 pub mod store;
 mod sync;
 pub mod thread;
+
+#[cfg(test)]
+extern crate self as cercle_sdk;
+
+#[cfg(test)]
+#[path = "../tests/conversations/core_world.rs"]
+#[expect(dead_code, unused_imports, reason = "made for many tests")]
+mod core_world;
