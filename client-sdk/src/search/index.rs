@@ -104,14 +104,10 @@ impl Index {
         // Of each entry: how many of the words it has so far, and how many of them whole.
         let mut scores = vec![(0_usize, 0_usize); self.entries.len()];
         for (number, word) in words.iter().enumerate() {
-            let range = self.words.range::<str, _>((Bound::Included(word.as_str()), Bound::Unbounded));
-            for (known, postings) in range.take_while(|(known, _)| known.starts_with(word.as_str())) {
-                let whole = usize::from(known.len() == word.len());
-                for entry in postings {
-                    let score = &mut scores[*entry as usize];
-                    if score.0 == number {
-                        *score = (number + 1, score.1 + whole);
-                    }
+            for (entry, whole) in self.beginning(word) {
+                let score = &mut scores[entry as usize];
+                if score.0 == number {
+                    *score = (number + 1, score.1 + usize::from(whole));
                 }
             }
         }
@@ -122,6 +118,16 @@ impl Index {
         let rank = |(entry, score): &(&Entry, &(usize, usize))| (score.1, entry.at_ms, entry.place.seq);
         found.sort_by_key(|one| std::cmp::Reverse(rank(one)));
         found.into_iter().take(limit).map(|(entry, _)| entry.place).collect()
+    }
+
+    /// Entries with a word that begins so, and whether it is the whole word; that comes first.
+    fn beginning(&self, word: &str) -> impl Iterator<Item = (u32, bool)> {
+        let range = self.words.range::<str, _>((Bound::Included(word), Bound::Unbounded));
+        let range = range.take_while(move |(known, _)| known.starts_with(word));
+        range.flat_map(move |(known, entries)| {
+            let whole = known.len() == word.len();
+            entries.iter().map(move |entry| (*entry, whole))
+        })
     }
 
     fn insert(&mut self, place: Found, at_ms: TimestampMs, body: &Body) {

@@ -1,6 +1,8 @@
 //! What a message means for this device once it has its place in the log: the one place where the sync
 //! machine looks at kinds of content.
 
+use std::collections::hash_map::Entry;
+
 use cercle_proto::id::GroupId;
 
 use super::{Cx, Memory, Step, entries::read_message};
@@ -18,11 +20,10 @@ impl Memory {
     /// # Errors
     /// When the store fails.
     pub(crate) fn thread(&mut self, tx: &Tx<'_>, group: GroupId) -> Step<&mut Thread> {
-        if !self.threads.contains_key(&group) {
-            let thread = read_thread(tx, group, |_, _| {})?;
-            self.threads.insert(group, thread);
+        match self.threads.entry(group) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(place) => Ok(place.insert(read_thread(tx, group, |_, _| {})?)),
         }
-        Ok(self.threads.get_mut(&group).expect("it was made above"))
     }
 
     /// Messages were stored among earlier ones: what was made of the group's messages is made again when it is

@@ -1,8 +1,8 @@
 //! What this user has read, and telling the others where the thread asks for it.
 //!
-//! A mark is kept for each group. Where readers tell ([`GroupProfile::read_receipts`]
-//! (crate::message::GroupProfile)), a receipt follows it: not for each message but after a pause, at most one
-//! waiting at a time, and only for what others have said, so that receipts never answer receipts.
+//! A mark is kept for each group. Where readers tell (`read_receipts` of its profile), a receipt follows it: not
+//! for each message but after a pause, at most one waiting at a time, and only for what others have said, so
+//! that receipts never answer receipts.
 
 use cercle_proto::id::{GroupId, MessageId, Seq, TimestampMs};
 use serde::{Deserialize, Serialize};

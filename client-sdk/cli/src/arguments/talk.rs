@@ -118,8 +118,7 @@ pub(crate) struct ProfileArguments {
     /// Code d'une profession concernée (TRE_G15).
     #[arg(long, value_name = "CODE")]
     profession: Vec<String>,
-    /// Identifiant de la structure (FINESS ou idNat_Struct).
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", help = "Identifiant de la structure (FINESS ou idNat_Struct).")]
     structure: Option<String>,
     /// Accusés de lecture : on ou off ; sinon selon le type.
     #[arg(long, value_name = "ON|OFF", hide_possible_values = true)]

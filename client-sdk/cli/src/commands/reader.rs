@@ -86,6 +86,15 @@ impl<'a> Reader<'a> {
                     "(connection lost; trying again by itself)"
                 ));
             }
+            Event::Typing { group, user, device, display_name, stopped } if self.wants(*group) => {
+                self.context.output.record(&Record::Typing {
+                    group: group.to_hex(),
+                    user: user.as_str(),
+                    device: device.to_hex(),
+                    display_name,
+                    stopped: *stopped,
+                });
+            }
             event => self.happening(event).await?,
         }
         Ok(())
@@ -216,18 +225,6 @@ impl<'a> Reader<'a> {
             Event::Recovered { group } => {
                 let sentence = text!("Groupe rétabli."; "Group recovered.");
                 (*group, Record::Recovered { group: group.to_hex() }, sentence)
-            }
-            Event::Typing { group, user, device, display_name, stopped } => {
-                if self.wants(*group) {
-                    self.context.output.record(&Record::Typing {
-                        group: group.to_hex(),
-                        user: user.as_str(),
-                        device: device.to_hex(),
-                        display_name,
-                        stopped: *stopped,
-                    });
-                }
-                return Ok(());
             }
             Event::RollbackDetected => {
                 self.context.output.result(
