@@ -27,6 +27,9 @@ use crate::{
 };
 
 mod command;
+mod conversation;
+#[cfg(test)]
+mod newer_kind;
 mod query;
 mod view;
 

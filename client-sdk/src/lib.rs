@@ -1,7 +1,7 @@
 //! What an app links to take part in Cercle: everything that needs keys.
 //!
 //! Two layers:
-//! - the **core** ([`core`], `sync`, `mls`, [`store`], [`message`], [`thread`]): pure state machines over a SQLite
+//! - the **core** ([`core`], `sync`, `mls`, [`store`], [`message`], [`thread`], [`search`]): pure state machines over a SQLite
 //!   connection; time comes in as an argument; no sockets, files, threads or clock.
 //! - the **shell** ([`client`], [`connection`], [`profile`]): tokio, TLS, WebSocket, the profile folder.
 //!
@@ -90,6 +90,15 @@ pub mod limits;
 pub mod message;
 mod mls;
 pub mod profile;
+pub mod search;
 pub mod store;
 mod sync;
 pub mod thread;
+
+#[cfg(test)]
+extern crate self as cercle_sdk;
+
+#[cfg(test)]
+#[path = "../tests/conversations/core_world.rs"]
+#[expect(dead_code, unused_imports, reason = "made for many tests")]
+mod core_world;

@@ -25,3 +25,5 @@ mod profiles;
 mod restored;
 #[path = "processes/revoked.rs"]
 mod revoked;
+#[path = "processes/talk.rs"]
+mod talk;

@@ -91,6 +91,35 @@ pub(crate) mod hex_id {
     }
 }
 
+/// Ids of messages in the JSON form: 32 hexadecimal digits.
+pub(crate) mod hex_message {
+    use cercle_proto::id::MessageId;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<S: Serializer>(id: &MessageId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&id.to_hex())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MessageId, D::Error> {
+        MessageId::from_hex(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// Ids of users in the JSON form: `<local>@<domain>`.
+pub(crate) mod users {
+    use cercle_proto::id::UserId;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<S: Serializer>(users: &[UserId], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(users.iter().map(UserId::as_str))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<UserId>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        texts.iter().map(|text| UserId::parse(text).map_err(D::Error::custom)).collect()
+    }
+}
+
 /// Hashes in the JSON form: hexadecimal digits.
 pub(crate) mod hex_bytes {
     use cercle_proto::id::{from_hex, to_hex};

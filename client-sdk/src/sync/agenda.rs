@@ -1,14 +1,20 @@
 //! What this device does by itself when its time has come, connected or not: an appointment is taken and
 //! carried out in one transaction, so it happens once.
 
-use cercle_proto::id::TimestampMs;
+use cercle_proto::id::{GroupId, TimestampMs};
 use serde::{Deserialize, Serialize};
 
 use super::{Cx, Step};
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Appointment {}
+pub(crate) enum Appointment {
+    /// Tell the members of a group how far this user has read.
+    TellRead {
+        /// The group.
+        group: [u8; 16],
+    },
+}
 
 impl Cx<'_, '_> {
     /// Makes an appointment.
@@ -22,7 +28,9 @@ impl Cx<'_, '_> {
     pub(crate) fn keep_appointments(&mut self) -> Step {
         while self.m.next_appointment.is_some_and(|due_at| due_at <= self.now) {
             if let Some(appointment) = self.tx.take_appointment::<Appointment>(self.now)? {
-                match appointment {}
+                match appointment {
+                    Appointment::TellRead { group } => self.tell_read_later(GroupId::new(group))?,
+                }
             }
             self.m.next_appointment = self.tx.next_appointment()?;
         }

@@ -80,7 +80,76 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("delivery", &["group", "user", "device", "acked", "waiting"]),
     ("device", &["user", "device", "enrolled_at_ms", "expires_at_ms", "last_seen_at_ms", "revoked", "own"]),
     ("invitation", &["user", "link", "expires_at_ms"]),
+    (
+        "thread",
+        &[
+            "group",
+            "title",
+            "topic",
+            "kind",
+            "communes",
+            "professions",
+            "structure",
+            "read_receipts",
+            "unread",
+            "mentions",
+            "read_up_to",
+            "pinned",
+            "read",
+        ],
+    ),
+    ("thread_message", THREAD_MESSAGE),
+    ("read", &["group", "up_to", "messages", "mentions"]),
+    ("read_place", &["group", "user", "up_to", "at_ms"]),
+    ("hit", HIT),
     ("error", &["code", "name", "message", "mend"]),
+];
+
+/// Those of a message, and what became of it.
+const THREAD_MESSAGE: &[&str] = &[
+    "group",
+    "title",
+    "seq",
+    "id",
+    "sender",
+    "device",
+    "display_name",
+    "own",
+    "expired_certificate",
+    "at_ms",
+    "sent_at_ms",
+    "in_reply_to",
+    "exported_by",
+    "kind",
+    "text",
+    "content",
+    "edited_at_ms",
+    "retracted",
+    "reactions",
+    "replies",
+    "pinned",
+];
+
+/// Those of a message, and where it fits.
+const HIT: &[&str] = &[
+    "group",
+    "title",
+    "seq",
+    "id",
+    "sender",
+    "device",
+    "display_name",
+    "own",
+    "expired_certificate",
+    "at_ms",
+    "sent_at_ms",
+    "in_reply_to",
+    "exported_by",
+    "kind",
+    "text",
+    "content",
+    "snippet",
+    "marks",
 ];
 
 fn check(line: &Value, seen: &mut BTreeSet<String>) {
@@ -107,6 +176,14 @@ fn every_command_prints_the_documented_fields() {
     run(&alice, &["invite", "champs", "bob"]);
     run(&alice, &["send", "champs", "bonjour"]);
     run(&bob, &["recv"]);
+    run(&alice, &["thread", "champs"]);
+    run(&alice, &["read", "champs"]);
+    run(&alice, &["search", "bonj"]);
+    run(&alice, &["direct", "bob"]);
+    run(&alice, &["send", "alice", "bonjour Bob"]);
+    run(&bob, &["recv"]);
+    run(&bob, &["read", "alice"]);
+    run(&alice, &["status", "alice"]);
     run(&alice, &["groups"]);
     run(&alice, &["members", "champs"]);
     run(&alice, &["status"]);
