@@ -66,6 +66,12 @@ pub enum Error {
         /// What is wrong and how to mend it, without the value.
         problem: std::borrow::Cow<'static, str>,
     },
+    /// A message about one patient belongs in the patient's circle or in a direct thread; nothing was sent.
+    #[error("a message of kind {kind} says who a patient is: post it in a patient circle or a direct thread")]
+    IdentityInWideThread {
+        /// Name of the kind, as in JSON.
+        kind: &'static str,
+    },
     /// Too much waits to be sent: wait for the connection.
     #[error("the outbox is full")]
     OutboxFull,

@@ -38,6 +38,13 @@ pub const ENVELOPE_BYTES_MAX: usize = 256 * 1024;
 /// wrote "yes" or "no". Short messages are most of the traffic, so it is small.
 pub const PADDING_BYTES: usize = 128;
 
+/// Longest web address, bytes: what browsers and meeting tools make.
+pub const URL_BYTES_MAX: usize = 2_048;
+/// Recipients, slots, questions, choices, items, objectives or steps of one message: more is a document.
+pub const PARTS_MAX: usize = 64;
+/// Decimals of a score: finer than any scale.
+pub const SCORE_DECIMALS_MAX: u32 = 6;
+
 // --- groups
 
 /// Loaded MLS groups kept in memory. One of 10 members is about 40 KiB, one of 200 about 500 KiB.

@@ -15,18 +15,46 @@ use serde::{Deserialize, Serialize};
 
 use crate::{error::Error, limits};
 
+pub mod adverse_event;
+pub mod agenda_event;
+pub mod assessment;
+pub mod availability;
+pub mod bulletin;
+pub mod care_plan;
+pub mod directory_card;
 pub mod document;
+pub mod education_step;
+pub mod event_alert;
+mod field;
+pub mod form;
 pub mod group_profile;
+pub mod guard;
 pub mod kind;
 pub mod language;
+pub mod library;
+pub mod meeting_link;
+pub mod moment;
 pub mod patient;
+pub mod template;
 pub mod text;
 mod wire;
 
+pub use adverse_event::{AdverseEvent, AdverseEventReference};
+pub use agenda_event::{AgendaEvent, Rsvp, RsvpAnswer};
+pub use assessment::Assessment;
+pub use availability::Availability;
+pub use bulletin::Bulletin;
+pub use care_plan::{CarePlan, CarePlanValidation};
+pub use directory_card::DirectoryCard;
 pub use document::{Document, DocumentType};
+pub use education_step::EducationStep;
+pub use event_alert::{EventAlert, EventAlertAck};
+pub use form::{Form, FormAnswer};
 pub use group_profile::{GroupProfile, HistoryPolicy, ThreadKind};
 pub use kind::Kind;
 pub use language::Language;
+pub use library::LibraryEntry;
+pub use meeting_link::MeetingLink;
 pub use patient::Patient;
 pub use text::Text;
 
@@ -37,6 +65,40 @@ kind::table! {
     GroupProfile(GroupProfile) = "group_profile";
     /// A file: its bytes are on the hub, encrypted.
     Document(Document) = "document";
+    /// Something happened to a patient.
+    EventAlert(EventAlert) = "event_alert";
+    /// Somebody has read an alert, and perhaps takes over.
+    EventAlertAck(EventAlertAck) = "event_alert_ack";
+    /// Veille.
+    Bulletin(Bulletin) = "bulletin";
+    /// A version of a protocol or document of a library.
+    LibraryEntry(LibraryEntry) = "library_entry";
+    /// When somebody can see patients.
+    Availability(Availability) = "availability";
+    /// A meeting, training or other event.
+    AgendaEvent(AgendaEvent) = "event";
+    /// Who comes to an event.
+    Rsvp(Rsvp) = "rsvp";
+    /// Questions to all members.
+    Form(Form) = "form";
+    /// Answers to a form.
+    FormAnswer(FormAnswer) = "form_answer";
+    /// A scale that was filled in.
+    Assessment(Assessment) = "assessment";
+    /// PPS: objectives and steps.
+    CarePlan(CarePlan) = "care_plan";
+    /// A role approves or refuses a version of a care plan.
+    CarePlanValidation(CarePlanValidation) = "care_plan_validation";
+    /// A step of therapeutic education.
+    EducationStep(EducationStep) = "education_step";
+    /// Draft of a declaration of an adverse event.
+    AdverseEvent(AdverseEvent) = "adverse_event";
+    /// The number that the portal gave to a declaration.
+    AdverseEventReference(AdverseEventReference) = "adverse_event_reference";
+    /// Where to meet on the screen.
+    MeetingLink(MeetingLink) = "meeting_link";
+    /// A professional or structure to get in touch with.
+    DirectoryCard(DirectoryCard) = "directory_card";
 }
 
 /// A message to be sent.

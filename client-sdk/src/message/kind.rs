@@ -28,6 +28,12 @@ pub trait Kind: Clone + Eq + Serialize + DeserializeOwned {
     fn blobs(&self) -> Vec<BlobId> {
         Vec::new()
     }
+
+    /// Whether it says who a patient is, or makes sense for one known patient only: refused outside patient
+    /// circles and direct threads ([`guard`](super::guard)).
+    fn about_patient(&self) -> bool {
+        false
+    }
 }
 
 /// How a kind goes over the wire. Only the message module sees generated types.
@@ -133,6 +139,18 @@ macro_rules! table {
         }
 
         impl Body {
+            /// Names of all kinds, as in JSON.
+            pub const NAMES: &'static [&'static str] = &[$($name),*];
+
+            /// Whether it is about one patient ([`guard`]).
+            #[must_use]
+            pub fn about_patient(&self) -> bool {
+                match self {
+                    $(Self::$variant(content) => Kind::about_patient(content),)*
+                    Self::Unknown { .. } => false,
+                }
+            }
+
             /// Name of the kind, as in JSON.
             #[must_use]
             pub const fn name(&self) -> &'static str {

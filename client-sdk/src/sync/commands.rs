@@ -93,7 +93,11 @@ impl Cx<'_, '_> {
     }
 
     fn send(&mut self, id: u64, group: GroupId, draft: &Draft) -> Step<Begun> {
-        if let Err(error) = self.usable(group) {
+        let thread = match self.usable(group) {
+            Ok(lane) => lane.row.record.profile.thread,
+            Err(error) => return Ok(Err(error)),
+        };
+        if let Err(error) = message::guard::check(&draft.body, thread) {
             return Ok(Err(error));
         }
         let content = match message::compose(draft, self.now) {

@@ -50,7 +50,7 @@ impl Cx<'_, '_> {
                 self.save(message.group)?;
                 self.emit(Event::GroupChanged { group: message.group });
             }
-            Body::Text(_) | Body::Document(_) | Body::Unknown { .. } => {}
+            _ => {}
         }
         Ok(())
     }
