@@ -6,21 +6,41 @@
 
 use crate::event::Message;
 
+pub mod agenda;
+pub mod alerts;
+pub mod availability;
+pub mod declarations;
+pub mod forms;
+pub mod kinds;
+pub mod library;
+pub mod plans;
+pub mod state;
+
+use kinds::Kinds;
+
 /// What the messages of one group add up to.
 #[derive(Debug, Default)]
 pub struct Thread {
     messages: u64,
+    kinds: Kinds,
 }
 
 impl Thread {
     /// Takes the next message of the log.
-    pub(crate) fn apply(&mut self, _message: &Message) {
+    pub(crate) fn apply(&mut self, message: &Message) {
         self.messages += 1;
+        self.kinds.apply(message);
     }
 
     /// How many messages there are.
     #[must_use]
     pub const fn messages(&self) -> u64 {
         self.messages
+    }
+
+    /// What alerts, forms, plans and the other typed messages add up to.
+    #[must_use]
+    pub const fn kinds(&self) -> &Kinds {
+        &self.kinds
     }
 }

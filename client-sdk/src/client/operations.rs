@@ -12,6 +12,7 @@ use crate::core::{
     PolicyTemplate, QueuedMessage,
 };
 use crate::message::{Body, Draft, GroupProfile};
+use crate::thread::Thread;
 
 /// Who was invited and who could not be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,6 +206,18 @@ impl Client {
         limit: usize,
     ) -> Result<Vec<Message>, ClientError> {
         Ok(self.query(move |core| core.messages(group, after, limit)).await??)
+    }
+
+    /// Reads what the messages of a group add up to. `read` runs on the client's thread: it should be short.
+    ///
+    /// # Errors
+    /// When the group is unknown or the store fails.
+    pub async fn thread<T: Send + 'static>(
+        &self,
+        group: GroupId,
+        read: impl FnOnce(&Thread) -> T + Send + 'static,
+    ) -> Result<T, ClientError> {
+        Ok(self.query(move |core| core.thread(group).map(read)).await??)
     }
 
     /// Messages that are not in the log yet.

@@ -11,6 +11,7 @@ use crate::{
     mls::{MlsGroup, group, identity::Myself, provider::Provider},
     store::{groups::GroupRow, messages::MessageRow, outbox::OutboxRow},
     sync::{Lane, entries::read_message, outbox::queued_body},
+    thread::Thread,
 };
 
 impl Core {
@@ -52,6 +53,18 @@ impl Core {
             Ok(read_message(group, &row, content)?)
         };
         rows.into_iter().map(read).collect()
+    }
+
+    /// What the messages of a group add up to.
+    ///
+    /// # Errors
+    /// [`Error::UnknownGroup`], or the store fails.
+    pub fn thread(&mut self, group: GroupId) -> Result<&Thread, Error> {
+        if !self.memory.groups.contains_key(&group) {
+            return Err(Error::UnknownGroup(group));
+        }
+        let tx = self.store.begin()?;
+        Ok(self.memory.thread(&tx, group)?)
     }
 
     /// Messages that are not in the log yet, in the order they were written.
