@@ -4,6 +4,7 @@ use cercle_proto::id::{GroupId, MessageId, Seq};
 use cercle_sdk::{
     client::{Client, Events, Notice},
     event::{Event, RefusedReason},
+    message::{Body, Draft},
 };
 use tokio::time::timeout;
 
@@ -18,10 +19,15 @@ pub(crate) enum Verdict {
 
 pub(crate) async fn run(context: &Context<'_>, name: &str, text: Option<String>) -> Result<Exit, Failure> {
     let text = stdin::text(text)?;
+    post(context, name, Body::text(text).into()).await
+}
+
+/// Puts a message of any kind into the outbox and waits until the hub has it.
+pub(crate) async fn post(context: &Context<'_>, name: &str, draft: Draft) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
     let group = find_group(context, &enrolled, name).await?;
     let mut events = enrolled.client.events();
-    let id = enrolled.client.send(group.group, &text).await?;
+    let id = enrolled.client.post(group.group, draft).await?;
     let (group_id, message_id) = (group.group.to_hex(), id.to_hex());
     match context.online(&enrolled).await {
         Ok(()) => {}
