@@ -38,6 +38,24 @@ pub const ENVELOPE_BYTES_MAX: usize = 256 * 1024;
 /// wrote "yes" or "no". Short messages are most of the traffic, so it is small.
 pub const PADDING_BYTES: usize = 128;
 
+// --- requests
+
+/// Groups that one request is addressed to at once: the sectors of a large territory.
+pub const AUDIENCE_GROUPS_MAX: usize = 64;
+/// Steps of a widening plan: neighbours, territory, department, and room for more.
+pub const WIDENING_STEPS_MAX: usize = 8;
+/// Needs of one discharge.
+pub const NEEDS_MAX: usize = 64;
+/// Documents of one message; more are messages of their own.
+pub const DOCUMENTS_PER_MESSAGE_MAX: usize = 16;
+/// Longest receipt of a register, bytes: a certificate of about 500 bytes, ids, a signature.
+pub const RECEIPT_BYTES_MAX: usize = 4 * 1024;
+/// Steps in the life of one request; later ones are ignored, so that nobody can grow it without end.
+pub const STEPS_PER_REQUEST_MAX: usize = 1_000;
+/// How long the device that asked still answers a claim after a request's end: claims that were decided
+/// in time may arrive late.
+pub const ASKED_KEEP_MS: TimestampMs = 7 * DAY_MS;
+
 // --- groups
 
 /// Loaded MLS groups kept in memory. One of 10 members is about 40 KiB, one of 200 about 500 KiB.

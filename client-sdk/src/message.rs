@@ -17,18 +17,24 @@ use crate::{error::Error, limits};
 
 pub mod document;
 pub mod group_profile;
+pub mod handover;
 pub mod kind;
 pub mod language;
 pub mod patient;
+pub mod request;
 pub mod text;
+pub mod transition;
 mod wire;
 
 pub use document::{Document, DocumentType};
 pub use group_profile::{GroupProfile, HistoryPolicy, ThreadKind};
+pub use handover::Handover;
 pub use kind::Kind;
 pub use language::Language;
 pub use patient::Patient;
+pub use request::{Request, RequestId};
 pub use text::Text;
+pub use transition::Transition;
 
 kind::table! {
     /// Something a person wrote.
@@ -37,6 +43,12 @@ kind::table! {
     GroupProfile(GroupProfile) = "group_profile";
     /// A file: its bytes are on the hub, encrypted.
     Document(Document) = "document";
+    /// Something is asked of others, until one of them owns and handles it.
+    Request(Request) = "request";
+    /// A step in the life of a request.
+    Transition(Transition) = "transition";
+    /// Whom a request is about, for its owner.
+    Handover(Handover) = "handover";
 }
 
 /// A message to be sent.

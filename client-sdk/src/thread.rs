@@ -6,16 +6,21 @@
 
 use crate::event::Message;
 
+pub mod requests;
+
 /// What the messages of one group add up to.
 #[derive(Debug, Default)]
 pub struct Thread {
     messages: u64,
+    /// What was asked in the group, and what became of it.
+    pub requests: requests::Requests,
 }
 
 impl Thread {
     /// Takes the next message of the log.
-    pub(crate) fn apply(&mut self, _message: &Message) {
+    pub(crate) fn apply(&mut self, message: &Message) {
         self.messages += 1;
+        self.requests.apply(message);
     }
 
     /// How many messages there are.
