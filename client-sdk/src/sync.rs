@@ -8,6 +8,7 @@
 //! - [`verdict`]: what a refusal by the hub means for the request that it answers;
 //! - [`listing`]: which groups there are, subscribing, signs of a restored store or hub;
 //! - [`content`]: what a stored message means for this device; [`agenda`]: what it does by itself at a time;
+//! - [`direct`]: the thread of two people;
 //! - [`entries`]: applying the log; [`membership`]: what commits change;
 //! - [`inbox`]: welcomes and reports;
 //! - [`outbox`]: messages; [`pace`]: not too fast; [`intents`] and [`staging`]: changes of groups;
@@ -51,6 +52,7 @@ use session::Session;
 pub(crate) mod agenda;
 pub(crate) mod commands;
 pub(crate) mod content;
+pub(crate) mod direct;
 pub(crate) mod entries;
 pub(crate) mod inbox;
 pub(crate) mod intents;

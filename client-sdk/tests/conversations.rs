@@ -22,6 +22,8 @@ mod client_shell;
 mod core_basics;
 #[path = "conversations/core_crashes.rs"]
 mod core_crashes;
+#[path = "conversations/core_direct.rs"]
+mod core_direct;
 #[path = "conversations/core_membership.rs"]
 mod core_membership;
 #[path = "conversations/core_random.rs"]

@@ -55,6 +55,18 @@ impl Client {
         }
     }
 
+    /// The thread with one other person: the one that there is, or a new one into which he is invited. It
+    /// can be written to at once; [`Client::invite`] tells whether he can be reached.
+    ///
+    /// # Errors
+    /// When it is made and the device was never connected, or the user is oneself.
+    pub async fn direct_with(&self, user: UserId) -> Result<GroupId, ClientError> {
+        match self.command(Command::DirectWith { user }).await? {
+            Outcome::DirectThread(group) => Ok(group),
+            _ => Err(unexpected()),
+        }
+    }
+
     /// Adds every device of the users that the hub has a key package for.
     ///
     /// # Errors

@@ -23,6 +23,12 @@ pub enum Command {
         /// Who may do what.
         policy: PolicyTemplate,
     },
+    /// Finds or makes the thread with one other person, and invites him. Finishes at once: what is sent to
+    /// it waits for him.
+    DirectWith {
+        /// The other person.
+        user: UserId,
+    },
     /// Adds every device of the users that the hub has a key package for.
     Invite {
         /// The group.
@@ -87,6 +93,7 @@ impl std::fmt::Debug for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::CreateGroup { .. } => "CreateGroup",
+            Self::DirectWith { .. } => "DirectWith",
             Self::Invite { .. } => "Invite",
             Self::Remove { .. } => "Remove",
             Self::Leave { .. } => "Leave",
@@ -141,6 +148,8 @@ impl std::fmt::Debug for NewInvitation {
 pub enum Outcome {
     /// The group is registered.
     GroupCreated(GroupId),
+    /// The thread of two people.
+    DirectThread(GroupId),
     /// Every reachable device of the users was added.
     Invited {
         /// Devices that were added; none if all were members already.
@@ -171,6 +180,7 @@ impl std::fmt::Debug for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::GroupCreated(group) => write!(f, "GroupCreated({group:?})"),
+            Self::DirectThread(group) => write!(f, "DirectThread({group:?})"),
             Self::Invited { devices, missing } => {
                 write!(f, "Invited {{ devices: {devices:?}, missing: {} }}", missing.len())
             }

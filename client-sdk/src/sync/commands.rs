@@ -32,6 +32,7 @@ impl Cx<'_, '_> {
         let begun = match command {
             Command::CreateGroup { profile, policy } => self.create_group(id, profile, policy)?,
             Command::Send { group, draft } => self.send(id, group, &draft)?,
+            Command::DirectWith { user } => self.direct_thread(id, &user)?,
             Command::Invite { group, users } => {
                 let claim = self.random();
                 self.change_members(id, group, &users, |users| Change::Invite { users, claim })?
@@ -137,6 +138,21 @@ impl Cx<'_, '_> {
     }
 
     fn create_group(&mut self, id: u64, profile: GroupProfile, template: PolicyTemplate) -> Step<Begun> {
+        match self.make_group(profile, template)? {
+            Ok((_, intent)) => {
+                self.m.waiting.insert(intent, id);
+                Ok(Ok(()))
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Makes a group of one, and the intent that registers it: its id, and the intent's number.
+    pub(crate) fn make_group(
+        &mut self,
+        profile: GroupProfile,
+        template: PolicyTemplate,
+    ) -> Step<Result<(GroupId, u64), Error>> {
         let (Some(identity), Some(me)) = (self.m.identity.clone(), self.m.me.clone()) else {
             return Ok(Err(Error::NotEnrolled));
         };
@@ -164,8 +180,8 @@ impl Cx<'_, '_> {
                 self.m.cache.keep(id_of_group, made);
                 self.m.groups.insert(id_of_group, Lane::new(GroupRow { cursor: 0, record }));
                 self.save(id_of_group)?;
-                self.register_group(id, id_of_group, profile, group_info, tree)?;
-                Ok(Ok(()))
+                let intent = self.register_group(id_of_group, profile, group_info, tree)?;
+                Ok(Ok((id_of_group, intent)))
             }
             Err(error) => {
                 self.tx.rollback_to_mark(0)?;
@@ -176,20 +192,28 @@ impl Cx<'_, '_> {
 
     fn register_group(
         &mut self,
-        command: u64,
         group: GroupId,
         profile: GroupProfile,
         group_info: Vec<u8>,
         tree: Vec<u8>,
-    ) -> Step {
+    ) -> Step<u64> {
         let message = self.message_id();
         let frame = staging::create_frame(group, message, group_info, tree);
         let mut intent = Intent::new(Change::Create { profile }, true);
         intent.staged = Some(Staged { message: *message.as_bytes(), epoch: 0, frame });
         let row = self.tx.add_intent(group, self.now, &intent)?;
-        self.m.waiting.insert(row, command);
         self.touch(group);
-        Ok(())
+        Ok(row)
+    }
+
+    fn direct_thread(&mut self, id: u64, user: &UserId) -> Step<Begun> {
+        match self.direct_with(user)? {
+            Ok(group) => {
+                self.finish(id, Ok(Outcome::DirectThread(group)));
+                Ok(Ok(()))
+            }
+            Err(error) => Ok(Err(error)),
+        }
     }
 }
 
