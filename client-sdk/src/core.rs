@@ -15,7 +15,8 @@ use cercle_proto::{
 use std::sync::Arc;
 
 pub use crate::{event::Message, store::StoreKey};
-pub use command::{Command, DeviceCursor, DeviceState, NewInvitation, Outcome, PolicyTemplate};
+pub use board::{BoardFilter, BoardRow, Part};
+pub use command::{Act, Ask, Command, DeviceCursor, DeviceState, NewInvitation, Outcome, PolicyTemplate};
 pub use view::{GroupState, GroupSummary, Identity, Member, QueuedMessage, Trust};
 
 use crate::{
@@ -26,6 +27,7 @@ use crate::{
     sync::{Cx, Memory},
 };
 
+mod board;
 mod command;
 mod query;
 mod view;

@@ -66,6 +66,9 @@ pub enum Error {
         /// What is wrong and how to mend it, without the value.
         problem: std::borrow::Cow<'static, str>,
     },
+    /// A step in the life of a request is not possible.
+    #[error(transparent)]
+    Request(#[from] crate::thread::requests::Refusal),
     /// Too much waits to be sent: wait for the connection.
     #[error("the outbox is full")]
     OutboxFull,

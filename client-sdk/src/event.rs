@@ -6,7 +6,8 @@
 
 use cercle_proto::id::{DeviceId, GroupId, MessageId, Seq, TimestampMs, UserId};
 
-use crate::message::Body;
+use crate::message::{Body, RequestId};
+use crate::thread::requests::{Owner, State};
 
 /// Something happened. `Debug` shows no content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +115,29 @@ pub enum Event {
     ClockSkew {
         /// Hub's clock minus own clock, milliseconds.
         hub_ahead_ms: i64,
+    },
+    /// A request was asked or has taken a step that counts; where it stands.
+    RequestChanged {
+        /// In this group.
+        group: GroupId,
+        /// The request.
+        request: RequestId,
+        /// Where it stands there.
+        state: State,
+    },
+    /// This device's claim of a request was not the first, or came too late.
+    RequestLost {
+        /// The request.
+        request: RequestId,
+        /// Who has it; `None` if it was taken back, has ended, or the hub cannot decide claims.
+        owner: Option<Owner>,
+    },
+    /// The identity of a request's patient was handed over.
+    RequestHandedOver {
+        /// In this group.
+        group: GroupId,
+        /// The request.
+        request: RequestId,
     },
     /// The device certificate was renewed and is valid until then.
     CertificateRenewed {

@@ -13,6 +13,7 @@
 //! - [`inbox`]: welcomes and reports;
 //! - [`outbox`]: messages; [`pace`]: not too fast; [`intents`] and [`staging`]: changes of groups;
 //! - [`recovery`]: the way back into a group;
+//! - [`requests`]: what was asked of others, and who takes it on;
 //! - [`upkeep`]: key packages, certificate, duties towards other members;
 //! - [`commands`]: what the app asks for.
 
@@ -61,6 +62,7 @@ pub(crate) mod membership;
 pub(crate) mod outbox;
 pub(crate) mod pace;
 pub(crate) mod recovery;
+pub(crate) mod requests;
 pub(crate) mod session;
 pub(crate) mod staging;
 pub(crate) mod upkeep;

@@ -5,7 +5,11 @@ use cercle_proto::{
     v1,
 };
 
-use crate::message::{Draft, GroupProfile};
+use crate::message::{
+    Draft, GroupProfile, Patient, Request, RequestId,
+    request::{Situation, Widening},
+    transition::Action,
+};
 
 /// What an app can ask for.
 ///
@@ -23,6 +27,13 @@ pub enum Command {
         /// Who may do what.
         policy: PolicyTemplate,
     },
+    /// Asks something of the members of one or several groups. Durable when it finishes.
+    Ask(Box<Ask>),
+    /// Takes a step in the life of a request. Durable when it finishes: in the outbox, or, for a claim of a
+    /// request to several groups, noted until the hub has decided
+    /// ([`Event::RequestChanged`](crate::event::Event::RequestChanged) or
+    /// [`Event::RequestLost`](crate::event::Event::RequestLost) tells how).
+    Act(Box<Act>),
     /// Finds or makes the thread with one other person, and invites him. Finishes at once: what is sent to
     /// it waits for him.
     DirectWith {
@@ -93,6 +104,8 @@ impl std::fmt::Debug for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::CreateGroup { .. } => "CreateGroup",
+            Self::Ask(_) => "Ask",
+            Self::Act(_) => "Act",
             Self::DirectWith { .. } => "DirectWith",
             Self::Invite { .. } => "Invite",
             Self::Remove { .. } => "Remove",
@@ -106,6 +119,43 @@ impl std::fmt::Debug for Command {
             Self::RevokeDevice { .. } => "RevokeDevice",
             Self::RenewCertificate => "RenewCertificate",
         })
+    }
+}
+
+/// Something to be asked.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// What. Its id and audience are chosen when it is posted.
+    pub request: Request,
+    /// Of whom: one group, or several, of which the first member to take it on has it for all.
+    pub groups: Vec<GroupId>,
+    /// Who is asked next, and when, if nobody has it by then.
+    pub widening: Vec<Widening>,
+    /// Whom it is about. In a thread of two people or a patient circle the request says it; else it stays on
+    /// this device, which tells the owner alone once there is one.
+    pub patient: Option<Patient>,
+}
+
+/// A step to be taken.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Act {
+    /// With which request.
+    pub request: RequestId,
+    /// What.
+    pub action: Action,
+    /// In which situation.
+    pub situation: Situation,
+}
+
+impl std::fmt::Debug for Ask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ask").field("groups", &self.groups).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Act {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Act").field("request", &self.request).finish_non_exhaustive()
     }
 }
 
@@ -150,6 +200,10 @@ pub enum Outcome {
     GroupCreated(GroupId),
     /// The thread of two people.
     DirectThread(GroupId),
+    /// The request is on its way, under this id.
+    Asked(RequestId),
+    /// The claim is noted; the hub decides.
+    Claiming,
     /// Every reachable device of the users was added.
     Invited {
         /// Devices that were added; none if all were members already.
@@ -180,6 +234,8 @@ impl std::fmt::Debug for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::GroupCreated(group) => write!(f, "GroupCreated({group:?})"),
+            Self::Asked(request) => write!(f, "Asked({request:?})"),
+            Self::Claiming => f.write_str("Claiming"),
             Self::DirectThread(group) => write!(f, "DirectThread({group:?})"),
             Self::Invited { devices, missing } => {
                 write!(f, "Invited {{ devices: {devices:?}, missing: {} }}", missing.len())

@@ -55,10 +55,7 @@ impl Wire for Handover {
     type Message = wire::Handover;
 
     fn to_wire(&self) -> wire::Handover {
-        wire::Handover {
-            request: self.request.as_bytes().to_vec(),
-            patient: Some(self.patient.to_wire()),
-        }
+        wire::Handover { request: self.request.as_bytes().to_vec(), patient: Some(self.patient.to_wire()) }
     }
 
     fn from_wire(message: wire::Handover) -> Option<Self> {

@@ -125,7 +125,8 @@ impl Request {
     /// [`Error::Field`] with the field `patient`.
     pub fn check_thread(&self, thread: ThreadKind) -> Result<(), Error> {
         if self.patient.is_some() && !shows_identity(thread) {
-            let problem = "must not be named in this thread; it is handed over to whoever takes the request on";
+            let problem =
+                "must not be named in this thread; it is handed over to whoever takes the request on";
             return Err(Error::Field { field: "patient", problem: problem.into() });
         }
         Ok(())
@@ -166,7 +167,9 @@ impl Kind for Request {
             Priority::Routine => format!("[{kind}] {}", self.title),
             priority => format!("[{kind}, {}] {}", priority.label(language), self.title),
         }];
-        lines.extend([self.purpose.render(language), self.reason.clone()].into_iter().filter(|l| !l.is_empty()));
+        lines.extend(
+            [self.purpose.render(language), self.reason.clone()].into_iter().filter(|l| !l.is_empty()),
+        );
         lines.extend(self.documents.iter().map(|document| document.render(language)));
         lines.join("\n")
     }

@@ -32,6 +32,8 @@ impl Cx<'_, '_> {
         let begun = match command {
             Command::CreateGroup { profile, policy } => self.create_group(id, profile, policy)?,
             Command::Send { group, draft } => self.send(id, group, &draft)?,
+            Command::Ask(ask) => self.ask_others(id, *ask)?,
+            Command::Act(act) => self.act(id, *act)?,
             Command::DirectWith { user } => self.direct_thread(id, &user)?,
             Command::Invite { group, users } => {
                 let claim = self.random();
@@ -85,7 +87,7 @@ impl Cx<'_, '_> {
     }
 
     /// A group that this device takes part in.
-    fn usable(&self, group: GroupId) -> Result<&Lane, Error> {
+    pub(crate) fn usable(&self, group: GroupId) -> Result<&Lane, Error> {
         let lane = self.m.groups.get(&group).ok_or(Error::UnknownGroup(group))?;
         match lane.state() {
             GroupState::Closed | GroupState::Leaving => Err(Error::NotMember(group)),
@@ -95,6 +97,9 @@ impl Cx<'_, '_> {
 
     fn send(&mut self, id: u64, group: GroupId, draft: &Draft) -> Step<Begun> {
         if let Err(error) = self.usable(group) {
+            return Ok(Err(error));
+        }
+        if let Err(error) = self.check_thread(group, &draft.body) {
             return Ok(Err(error));
         }
         let content = match message::compose(draft, self.now) {

@@ -68,10 +68,10 @@ impl Audience {
 
     pub(super) fn to_wire(&self) -> (Vec<u8>, Vec<Vec<u8>>, Vec<wire::Widening>) {
         let Self::Several(several) = self else { return Default::default() };
-        let widening = several.widening.iter().map(|step| wire::Widening {
-            at_ms: step.at_ms,
-            groups: groups_to_wire(&step.groups),
-        });
+        let widening = several
+            .widening
+            .iter()
+            .map(|step| wire::Widening { at_ms: step.at_ms, groups: groups_to_wire(&step.groups) });
         (several.register.as_bytes().to_vec(), groups_to_wire(&several.groups), widening.collect())
     }
 

@@ -233,9 +233,7 @@ impl Purpose {
                 let needs = needs.into_iter().map(need).collect();
                 Wire::Discharge(wire::Discharge { facility, date, needs })
             }
-            Self::Prescription { structure } => {
-                Wire::Prescription(wire::PrescriptionRequest { structure })
-            }
+            Self::Prescription { structure } => Wire::Prescription(wire::PrescriptionRequest { structure }),
             Self::Task => Wire::Task(wire::Task {}),
         }
     }

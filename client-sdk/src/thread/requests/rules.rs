@@ -100,15 +100,15 @@ pub(crate) fn judge(
         Action::AskInfo { .. } => {
             owned_by(course, author)?;
             after.state = State::InfoRequested;
-        },
+        }
         Action::Answer { .. } => {
             owned_by(course, author)?;
             after.state = State::Answered;
-        },
+        }
         Action::Schedule { .. } => {
             owned_by(course, author)?;
             after.state = State::Scheduled;
-        },
+        }
         Action::GiveInfo { .. } => {
             requested_by(course, author)?;
             in_state(course, State::InfoRequested)?;
