@@ -30,3 +30,9 @@ mod core_membership;
 mod core_random;
 #[path = "conversations/core_recovery.rs"]
 mod core_recovery;
+#[path = "conversations/core_requests.rs"]
+mod core_requests;
+#[path = "conversations/core_requests_random.rs"]
+mod core_requests_random;
+#[path = "conversations/core_requests_wide.rs"]
+mod core_requests_wide;
