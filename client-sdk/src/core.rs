@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 pub use crate::{event::Message, store::StoreKey};
 pub use command::{Command, DeviceCursor, DeviceState, NewInvitation, Outcome, PolicyTemplate};
+pub use transfer::{PendingUpload, Ticket};
 pub use view::{GroupState, GroupSummary, Identity, Member, QueuedMessage, Trust};
 
 use crate::{
@@ -28,6 +29,7 @@ use crate::{
 
 mod command;
 mod query;
+mod transfer;
 mod view;
 
 /// One device: its identity, groups, messages, and its conversation with the hub.

@@ -38,6 +38,11 @@ pub const ENVELOPE_BYTES_MAX: usize = 256 * 1024;
 /// wrote "yes" or "no". Short messages are most of the traffic, so it is small.
 pub const PADDING_BYTES: usize = 128;
 
+// --- documents
+
+/// Uploads of one device that are not messages yet. Each has a file of ciphertext in the profile.
+pub const UPLOADS_MAX: usize = 256;
+
 // --- groups
 
 /// Loaded MLS groups kept in memory. One of 10 members is about 40 KiB, one of 200 about 500 KiB.
