@@ -56,6 +56,11 @@ pub const STEPS_PER_REQUEST_MAX: usize = 1_000;
 /// in time may arrive late.
 pub const ASKED_KEEP_MS: TimestampMs = 7 * DAY_MS;
 
+// --- documents
+
+/// Uploads of one device that are not messages yet. Each has a file of ciphertext in the profile.
+pub const UPLOADS_MAX: usize = 256;
+
 // --- groups
 
 /// Loaded MLS groups kept in memory. One of 10 members is about 40 KiB, one of 200 about 500 KiB.

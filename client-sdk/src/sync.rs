@@ -11,6 +11,7 @@
 //! - [`direct`]: the thread of two people;
 //! - [`entries`]: applying the log; [`membership`]: what commits change;
 //! - [`inbox`]: welcomes and reports;
+//! - [`transfers`]: documents on their way;
 //! - [`outbox`]: messages; [`pace`]: not too fast; [`intents`] and [`staging`]: changes of groups;
 //! - [`recovery`]: the way back into a group;
 //! - [`requests`]: what was asked of others, and who takes it on;
@@ -65,6 +66,7 @@ pub(crate) mod recovery;
 pub(crate) mod requests;
 pub(crate) mod session;
 pub(crate) mod staging;
+pub(crate) mod transfers;
 pub(crate) mod upkeep;
 pub(crate) mod verdict;
 

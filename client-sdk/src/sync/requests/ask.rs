@@ -101,6 +101,11 @@ impl Cx<'_, '_> {
         patient.as_ref().map_or(Ok(()), Patient::check)?;
         request.id = RequestId::new(self.random());
         let alone = groups.len() == 1 && widening.is_empty();
+        if !alone && !request.documents.is_empty() {
+            // The hub gives the bytes of a document to the members of the group it was made for.
+            let problem = "can be read in one group only; send them to the owner once there is one";
+            return Err(Error::Field { field: "documents", problem: problem.into() });
+        }
         request.audience = if alone {
             Audience::ThisGroup
         } else {
