@@ -15,7 +15,9 @@ use cercle_proto::{
 use std::sync::Arc;
 
 pub use crate::{event::Message, store::StoreKey};
-pub use command::{Command, DeviceCursor, DeviceState, NewInvitation, Outcome, PolicyTemplate};
+pub use board::{BoardFilter, BoardRow, Part};
+pub use command::{Act, Ask, Command, DeviceCursor, DeviceState, NewInvitation, Outcome, PolicyTemplate};
+pub use transfer::{PendingUpload, Ticket};
 pub use view::{GroupState, GroupSummary, Identity, Member, QueuedMessage, Trust};
 
 use crate::{
@@ -26,8 +28,10 @@ use crate::{
     sync::{Cx, Memory},
 };
 
+mod board;
 mod command;
 mod query;
+mod transfer;
 mod view;
 
 /// One device: its identity, groups, messages, and its conversation with the hub.

@@ -72,6 +72,9 @@ pub enum Error {
         /// Name of the kind, as in JSON.
         kind: &'static str,
     },
+    /// A step in the life of a request is not possible.
+    #[error(transparent)]
+    Request(#[from] crate::thread::requests::Refusal),
     /// Too much waits to be sent: wait for the connection.
     #[error("the outbox is full")]
     OutboxFull,

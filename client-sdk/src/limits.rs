@@ -44,6 +44,28 @@ pub const URL_BYTES_MAX: usize = 2_048;
 pub const PARTS_MAX: usize = 64;
 /// Decimals of a score: finer than any scale.
 pub const SCORE_DECIMALS_MAX: u32 = 6;
+// --- requests
+
+/// Groups that one request is addressed to at once: the sectors of a large territory.
+pub const AUDIENCE_GROUPS_MAX: usize = 64;
+/// Steps of a widening plan: neighbours, territory, department, and room for more.
+pub const WIDENING_STEPS_MAX: usize = 8;
+/// Needs of one discharge.
+pub const NEEDS_MAX: usize = 64;
+/// Documents of one message; more are messages of their own.
+pub const DOCUMENTS_PER_MESSAGE_MAX: usize = 16;
+/// Longest receipt of a register, bytes: a certificate of about 500 bytes, ids, a signature.
+pub const RECEIPT_BYTES_MAX: usize = 4 * 1024;
+/// Steps in the life of one request; later ones are ignored, so that nobody can grow it without end.
+pub const STEPS_PER_REQUEST_MAX: usize = 1_000;
+/// How long the device that asked still answers a claim after a request's end: claims that were decided
+/// in time may arrive late.
+pub const ASKED_KEEP_MS: TimestampMs = 7 * DAY_MS;
+
+// --- documents
+
+/// Uploads of one device that are not messages yet. Each has a file of ciphertext in the profile.
+pub const UPLOADS_MAX: usize = 256;
 
 // --- groups
 

@@ -29,6 +29,7 @@ mod field;
 pub mod form;
 pub mod group_profile;
 pub mod guard;
+pub mod handover;
 pub mod kind;
 pub mod language;
 pub mod library;
@@ -36,7 +37,9 @@ pub mod meeting_link;
 pub mod moment;
 pub mod patient;
 pub mod template;
+pub mod request;
 pub mod text;
+pub mod transition;
 mod wire;
 
 pub use adverse_event::{AdverseEvent, AdverseEventReference};
@@ -51,12 +54,15 @@ pub use education_step::EducationStep;
 pub use event_alert::{EventAlert, EventAlertAck};
 pub use form::{Form, FormAnswer};
 pub use group_profile::{GroupProfile, HistoryPolicy, ThreadKind};
+pub use handover::Handover;
 pub use kind::Kind;
 pub use language::Language;
 pub use library::LibraryEntry;
 pub use meeting_link::MeetingLink;
 pub use patient::Patient;
+pub use request::{Request, RequestId};
 pub use text::Text;
+pub use transition::Transition;
 
 kind::table! {
     /// Something a person wrote.
@@ -99,6 +105,12 @@ kind::table! {
     MeetingLink(MeetingLink) = "meeting_link";
     /// A professional or structure to get in touch with.
     DirectoryCard(DirectoryCard) = "directory_card";
+    /// Something is asked of others, until one of them owns and handles it.
+    Request(Request) = "request";
+    /// A step in the life of a request.
+    Transition(Transition) = "transition";
+    /// Whom a request is about, for its owner.
+    Handover(Handover) = "handover";
 }
 
 /// A message to be sent.

@@ -8,10 +8,13 @@
 //! - [`verdict`]: what a refusal by the hub means for the request that it answers;
 //! - [`listing`]: which groups there are, subscribing, signs of a restored store or hub;
 //! - [`content`]: what a stored message means for this device; [`agenda`]: what it does by itself at a time;
+//! - [`direct`]: the thread of two people;
 //! - [`entries`]: applying the log; [`membership`]: what commits change;
 //! - [`inbox`]: welcomes and reports;
+//! - [`transfers`]: documents on their way;
 //! - [`outbox`]: messages; [`pace`]: not too fast; [`intents`] and [`staging`]: changes of groups;
 //! - [`recovery`]: the way back into a group;
+//! - [`requests`]: what was asked of others, and who takes it on;
 //! - [`upkeep`]: key packages, certificate, duties towards other members;
 //! - [`commands`]: what the app asks for.
 
@@ -51,6 +54,7 @@ use session::Session;
 pub(crate) mod agenda;
 pub(crate) mod commands;
 pub(crate) mod content;
+pub(crate) mod direct;
 pub(crate) mod entries;
 pub(crate) mod inbox;
 pub(crate) mod intents;
@@ -59,8 +63,10 @@ pub(crate) mod membership;
 pub(crate) mod outbox;
 pub(crate) mod pace;
 pub(crate) mod recovery;
+pub(crate) mod requests;
 pub(crate) mod session;
 pub(crate) mod staging;
+pub(crate) mod transfers;
 pub(crate) mod upkeep;
 pub(crate) mod verdict;
 

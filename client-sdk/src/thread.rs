@@ -14,6 +14,7 @@ pub mod forms;
 pub mod kinds;
 pub mod library;
 pub mod plans;
+pub mod requests;
 pub mod state;
 
 use kinds::Kinds;
@@ -23,6 +24,8 @@ use kinds::Kinds;
 pub struct Thread {
     messages: u64,
     kinds: Kinds,
+    /// What was asked in the group, and what became of it.
+    pub requests: requests::Requests,
 }
 
 impl Thread {
@@ -30,6 +33,7 @@ impl Thread {
     pub(crate) fn apply(&mut self, message: &Message) {
         self.messages += 1;
         self.kinds.apply(message);
+        self.requests.apply(message);
     }
 
     /// How many messages there are.

@@ -5,10 +5,18 @@ use cercle_proto::id::TimestampMs;
 use serde::{Deserialize, Serialize};
 
 use super::{Cx, Step};
+use crate::message::RequestId;
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Appointment {}
+pub(crate) enum Appointment {
+    /// Ask more groups if nobody owns a request.
+    WidenRequest { request: RequestId, step: u32 },
+    /// The end of a request has come.
+    RequestExpires { request: RequestId },
+    /// Nothing more can come of a request.
+    ForgetRequest { request: RequestId },
+}
 
 impl Cx<'_, '_> {
     /// Makes an appointment.
@@ -22,7 +30,11 @@ impl Cx<'_, '_> {
     pub(crate) fn keep_appointments(&mut self) -> Step {
         while self.m.next_appointment.is_some_and(|due_at| due_at <= self.now) {
             if let Some(appointment) = self.tx.take_appointment::<Appointment>(self.now)? {
-                match appointment {}
+                match appointment {
+                    Appointment::WidenRequest { request, step } => self.widening_due(request, step)?,
+                    Appointment::RequestExpires { request } => self.request_expires(request)?,
+                    Appointment::ForgetRequest { request } => self.forget_request(request)?,
+                }
             }
             self.m.next_appointment = self.tx.next_appointment()?;
         }

@@ -9,7 +9,7 @@ use cercle_proto::{
 use super::{
     Cx, Lane, Step,
     session::{Pending, Phase},
-    staging,
+    staging, transfers,
 };
 use crate::{
     core::{Command, DeviceCursor, DeviceState, GroupState, NewInvitation, Outcome, PolicyTemplate},
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// A command was taken, or refused at once.
-type Begun = Result<(), Error>;
+pub(super) type Begun = Result<(), Error>;
 
 impl Cx<'_, '_> {
     /// The app wants something.
@@ -32,6 +32,9 @@ impl Cx<'_, '_> {
         let begun = match command {
             Command::CreateGroup { profile, policy } => self.create_group(id, profile, policy)?,
             Command::Send { group, draft } => self.send(id, group, &draft)?,
+            Command::Ask(ask) => self.ask_others(id, *ask)?,
+            Command::Act(act) => self.act(id, *act)?,
+            Command::DirectWith { user } => self.direct_thread(id, &user)?,
             Command::Invite { group, users } => {
                 let claim = self.random();
                 self.change_members(id, group, &users, |users| Change::Invite { users, claim })?
@@ -59,6 +62,18 @@ impl Cx<'_, '_> {
                 self.ask(id, Request::RevokeDevice(v1::RevokeDevice { device: device.to_bytes() }))
             }
             Command::RenewCertificate => self.renew_now(id),
+            Command::BeginUpload { blob, group, sealed_bytes, draft } => {
+                self.begin_upload(id, blob, group, sealed_bytes, &draft)?
+            }
+            Command::FinishUpload { blob } => self.finish_upload(id, blob)?,
+            Command::AbandonUpload { blob } => self.abandon_upload(id, blob)?,
+            Command::CreateBlob { blob, group, sealed_bytes: size } => {
+                let create = v1::CreateBlob { blob: blob.to_bytes(), group: group.to_bytes(), size };
+                self.ask(id, Request::CreateBlob(create))
+            }
+            Command::OpenBlob { blob } => {
+                self.ask(id, Request::OpenBlob(v1::OpenBlob { blob: blob.to_bytes() }))
+            }
         };
         if let Err(error) = begun {
             self.finish(id, Err(error));
@@ -84,7 +99,7 @@ impl Cx<'_, '_> {
     }
 
     /// A group that this device takes part in.
-    fn usable(&self, group: GroupId) -> Result<&Lane, Error> {
+    pub(crate) fn usable(&self, group: GroupId) -> Result<&Lane, Error> {
         let lane = self.m.groups.get(&group).ok_or(Error::UnknownGroup(group))?;
         match lane.state() {
             GroupState::Closed | GroupState::Leaving => Err(Error::NotMember(group)),
@@ -98,6 +113,9 @@ impl Cx<'_, '_> {
             Err(error) => return Ok(Err(error)),
         };
         if let Err(error) = message::guard::check(&draft.body, thread) {
+            return Ok(Err(error));
+        }
+        if let Err(error) = self.check_thread(group, &draft.body) {
             return Ok(Err(error));
         }
         let content = match message::compose(draft, self.now) {
@@ -141,6 +159,21 @@ impl Cx<'_, '_> {
     }
 
     fn create_group(&mut self, id: u64, profile: GroupProfile, template: PolicyTemplate) -> Step<Begun> {
+        match self.make_group(profile, template)? {
+            Ok((_, intent)) => {
+                self.m.waiting.insert(intent, id);
+                Ok(Ok(()))
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Makes a group of one, and the intent that registers it: its id, and the intent's number.
+    pub(crate) fn make_group(
+        &mut self,
+        profile: GroupProfile,
+        template: PolicyTemplate,
+    ) -> Step<Result<(GroupId, u64), Error>> {
         let (Some(identity), Some(me)) = (self.m.identity.clone(), self.m.me.clone()) else {
             return Ok(Err(Error::NotEnrolled));
         };
@@ -168,8 +201,8 @@ impl Cx<'_, '_> {
                 self.m.cache.keep(id_of_group, made);
                 self.m.groups.insert(id_of_group, Lane::new(GroupRow { cursor: 0, record }));
                 self.save(id_of_group)?;
-                self.register_group(id, id_of_group, profile, group_info, tree)?;
-                Ok(Ok(()))
+                let intent = self.register_group(id_of_group, profile, group_info, tree)?;
+                Ok(Ok((id_of_group, intent)))
             }
             Err(error) => {
                 self.tx.rollback_to_mark(0)?;
@@ -180,20 +213,28 @@ impl Cx<'_, '_> {
 
     fn register_group(
         &mut self,
-        command: u64,
         group: GroupId,
         profile: GroupProfile,
         group_info: Vec<u8>,
         tree: Vec<u8>,
-    ) -> Step {
+    ) -> Step<u64> {
         let message = self.message_id();
         let frame = staging::create_frame(group, message, group_info, tree);
         let mut intent = Intent::new(Change::Create { profile }, true);
         intent.staged = Some(Staged { message: *message.as_bytes(), epoch: 0, frame });
         let row = self.tx.add_intent(group, self.now, &intent)?;
-        self.m.waiting.insert(row, command);
         self.touch(group);
-        Ok(())
+        Ok(row)
+    }
+
+    fn direct_thread(&mut self, id: u64, user: &UserId) -> Step<Begun> {
+        match self.direct_with(user)? {
+            Ok(group) => {
+                self.finish(id, Ok(Outcome::DirectThread(group)));
+                Ok(Ok(()))
+            }
+            Err(error) => Ok(Err(error)),
+        }
     }
 }
 
@@ -213,6 +254,7 @@ pub(crate) fn outcome(answer: Answer) -> Result<Outcome, Error> {
     let damaged = || Error::Invalid("the hub's answer is damaged");
     match answer {
         Answer::Done(_) => Ok(Outcome::Done),
+        Answer::BlobTicket(answer) => transfers::ticket(&answer).map(Outcome::Ticket).ok_or_else(damaged),
         Answer::InvitationCreated(created) => Ok(Outcome::InvitationCreated {
             user: UserId::parse(&created.user).map_err(|_| damaged())?,
             link: created.link,

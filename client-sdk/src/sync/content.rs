@@ -20,6 +20,9 @@ impl Memory {
     pub(crate) fn thread(&mut self, tx: &Tx<'_>, group: GroupId) -> Step<&mut Thread> {
         if !self.threads.contains_key(&group) {
             let mut thread = Thread::default();
+            if let Some(me) = &self.me {
+                thread.requests.trust(me.verifier.root().clone());
+            }
             let mut after = 0;
             loop {
                 let rows = tx.messages(group, after, limits::MESSAGES_PER_QUERY_MAX)?;
@@ -50,6 +53,7 @@ impl Cx<'_, '_> {
                 self.save(message.group)?;
                 self.emit(Event::GroupChanged { group: message.group });
             }
+            Body::Request(_) | Body::Transition(_) | Body::Handover(_) => self.request_stored(message)?,
             _ => {}
         }
         Ok(())
