@@ -15,16 +15,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::{error::Error, limits};
 
+pub mod circle;
+pub mod circle_member;
+pub mod consent;
 pub mod document;
 pub mod group_profile;
+pub mod history;
 pub mod kind;
 pub mod language;
 pub mod patient;
 pub mod text;
 mod wire;
 
+/// The archive of a history as it is encoded; read and written by `history` alone.
+pub(crate) mod archive {
+    pub(crate) use super::wire::{ArchivedMessage, HistoryArchive, SignedArchive};
+}
+
+pub use circle::{CircleAudience, CircleIdentity, CircleOpened, CircleStanding, CircleStatus};
+pub use circle_member::{CircleBasis, CircleClass, CircleMember};
+pub use consent::{CircleConsent, ConsentDecision, ConsentMode};
 pub use document::{Document, DocumentType};
 pub use group_profile::{GroupProfile, HistoryPolicy, ThreadKind};
+pub use history::HistoryHandedOver;
 pub use kind::Kind;
 pub use language::Language;
 pub use patient::Patient;
@@ -37,6 +50,18 @@ kind::table! {
     GroupProfile(GroupProfile) = "group_profile";
     /// A file: its bytes are on the hub, encrypted.
     Document(Document) = "document";
+    /// A circle about a patient begins, or is summed up for newcomers.
+    CircleOpened(CircleOpened) = "circle_opened";
+    /// Somebody takes part in a circle for a time.
+    CircleMember(CircleMember) = "circle_member";
+    /// What the patient said about sharing.
+    CircleConsent(CircleConsent) = "circle_consent";
+    /// The identity traits of a circle's patient are corrected.
+    CircleIdentity(CircleIdentity) = "circle_identity";
+    /// A circle is closed, archived or opened again.
+    CircleStatus(CircleStatus) = "circle_status";
+    /// Earlier messages for people who joined.
+    HistoryHandedOver(HistoryHandedOver) = "history_handed_over";
 }
 
 /// A message to be sent.

@@ -13,7 +13,8 @@
 //! - [`outbox`]: messages; [`pace`]: not too fast; [`intents`] and [`staging`]: changes of groups;
 //! - [`recovery`]: the way back into a group;
 //! - [`upkeep`]: key packages, certificate, duties towards other members;
-//! - [`commands`]: what the app asks for.
+//! - [`commands`]: what the app asks for; [`circle`]: the rules of patient circles; [`history`]: what
+//!   newcomers are given.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -49,9 +50,11 @@ use pace::Pace;
 use session::Session;
 
 pub(crate) mod agenda;
+pub(crate) mod circle;
 pub(crate) mod commands;
 pub(crate) mod content;
 pub(crate) mod entries;
+pub(crate) mod history;
 pub(crate) mod inbox;
 pub(crate) mod intents;
 pub(crate) mod listing;

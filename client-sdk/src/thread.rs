@@ -6,21 +6,34 @@
 
 use crate::event::Message;
 
+pub mod circle;
+pub mod timeline;
+
+pub use circle::Circle;
+
 /// What the messages of one group add up to.
 #[derive(Debug, Default)]
 pub struct Thread {
     messages: u64,
+    circle: Option<Circle>,
 }
 
 impl Thread {
     /// Takes the next message of the log.
-    pub(crate) fn apply(&mut self, _message: &Message) {
+    pub(crate) fn apply(&mut self, message: &Message) {
         self.messages += 1;
+        Circle::apply(&mut self.circle, message);
     }
 
     /// How many messages there are.
     #[must_use]
     pub const fn messages(&self) -> u64 {
         self.messages
+    }
+
+    /// The patient circle that the group is, if it is one.
+    #[must_use]
+    pub const fn circle(&self) -> Option<&Circle> {
+        self.circle.as_ref()
     }
 }

@@ -3,7 +3,7 @@
 use cercle_proto::id::BlobId;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::Language;
+use super::{Language, Patient};
 use crate::{error::Error, limits};
 
 /// A kind of content. No floating point numbers: two devices must never read two values.
@@ -26,6 +26,11 @@ pub trait Kind: Clone + Eq + Serialize + DeserializeOwned {
 
     /// Bytes on the hub that this message refers to.
     fn blobs(&self) -> Vec<BlobId> {
+        Vec::new()
+    }
+
+    /// People whom this message is about: their identities are checked before it is sent.
+    fn patients(&self) -> Vec<&Patient> {
         Vec::new()
     }
 }
@@ -156,6 +161,15 @@ macro_rules! table {
             pub fn blobs(&self) -> Vec<BlobId> {
                 match self {
                     $(Self::$variant(content) => content.blobs(),)*
+                    Self::Unknown { .. } => Vec::new(),
+                }
+            }
+
+            /// People whom this message is about.
+            #[must_use]
+            pub fn patients(&self) -> Vec<&$crate::message::Patient> {
+                match self {
+                    $(Self::$variant(content) => content.patients(),)*
                     Self::Unknown { .. } => Vec::new(),
                 }
             }

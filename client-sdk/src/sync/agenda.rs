@@ -1,14 +1,19 @@
 //! What this device does by itself when its time has come, connected or not: an appointment is taken and
 //! carried out in one transaction, so it happens once.
 
-use cercle_proto::id::TimestampMs;
+use cercle_proto::id::{GroupId, TimestampMs};
 use serde::{Deserialize, Serialize};
 
-use super::{Cx, Step};
+use super::{Cx, Step, history::Handover};
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Appointment {}
+pub(crate) enum Appointment {
+    /// A period in a circle ends; with `turn`, this device has waited for the others.
+    CirclePeriods { group: [u8; 16], turn: bool },
+    /// A part of a history is to be handed over.
+    HandOver(Handover),
+}
 
 impl Cx<'_, '_> {
     /// Makes an appointment.
@@ -22,7 +27,12 @@ impl Cx<'_, '_> {
     pub(crate) fn keep_appointments(&mut self) -> Step {
         while self.m.next_appointment.is_some_and(|due_at| due_at <= self.now) {
             if let Some(appointment) = self.tx.take_appointment::<Appointment>(self.now)? {
-                match appointment {}
+                match appointment {
+                    Appointment::CirclePeriods { group, turn } => {
+                        self.periods_due(GroupId::new(group), turn)?;
+                    }
+                    Appointment::HandOver(handover) => self.hand_over(handover)?,
+                }
             }
             self.m.next_appointment = self.tx.next_appointment()?;
         }

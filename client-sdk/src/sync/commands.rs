@@ -32,15 +32,29 @@ impl Cx<'_, '_> {
         let begun = match command {
             Command::CreateGroup { profile, policy } => self.create_group(id, profile, policy)?,
             Command::Send { group, draft } => self.send(id, group, &draft)?,
-            Command::Invite { group, users } => {
-                let claim = self.random();
-                self.change_members(id, group, &users, |users| Change::Invite { users, claim })?
-            }
+            Command::Invite { group, users } => match self.may_invite(group, &users)? {
+                Ok(()) => {
+                    let claim = self.random();
+                    self.change_members(id, group, &users, |users| Change::Invite { users, claim })?
+                }
+                Err(error) => Err(error),
+            },
             Command::Remove { group, users } => {
                 self.change_members(id, group, &users, |users| Change::Remove { users })?
             }
             Command::SetAdministrators { group, users } => {
                 self.change_members(id, group, &users, |users| Change::Administrators { users })?
+            }
+            Command::OpenCircle(circle) => self.open_circle(id, *circle)?,
+            Command::AddToCircle { group, entry } => self.add_to_circle(id, group, *entry)?,
+            Command::EndMembership { group, user, note } => self.end_membership(id, group, &user, note)?,
+            Command::HistoryUploaded { key, document } => {
+                let taken = self.history_uploaded(key, *document)?;
+                taken.map(|()| self.finish(id, Ok(Outcome::Done)))
+            }
+            Command::HistoryFetched { group, message, sealed } => {
+                let taken = self.history_fetched(group, message, sealed.as_deref())?;
+                taken.map(|()| self.finish(id, Ok(Outcome::Done)))
             }
             Command::Leave { group } => self.change(id, group, Change::Leave)?,
             Command::UpdateKeys { group } => self.change(id, group, Change::Update)?,
@@ -84,7 +98,7 @@ impl Cx<'_, '_> {
     }
 
     /// A group that this device takes part in.
-    fn usable(&self, group: GroupId) -> Result<&Lane, Error> {
+    pub(super) fn usable(&self, group: GroupId) -> Result<&Lane, Error> {
         let lane = self.m.groups.get(&group).ok_or(Error::UnknownGroup(group))?;
         match lane.state() {
             GroupState::Closed | GroupState::Leaving => Err(Error::NotMember(group)),
@@ -94,6 +108,9 @@ impl Cx<'_, '_> {
 
     fn send(&mut self, id: u64, group: GroupId, draft: &Draft) -> Step<Begun> {
         if let Err(error) = self.usable(group) {
+            return Ok(Err(error));
+        }
+        if let Err(error) = self.may_send(group, draft)? {
             return Ok(Err(error));
         }
         let content = match message::compose(draft, self.now) {
@@ -108,7 +125,7 @@ impl Cx<'_, '_> {
         Ok(Ok(()))
     }
 
-    fn change_members(
+    pub(super) fn change_members(
         &mut self,
         id: u64,
         group: GroupId,
@@ -136,7 +153,12 @@ impl Cx<'_, '_> {
         Ok(Ok(()))
     }
 
-    fn create_group(&mut self, id: u64, profile: GroupProfile, template: PolicyTemplate) -> Step<Begun> {
+    pub(super) fn create_group(
+        &mut self,
+        id: u64,
+        profile: GroupProfile,
+        template: PolicyTemplate,
+    ) -> Step<Begun> {
         let (Some(identity), Some(me)) = (self.m.identity.clone(), self.m.me.clone()) else {
             return Ok(Err(Error::NotEnrolled));
         };

@@ -50,7 +50,13 @@ impl Cx<'_, '_> {
                 self.save(message.group)?;
                 self.emit(Event::GroupChanged { group: message.group });
             }
-            Body::Text(_) | Body::Document(_) | Body::Unknown { .. } => {}
+            Body::CircleOpened(_) | Body::CircleIdentity(_) => {
+                self.circle_known(message.group)?;
+                self.periods_changed(message.group)?;
+            }
+            Body::CircleMember(_) | Body::CircleConsent(_) => self.periods_changed(message.group)?,
+            Body::HistoryHandedOver(handed) => self.history_announced(message, handed)?,
+            Body::CircleStatus(_) | Body::Text(_) | Body::Document(_) | Body::Unknown { .. } => {}
         }
         Ok(())
     }
