@@ -17,6 +17,7 @@ use std::sync::Arc;
 pub use crate::{event::Message, store::StoreKey};
 pub use circle::{HistoryFetch, HistoryUpload, NewCircle, RefusalRecord};
 pub use command::{Command, DeviceCursor, DeviceState, NewInvitation, Outcome, PolicyTemplate};
+pub use transfer::{PendingUpload, Ticket};
 pub use view::{GroupState, GroupSummary, Identity, Member, QueuedMessage, Trust};
 
 use crate::{
@@ -30,6 +31,7 @@ use crate::{
 mod circle;
 mod command;
 mod query;
+mod transfer;
 mod view;
 
 /// One device: its identity, groups, messages, and its conversation with the hub.

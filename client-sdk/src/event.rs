@@ -4,7 +4,7 @@
 //! that missed some reads the store ([`Core::groups`](crate::core::Core::groups),
 //! [`Core::messages`](crate::core::Core::messages)). Events of one group come in the order of its log.
 
-use cercle_proto::id::{DeviceId, GroupId, MessageId, Seq, TimestampMs, UserId};
+use cercle_proto::id::{BlobId, DeviceId, GroupId, MessageId, Seq, TimestampMs, UserId};
 
 use crate::message::Body;
 
@@ -144,6 +144,31 @@ pub enum Event {
         /// Hub's clock minus own clock, milliseconds.
         hub_ahead_ms: i64,
     },
+    /// Bytes of a document were sent or received. Comes every now and then while a transfer goes on.
+    TransferProgress {
+        /// The transfer: the id of the bytes on the hub.
+        transfer: BlobId,
+        /// Bytes of content so far.
+        done: u64,
+        /// Bytes of content in all.
+        total: u64,
+    },
+    /// A document is on the hub, and the message that names it is in the outbox.
+    TransferFinished {
+        /// The transfer.
+        transfer: BlobId,
+        /// The group of the message.
+        group: GroupId,
+        /// The message.
+        message: MessageId,
+    },
+    /// Nothing comes of an upload; its file of ciphertext is deleted.
+    TransferFailed {
+        /// The transfer.
+        transfer: BlobId,
+        /// Why.
+        reason: TransferFailure,
+    },
     /// The device certificate was renewed and is valid until then.
     CertificateRenewed {
         /// End of validity.
@@ -261,6 +286,20 @@ pub enum GapReason {
     WelcomeLost,
     /// The hub was restored from an older copy.
     HubRestored,
+}
+
+/// Why nothing comes of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TransferFailure {
+    /// This device is no longer in the group.
+    NotMember,
+    /// The hub does not take it: too large, over quota, or another refusal for good.
+    Refused(cercle_proto::ErrorCode),
+    /// The file of ciphertext in the profile is gone or cannot be read: attach the document again.
+    FileLost,
+    /// The app cancelled it.
+    Cancelled,
 }
 
 /// Why a queued message can never be sent.

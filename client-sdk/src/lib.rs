@@ -90,6 +90,8 @@ pub mod limits;
 pub mod message;
 mod mls;
 pub mod profile;
+pub mod sealing;
 pub mod store;
 mod sync;
 pub mod thread;
+pub mod transfer;

@@ -64,6 +64,10 @@ pub const HISTORY_PARTS_MAX: usize = 25;
 pub const PERIOD_STEP_MS: TimestampMs = 20 * SECOND_MS;
 /// Milliseconds of a day, for policies in days.
 pub const DAY_IN_MS: TimestampMs = DAY_MS;
+// --- documents
+
+/// Uploads of one device that are not messages yet. Each has a file of ciphertext in the profile.
+pub const UPLOADS_MAX: usize = 256;
 
 // --- groups
 

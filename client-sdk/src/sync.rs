@@ -10,6 +10,7 @@
 //! - [`content`]: what a stored message means for this device; [`agenda`]: what it does by itself at a time;
 //! - [`entries`]: applying the log; [`membership`]: what commits change;
 //! - [`inbox`]: welcomes and reports;
+//! - [`transfers`]: documents on their way;
 //! - [`outbox`]: messages; [`pace`]: not too fast; [`intents`] and [`staging`]: changes of groups;
 //! - [`recovery`]: the way back into a group;
 //! - [`upkeep`]: key packages, certificate, duties towards other members;
@@ -64,6 +65,7 @@ pub(crate) mod pace;
 pub(crate) mod recovery;
 pub(crate) mod session;
 pub(crate) mod staging;
+pub(crate) mod transfers;
 pub(crate) mod upkeep;
 pub(crate) mod verdict;
 

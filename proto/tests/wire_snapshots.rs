@@ -113,6 +113,10 @@ fn client_writing_bodies() -> Vec<(&'static str, C)> {
         ),
         ("send_application", C::SendApplication(application())),
         (
+            "send_application_blobs",
+            C::SendApplication(v1::SendApplication { blobs: vec![id(7), id(8)], ..application() }),
+        ),
+        (
             "send_proposal",
             C::SendProposal(v1::SendProposal { group: id(1), message_id: id(2), mls: blob("proposal") }),
         ),
@@ -139,6 +143,37 @@ fn client_writing_bodies() -> Vec<(&'static str, C)> {
             "ephemeral",
             C::Ephemeral(v1::Ephemeral { group: id(1), sender: Bytes::new(), mls: blob("typing") }),
         ),
+    ]
+}
+
+fn client_register_and_blob_bodies() -> Vec<(&'static str, C)> {
+    vec![
+        ("claim_once", C::ClaimOnce(v1::ClaimOnce { register: id(6) })),
+        ("create_blob", C::CreateBlob(v1::CreateBlob { blob: id(7), group: id(1), size: 104_857_600 })),
+        ("open_blob", C::OpenBlob(v1::OpenBlob { blob: id(7) })),
+        ("release_blob", C::ReleaseBlob(v1::ReleaseBlob { blob: id(7) })),
+    ]
+}
+
+fn register_and_blob_bodies() -> Vec<(&'static str, S)> {
+    let receipt = v1::ClaimReceipt {
+        register: id(6),
+        user: "a@cpts.example".into(),
+        device: id(2),
+        at_ms: 1_795_000_000_000,
+        hub_certificate: blob("hub"),
+        signature: Bytes::copy_from_slice(&[4; 64]),
+    };
+    let ticket = v1::BlobTicket {
+        blob: id(7),
+        ticket: key(9),
+        expires_at_ms: 1_795_000_600_000,
+        size: 104_857_600,
+        stored: 2_097_152,
+    };
+    vec![
+        ("register_claimed", S::RegisterClaimed(v1::RegisterClaimed { won: true, receipt: Some(receipt) })),
+        ("blob_ticket", S::BlobTicket(ticket)),
     ]
 }
 
@@ -346,12 +381,20 @@ fn writing_bodies() -> Vec<(&'static str, S)> {
 
 /// Every frame with the request number 42, by name.
 fn client_frames() -> Vec<(&'static str, v1::ClientFrame)> {
-    let bodies = [client_session_bodies(), client_reading_bodies(), client_writing_bodies()].concat();
+    let bodies = [
+        client_session_bodies(),
+        client_reading_bodies(),
+        client_writing_bodies(),
+        client_register_and_blob_bodies(),
+    ]
+    .concat();
     bodies.into_iter().map(|(name, body)| (name, frame::client(42, body))).collect()
 }
 
 fn server_frames() -> Vec<(&'static str, v1::ServerFrame)> {
-    let bodies = [session_bodies(), log_bodies(), reading_bodies(), writing_bodies()].concat();
+    let bodies =
+        [session_bodies(), log_bodies(), reading_bodies(), writing_bodies(), register_and_blob_bodies()]
+            .concat();
     bodies.into_iter().map(|(name, body)| (name, frame::server(42, body))).collect()
 }
 
@@ -404,8 +447,8 @@ fn no_frame_is_without_a_fixture() {
     };
     let client = client_frames().iter().map(|(_, body)| frame::encode(body)).collect();
     let server = server_frames().iter().map(|(_, body)| frame::encode(body)).collect();
-    assert_eq!(numbers(client), (2..=25).collect::<Vec<_>>());
-    assert_eq!(numbers(server), (2..=22).collect::<Vec<_>>());
+    assert_eq!(numbers(client), (2..=29).collect::<Vec<_>>());
+    assert_eq!(numbers(server), (2..=24).collect::<Vec<_>>());
 }
 
 #[test]

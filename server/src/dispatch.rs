@@ -12,11 +12,13 @@ use std::{sync::Arc, time::Duration};
 use cercle_proto::ErrorCode;
 
 use crate::{
+    attachments::Attachments,
     auth::{AuthenticationService, Identity, Inviter},
     clock::Clock,
     delivery::Delivery,
     error::Refusal,
     fanout::Fanout,
+    register::RegisterService,
     telemetry::Metrics,
 };
 use reply::Reply;
@@ -29,6 +31,10 @@ pub struct Dispatch {
     pub auth: AuthenticationService,
     /// Delivery service.
     pub delivery: Delivery,
+    /// First-wins registers.
+    pub registers: RegisterService,
+    /// Ciphertext of documents.
+    pub attachments: Attachments,
     /// Sessions to wake or end.
     pub fanout: Fanout,
     /// Where links of invitations lead.
@@ -110,8 +116,8 @@ impl Dispatch {
             }
             Call::CreateGroup(request) => Reply::Accepted(delivery.create_group(by, request, now).await?),
             Call::Commit(request) => Reply::Accepted(delivery.commit(by, request, now).await?),
-            Call::SendApplication { group, message_id, mls } => {
-                Reply::Accepted(delivery.send_application(by, group, message_id, mls, now).await?)
+            Call::SendApplication { group, application } => {
+                Reply::Accepted(delivery.send_application(by, group, application, now).await?)
             }
             Call::SendProposal { group, message_id, mls } => {
                 Reply::Accepted(delivery.send_proposal(by, group, message_id, mls, now).await?)
@@ -135,6 +141,17 @@ impl Dispatch {
                 delivery.ephemeral(by, group, mls).await?;
                 Reply::Done
             }
+            Call::ClaimOnce(register) => {
+                Reply::RegisterClaimed(self.registers.claim_once(by, register, now).await?)
+            }
+            Call::CreateBlob(request) => {
+                Reply::BlobTicket(self.attachments.create_blob(by, request, now).await?)
+            }
+            Call::OpenBlob(blob) => Reply::BlobTicket(self.attachments.open_blob(by, blob, now).await?),
+            Call::ReleaseBlob(blob) => {
+                self.attachments.release_blob(by, blob).await?;
+                Reply::Done
+            }
         })
     }
 
@@ -148,6 +165,7 @@ impl Dispatch {
         let now = self.clock.now();
         self.auth.revoke_device(by, device, now).await?;
         self.fanout.end_session(device, ErrorCode::DeviceRevoked);
+        self.attachments.end_tickets(device);
         self.delivery.propose_removals(device, now).await?;
         Ok(())
     }

@@ -13,7 +13,7 @@ use cercle_proto::{
     v1,
 };
 
-use crate::{auth, delivery, limits};
+use crate::{attachments, auth, delivery, limits, register};
 
 /// Why a request is refused or a session ends, as the client gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,6 +173,8 @@ impl From<delivery::Error> for Refusal {
             E::ProposalsPending => ErrorCode::ProposalsPending,
             E::GroupFull(_) => ErrorCode::GroupFull,
             E::ExternalJoinDenied => ErrorCode::ExternalJoinDenied,
+            E::BlobUnknown => ErrorCode::BlobUnknown,
+            E::BlobIncomplete => ErrorCode::BlobIncomplete,
             E::KeyPackageInvalid(_) => ErrorCode::KeyPackageInvalid,
             E::KeyPackagesFull { .. } => ErrorCode::KeyPackagesFull,
             E::RateLimited { retry_after_ms } => {
@@ -184,6 +186,47 @@ impl From<delivery::Error> for Refusal {
             E::Unavailable(_) => return Self::fault(ErrorCode::Unavailable, &error),
             E::OutcomeUnknown(_) => return Self::fault(ErrorCode::OutcomeUnknown, &error),
             E::Damaged(_) | E::Unreadable(_) | E::Internal(_) => {
+                return Self::fault(ErrorCode::Internal, &error);
+            }
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<register::Error> for Refusal {
+    fn from(error: register::Error) -> Self {
+        use register::Error as E;
+        match &error {
+            E::RateLimited { retry_after_ms } => {
+                let wait = *retry_after_ms;
+                Self::new(ErrorCode::RateLimited, error.to_string()).retry_after(wait)
+            }
+            E::Unavailable(_) => Self::fault(ErrorCode::Unavailable, &error),
+            E::OutcomeUnknown(_) => Self::fault(ErrorCode::OutcomeUnknown, &error),
+            E::Damaged(_) => Self::fault(ErrorCode::Internal, &error),
+        }
+    }
+}
+
+impl From<attachments::CreateError> for Refusal {
+    fn from(error: attachments::CreateError) -> Self {
+        use attachments::CreateError as E;
+        let code = match &error {
+            E::GroupUnknown => ErrorCode::GroupUnknown,
+            E::NotMember => ErrorCode::NotMember,
+            E::Empty => ErrorCode::InvalidField,
+            E::TooLarge => ErrorCode::BlobTooLarge,
+            E::Exists => ErrorCode::BlobExists,
+            E::QuotaExceeded => ErrorCode::QuotaExceeded,
+            E::Unknown => ErrorCode::BlobUnknown,
+            E::Incomplete => ErrorCode::BlobIncomplete,
+            E::Busy => {
+                let wait = limits::RETRY_AFTER_FULL_MS;
+                return Self::new(ErrorCode::RateLimited, error.to_string()).retry_after(wait);
+            }
+            E::Unavailable(_) => return Self::fault(ErrorCode::Unavailable, &error),
+            E::OutcomeUnknown(_) => return Self::fault(ErrorCode::OutcomeUnknown, &error),
+            E::Damaged(_) | E::Unreadable(_) | E::Files(_) => {
                 return Self::fault(ErrorCode::Internal, &error);
             }
         };

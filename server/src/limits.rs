@@ -82,6 +82,9 @@ pub const GROUP_INFO_RATE: Rate = Rate { burst: 20, refill_ms: 30_000 };
 pub const ASSISTANCE_RATE: Rate = Rate { burst: 5, refill_ms: 60_000 };
 /// Invitations by one user: a coordinator's list of a whole CPTS, then one a minute.
 pub const INVITATION_RATE: Rate = Rate { burst: 500, refill_ms: 60_000 };
+/// Claims of first-wins registers by one user: each is a row for ever, and a person answers few requests a
+/// minute.
+pub const REGISTER_RATE: Rate = Rate { burst: 60, refill_ms: 60_000 };
 /// Keys that one rate limiter remembers; the one unused longest is forgotten first (a few MB).
 pub const RATE_KEYS_MAX: usize = 16 * 1024;
 
@@ -97,6 +100,52 @@ pub const EXPIRE_ROWS: usize = 512;
 /// Rounds of one housekeeping call: the timer calls again.
 pub const EXPIRE_ROUNDS_MAX: usize = 64;
 
+// --- attachments --------------------------------------------------------------------------------------
+
+/// Bytes of one blob: a document of 100 MB, its seals and its padding.
+pub const BLOB_BYTES_MAX: u64 = 104 << 20;
+/// What the blobs of one user take, bytes, if the operator says nothing: thousands of letters and hundreds of
+/// photos.
+pub const BLOB_BYTES_PER_USER_MAX: u64 = 5 << 30;
+/// Blobs of one user: bounds files and rows where bytes do not, because blobs may be small.
+pub const BLOBS_PER_USER_MAX: u64 = 50_000;
+/// How long a blob is kept after the newest message that refers to it, if the operator says nothing: a year.
+pub const BLOB_RETENTION_MS: u64 = 365 * DAY_MS;
+/// How long an upload may take altogether: a large file over a bad link, with a night in between.
+pub const BLOB_UNFINISHED_MS: u64 = 2 * DAY_MS;
+/// How long a complete blob waits for a message that refers to it: the outbox of a device that was offline.
+pub const BLOB_UNREFERENCED_MS: u64 = 2 * DAY_MS;
+/// Blobs that one message refers to.
+pub const BLOBS_PER_MESSAGE_MAX: usize = 32;
+/// Bytes of one part of a blob on disk, and memory of one upload: large enough that its two disk syncs do not
+/// count.
+pub const BLOB_PART_BYTES: usize = 2 << 20;
+/// Parts of one blob: each cut of an upload makes one more, so this allows thousands of cuts.
+pub const BLOB_PARTS_MAX: usize = 4_096;
+/// Bytes read from disk at once for a download, of which two wait at most.
+pub const DOWNLOAD_PIECE_BYTES: u64 = 256 * 1024;
+/// How long a ticket lets a device transfer: a large file over a bad link; then it asks again.
+pub const TICKET_VALID_MS: u64 = 10 * 60 * 1000;
+/// Tickets of one device: more than it has transfers.
+pub const TICKETS_PER_DEVICE_MAX: usize = 64;
+/// Tickets altogether, about 300 bytes each.
+pub const TICKETS_MAX: usize = 100_000;
+/// Transfers at once; with one part each, the memory they take.
+pub const TRANSFERS_MAX: usize = 64;
+/// Transfers of one device at once: what a phone does well.
+pub const TRANSFERS_PER_DEVICE_MAX: usize = 4;
+/// How long an upload may send nothing before it is ended: a tunnel.
+pub const UPLOAD_SILENCE_MAX: Duration = Duration::from_secs(30);
+/// How long a device may take nothing of a download before it is ended.
+pub const DOWNLOAD_SILENCE_MAX: Duration = Duration::from_secs(30);
+/// When a device may come again with a transfer that had no place.
+pub const RETRY_AFTER_BUSY: Duration = Duration::from_secs(5);
+/// Rows that one round of housekeeping looks at.
+pub const BLOBS_PER_ROUND: usize = 256;
+
+const _: () = assert!(TICKETS_PER_DEVICE_MAX > TRANSFERS_PER_DEVICE_MAX, "each transfer has its ticket");
+const _: () =
+    assert!(BLOB_BYTES_MAX / (BLOB_PART_BYTES as u64) < BLOB_PARTS_MAX as u64, "a blob fits into its parts");
 const _: () = assert!(RECORD_RETENTION_MS > RETENTION_MS, "a verdict outlives its entry");
 const _: () = assert!(KEY_PACKAGES_LOW < KEY_PACKAGES_MAX, "a full stock is not low");
 

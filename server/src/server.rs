@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    attachments::{Attachments, BodyError},
     auth::{AuthenticationService, CreatedInvitation, InvitationRequest, Inviter, authority::AuthorityError},
     clock::Clock,
     config::{Config, ConfigError, Durability},
@@ -25,6 +26,7 @@ use crate::{
     error::Refusal,
     fanout::Fanout,
     limits,
+    register::RegisterService,
     session::actor::Services,
     telemetry::Metrics,
     transport::{
@@ -72,6 +74,9 @@ pub enum StartError {
     /// The store.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The folder of attachments.
+    #[error("the folder of attachments cannot be used: check `attachments` and who owns it")]
+    Attachments(#[source] BodyError),
     /// The engine promises too little.
     #[error(
         "the engine {engine} does not keep acknowledged writes through a power loss, and `durability` asks for it: use redb, or set `durability = \"process\"` if losing messages is acceptable"
@@ -139,14 +144,15 @@ impl Server {
             return Err(StartError::Durability { engine: store.caps().name });
         }
         let metrics = Arc::new(Metrics::new());
-        let dispatch = build(&config, &clock, &store, keys, &metrics)?;
+        let shutdown = CancellationToken::new();
+        let dispatch = build(&config, &clock, &store, keys, &metrics, &shutdown)?;
         let services = Services {
             dispatch,
             store,
             timing: config.timing(),
             rates: Arc::new(DeviceRates::new(config.request_rate())),
             metrics,
-            shutdown: CancellationToken::new(),
+            shutdown,
             abort: CancellationToken::new(),
             tracker: TaskTracker::new(),
         };
@@ -243,6 +249,7 @@ fn build(
     store: &Arc<dyn Store>,
     keys: Keys,
     metrics: &Arc<Metrics>,
+    shutdown: &CancellationToken,
 ) -> Result<Dispatch, StartError> {
     let fanout = Fanout::new();
     metrics.register_appended(fanout.appended_counter());
@@ -254,7 +261,15 @@ fn build(
         web_certificate: config.tls_web,
     };
     let delivery = Delivery::new(store.clone(), root, keys.hub_sender()?, fanout.clone(), config.delivery());
+    let registers = RegisterService::new(store.clone(), keys.hub_sender()?);
+    let folder = &config.attachments;
+    keys::make_directory(folder)?;
+    keys::check_private(folder, 0o700)?;
+    let settings = config.attachments();
+    let attachments = Attachments::open(store.clone(), folder, settings, metrics.clone(), shutdown.clone());
     Ok(Dispatch {
+        registers,
+        attachments: attachments.map_err(StartError::Attachments)?,
         auth: AuthenticationService::new(store.clone(), issuer, config.auth()),
         delivery,
         fanout,

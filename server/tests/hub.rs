@@ -13,6 +13,8 @@ mod support;
 
 #[path = "hub/binary.rs"]
 mod binary;
+#[path = "hub/blobs.rs"]
+mod blobs;
 #[path = "hub/hostile.rs"]
 mod hostile;
 #[path = "hub/operation.rs"]

@@ -219,7 +219,7 @@ impl Client {
         self.command(command).await.map(drop)
     }
 
-    async fn command(&self, command: Command) -> Result<Outcome, ClientError> {
+    pub(crate) async fn command(&self, command: Command) -> Result<Outcome, ClientError> {
         let (reply, answer) = oneshot::channel();
         self.request(Request::Command(command, reply)).await?;
         answer.await.map_err(|_| ClientError::Closed)?

@@ -1,11 +1,11 @@
 //! What an app can ask for, and what comes of it.
 
 use cercle_proto::{
-    id::{DeviceId, GroupId, MessageId, Seq, TimestampMs, UserId},
+    id::{BlobId, DeviceId, GroupId, MessageId, Seq, TimestampMs, UserId},
     v1,
 };
 
-use super::NewCircle;
+use super::{NewCircle, Ticket};
 use crate::message::{CircleMember, Document, Draft, GroupProfile};
 
 /// What an app can ask for.
@@ -102,8 +102,8 @@ pub enum Command {
     HistoryUploaded {
         /// Which part.
         key: [u8; 16],
-        /// Where it lies.
-        document: Box<Document>,
+        /// Where it lies; `None`: the hub never takes it.
+        document: Option<Box<Document>>,
     },
     /// A part of a history was fetched ([`Core::history_fetches`](super::Core::history_fetches)).
     HistoryFetched {
@@ -116,6 +116,41 @@ pub enum Command {
     },
     /// Renews the device certificate now instead of when two thirds of its life are over.
     RenewCertificate,
+    /// Notes, durably, that bytes are to be uploaded and what is said once they are on the hub.
+    BeginUpload {
+        /// The bytes: also the id of the transfer.
+        blob: BlobId,
+        /// The group that the message is for.
+        group: GroupId,
+        /// Bytes of ciphertext.
+        sealed_bytes: u64,
+        /// The message.
+        draft: Draft,
+    },
+    /// Puts the message of an upload into the outbox: its bytes are on the hub.
+    FinishUpload {
+        /// The transfer.
+        blob: BlobId,
+    },
+    /// Forgets an upload and lets the hub forget its bytes.
+    AbandonUpload {
+        /// The transfer.
+        blob: BlobId,
+    },
+    /// Asks for a ticket to upload.
+    CreateBlob {
+        /// The bytes: a random id.
+        blob: BlobId,
+        /// A group that this device is in.
+        group: GroupId,
+        /// Bytes of ciphertext.
+        sealed_bytes: u64,
+    },
+    /// Asks for a ticket to download.
+    OpenBlob {
+        /// The bytes.
+        blob: BlobId,
+    },
 }
 
 impl std::fmt::Debug for Command {
@@ -138,6 +173,11 @@ impl std::fmt::Debug for Command {
             Self::HistoryUploaded { .. } => "HistoryUploaded",
             Self::HistoryFetched { .. } => "HistoryFetched",
             Self::RenewCertificate => "RenewCertificate",
+            Self::BeginUpload { .. } => "BeginUpload",
+            Self::FinishUpload { .. } => "FinishUpload",
+            Self::AbandonUpload { .. } => "AbandonUpload",
+            Self::CreateBlob { .. } => "CreateBlob",
+            Self::OpenBlob { .. } => "OpenBlob",
         })
     }
 }
@@ -205,6 +245,8 @@ pub enum Outcome {
     },
     /// The devices of a user.
     Devices(Vec<DeviceState>),
+    /// A ticket for bytes on the hub.
+    Ticket(Ticket),
 }
 
 impl std::fmt::Debug for Outcome {
@@ -219,6 +261,7 @@ impl std::fmt::Debug for Outcome {
             Self::DeliveryStatus(_) => f.write_str("DeliveryStatus"),
             Self::InvitationCreated { .. } => f.write_str("InvitationCreated"),
             Self::Devices(_) => f.write_str("Devices"),
+            Self::Ticket(ticket) => write!(f, "{ticket:?}"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use cercle_proto::id::{GroupId, Seq};
 
-use super::{Core, GroupState, GroupSummary, Member, QueuedMessage};
+use super::{Core, GroupState, GroupSummary, Member, PendingUpload, QueuedMessage};
 use crate::{
     error::Error,
     event::Message,
@@ -10,7 +10,7 @@ use crate::{
     message::Content,
     mls::{MlsGroup, group, identity::Myself, provider::Provider},
     store::{groups::GroupRow, messages::MessageRow, outbox::OutboxRow},
-    sync::{Lane, entries::read_message, outbox::queued_body},
+    sync::{Lane, entries::read_message, outbox::queued_body, transfers},
 };
 
 impl Core {
@@ -67,6 +67,14 @@ impl Core {
             body: queued_body(&row.content),
         };
         Ok(rows.into_iter().map(read).collect())
+    }
+
+    /// Uploads whose message is not in the outbox yet.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn uploads(&self) -> Result<Vec<PendingUpload>, Error> {
+        Ok(transfers::pending(&self.store.begin()?)?)
     }
 
     fn summary(&mut self, group: GroupId, row: GroupRow) -> Result<GroupSummary, Error> {

@@ -66,6 +66,7 @@ impl Kind for HistoryHandedOver {
         }
     }
 
+    /// Not among the documents that an app fetches: the device takes it by itself.
     fn blobs(&self) -> Vec<BlobId> {
         self.document.iter().flat_map(Kind::blobs).collect()
     }

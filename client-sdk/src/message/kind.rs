@@ -3,7 +3,7 @@
 use cercle_proto::id::BlobId;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Language, Patient};
+use super::{Document, Language, Patient};
 use crate::{error::Error, limits};
 
 /// A kind of content. No floating point numbers: two devices must never read two values.
@@ -24,9 +24,14 @@ pub trait Kind: Clone + Eq + Serialize + DeserializeOwned {
         text
     }
 
+    /// Documents that this message carries: an app can fetch them.
+    fn documents(&self) -> Vec<&Document> {
+        Vec::new()
+    }
+
     /// Bytes on the hub that this message refers to.
     fn blobs(&self) -> Vec<BlobId> {
-        Vec::new()
+        self.documents().into_iter().map(|document| document.blob).collect()
     }
 
     /// People whom this message is about: their identities are checked before it is sent.
@@ -153,6 +158,15 @@ macro_rules! table {
                 match self {
                     $(Self::$variant(content) => content.render(language),)*
                     Self::Unknown { fallback } => fallback.clone(),
+                }
+            }
+
+            /// Documents that this message carries.
+            #[must_use]
+            pub fn documents(&self) -> Vec<&Document> {
+                match self {
+                    $(Self::$variant(content) => content.documents(),)*
+                    Self::Unknown { .. } => Vec::new(),
                 }
             }
 

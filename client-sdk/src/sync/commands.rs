@@ -9,7 +9,7 @@ use cercle_proto::{
 use super::{
     Cx, Lane, Step,
     session::{Pending, Phase},
-    staging,
+    staging, transfers,
 };
 use crate::{
     core::{Command, DeviceCursor, DeviceState, GroupState, NewInvitation, Outcome, PolicyTemplate},
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// A command was taken, or refused at once.
-type Begun = Result<(), Error>;
+pub(super) type Begun = Result<(), Error>;
 
 impl Cx<'_, '_> {
     /// The app wants something.
@@ -49,7 +49,7 @@ impl Cx<'_, '_> {
             Command::AddToCircle { group, entry } => self.add_to_circle(id, group, *entry)?,
             Command::EndMembership { group, user, note } => self.end_membership(id, group, &user, note)?,
             Command::HistoryUploaded { key, document } => {
-                let taken = self.history_uploaded(key, *document)?;
+                let taken = self.history_uploaded(key, document.map(|document| *document))?;
                 taken.map(|()| self.finish(id, Ok(Outcome::Done)))
             }
             Command::HistoryFetched { group, message, sealed } => {
@@ -73,6 +73,18 @@ impl Cx<'_, '_> {
                 self.ask(id, Request::RevokeDevice(v1::RevokeDevice { device: device.to_bytes() }))
             }
             Command::RenewCertificate => self.renew_now(id),
+            Command::BeginUpload { blob, group, sealed_bytes, draft } => {
+                self.begin_upload(id, blob, group, sealed_bytes, &draft)?
+            }
+            Command::FinishUpload { blob } => self.finish_upload(id, blob)?,
+            Command::AbandonUpload { blob } => self.abandon_upload(id, blob)?,
+            Command::CreateBlob { blob, group, sealed_bytes: size } => {
+                let create = v1::CreateBlob { blob: blob.to_bytes(), group: group.to_bytes(), size };
+                self.ask(id, Request::CreateBlob(create))
+            }
+            Command::OpenBlob { blob } => {
+                self.ask(id, Request::OpenBlob(v1::OpenBlob { blob: blob.to_bytes() }))
+            }
         };
         if let Err(error) = begun {
             self.finish(id, Err(error));
@@ -231,6 +243,7 @@ pub(crate) fn outcome(answer: Answer) -> Result<Outcome, Error> {
     let damaged = || Error::Invalid("the hub's answer is damaged");
     match answer {
         Answer::Done(_) => Ok(Outcome::Done),
+        Answer::BlobTicket(answer) => transfers::ticket(&answer).map(Outcome::Ticket).ok_or_else(damaged),
         Answer::InvitationCreated(created) => Ok(Outcome::InvitationCreated {
             user: UserId::parse(&created.user).map_err(|_| damaged())?,
             link: created.link,

@@ -178,13 +178,19 @@ impl Cx<'_, '_> {
         }
     }
 
-    /// The shell has put a part on the hub.
-    pub(crate) fn history_uploaded(&mut self, key: [u8; 16], document: Document) -> Step<Result<(), Error>> {
+    /// The shell has put a part on the hub, or found that nobody ever can (`None`).
+    pub(crate) fn history_uploaded(
+        &mut self,
+        key: [u8; 16],
+        document: Option<Document>,
+    ) -> Step<Result<(), Error>> {
         let Some(note) = self.tx.note::<UploadNote>(UPLOADS, &key)? else {
             return Ok(Err(Error::Invalid("no such part of a history waits")));
         };
         self.tx.delete_note(UPLOADS, &key)?;
-        self.announce(&note.handover, note.messages, Some(document), Vec::new())?;
+        if document.is_some() {
+            self.announce(&note.handover, note.messages, document, Vec::new())?;
+        }
         Ok(Ok(()))
     }
 

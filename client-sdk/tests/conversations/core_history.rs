@@ -111,7 +111,8 @@ fn upload(world: &mut World, device: usize) -> Vec<(Document, Vec<u8>)> {
             confidentiality: Vec::new(),
             thumbnail: Vec::new(),
         };
-        let command = Command::HistoryUploaded { key: upload.key, document: Box::new(document.clone()) };
+        let command =
+            Command::HistoryUploaded { key: upload.key, document: Some(Box::new(document.clone())) };
         world.start(device, command);
         done.push((document, upload.bytes));
     }

@@ -23,6 +23,7 @@ use cercle_sdk::{
     error::Error,
 };
 use cercle_server::{
+    attachments::{self, Attachments},
     auth::{
         self, AuthenticationService, InvitationRequest, Inviter, Issuer,
         authority::{make_hub_sender, make_root},
@@ -31,6 +32,7 @@ use cercle_server::{
     delivery::{self, Delivery, HubSender},
     dispatch::{Dispatch, LinkTarget},
     fanout::Fanout,
+    register::RegisterService,
     session::{
         Timing,
         actor::{self, Services},
@@ -116,10 +118,18 @@ impl World {
             web_certificate: false,
         };
         let sender = HubSender::new(&keyed).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (blobs, blob_settings) = (folder.path().join("blobs"), attachments::Settings::default());
+        std::fs::create_dir(&blobs).unwrap();
+        let shutdown = CancellationToken::new();
+        let attachments =
+            Attachments::open(store.clone(), &blobs, blob_settings, metrics.clone(), shutdown.clone());
         let settings = delivery::Settings::default();
         let dispatch = Dispatch {
             auth: AuthenticationService::new(store.clone(), issuer, auth::Settings::default()),
             delivery: Delivery::new(store.clone(), trusted, sender, fanout.clone(), settings),
+            registers: RegisterService::new(store.clone(), HubSender::new(&keyed).unwrap()),
+            attachments: attachments.unwrap(),
             fanout,
             link: Arc::new(link),
             clock: clock.clone(),
@@ -134,11 +144,10 @@ impl World {
             timing: Timing { authentication: hour, ping_interval: hour, write: hour },
             rates: Arc::new(DeviceRates::new(Rate { per_second: plenty, burst: plenty })),
             metrics,
-            shutdown: CancellationToken::new(),
+            shutdown,
             abort: CancellationToken::new(),
             tracker: TaskTracker::new(),
         };
-        let folder = tempfile::tempdir().unwrap();
         Self { services, clock, devices: Vec::new(), settings: SETTINGS, folder, commands: 0, seed: 0 }
     }
 

@@ -114,6 +114,15 @@ pub const KEYS: &[Key] = &[
     key("invitation_hours", "72",
         "How long an invitation can be redeemed, if the inviter says nothing else.",
         "Over a weekend."),
+    key("attachments", "\"attachments\"",
+        "Folder of attachments (ciphertext). It belongs to the user of the hub alone (mode 0700).",
+        "Beside the store; a larger and slower disk will do."),
+    key("attachments_per_user_mb", "5120",
+        "What the attachments of one user may take on the hub, MB.",
+        "Thousands of letters, hundreds of photos; 200 users fill a disk of 1 TB at worst."),
+    key("attachment_retention_days", "365",
+        "Attachments are deleted so long after the newest message that refers to them.",
+        "Devices keep what they have opened; the hub is not an archive."),
 ];
 
 impl Key {

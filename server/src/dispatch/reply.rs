@@ -12,10 +12,12 @@ use cercle_proto::{
 use cercle_storage::store::{DeviceRecord, InboxBody, InboxRecord};
 
 use crate::{
+    attachments::IssuedTicket,
     auth::{Authenticated, CreatedInvitation, IssuedCertificate},
     delivery::{Accepted, ClaimReply, Delivered, GroupInfoReply, Membership},
     error::Refusal,
     fanout::{MembershipKind, Relayed},
+    register::Claimed,
 };
 
 /// What a service answered.
@@ -32,6 +34,8 @@ pub enum Reply {
     Accepted(Accepted),
     KeyPackagesPublished { left: usize },
     KeyPackages(ClaimReply),
+    RegisterClaimed(Claimed),
+    BlobTicket(IssuedTicket),
     Done,
     Pong,
 }
@@ -190,6 +194,14 @@ fn body(reply: Reply) -> Body {
             Body::KeyPackagesPublished(v1::KeyPackagesPublished { left: narrow(left) })
         }
         Reply::KeyPackages(claimed) => Body::KeyPackages(key_packages(claimed)),
+        Reply::RegisterClaimed(claimed) => Body::RegisterClaimed(register_claimed(claimed)),
+        Reply::BlobTicket(ticket) => Body::BlobTicket(v1::BlobTicket {
+            blob: ticket.blob.to_bytes(),
+            ticket: Bytes::copy_from_slice(ticket.secret.as_bytes()),
+            expires_at_ms: ticket.expires_at,
+            size: ticket.size,
+            stored: ticket.stored,
+        }),
         Reply::Done => Body::Done(v1::Done {}),
         Reply::Pong => Body::Pong(v1::Pong {}),
     }
@@ -237,6 +249,19 @@ fn key_packages(claimed: ClaimReply) -> v1::KeyPackages {
         key_packages: claimed.packages.into_iter().map(package).collect(),
         missing: claimed.missing.iter().map(|user| user.as_str().to_owned()).collect(),
     }
+}
+
+fn register_claimed(claimed: Claimed) -> v1::RegisterClaimed {
+    let Claimed { won, receipt, hub_certificate, signature } = claimed;
+    let receipt = v1::ClaimReceipt {
+        register: receipt.register.to_bytes(),
+        user: receipt.user.as_str().to_owned(),
+        device: receipt.device.to_bytes(),
+        at_ms: receipt.at_ms,
+        hub_certificate,
+        signature,
+    };
+    v1::RegisterClaimed { won, receipt: Some(receipt) }
 }
 
 /// A count as the wire has it; no bounded count of the hub comes near the end.

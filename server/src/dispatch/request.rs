@@ -4,13 +4,14 @@
 use bytes::Bytes;
 use cercle_proto::{
     ErrorCode,
-    id::{DeviceId, GroupId, MessageId, Seq, UserId},
+    id::{BlobId, DeviceId, GroupId, MessageId, RegisterId, Seq, UserId},
     v1::{self, client_frame::Body},
 };
 
 use crate::{
+    attachments::CreateBlob,
     auth::InvitationRequest,
-    delivery::{ClaimRequest, CommitRequest, CreateGroupRequest, WelcomeOutcome},
+    delivery::{Application, ClaimRequest, CommitRequest, CreateGroupRequest, WelcomeOutcome},
     error::Refusal,
     limits,
 };
@@ -99,13 +100,17 @@ pub enum Call {
     GetDeliveryStatus(GroupId),
     CreateGroup(CreateGroupRequest),
     Commit(CommitRequest),
-    SendApplication { group: GroupId, message_id: MessageId, mls: Bytes },
+    SendApplication { group: GroupId, application: Application },
     SendProposal { group: GroupId, message_id: MessageId, mls: Bytes },
     ReportInvalidCommit { group: GroupId, seq: Seq },
     RequestReAdd(GroupId),
     PublishKeyPackages { generation: u64, packages: Vec<Bytes>, last_resort: Option<Bytes> },
     ClaimKeyPackages(ClaimRequest),
     Ephemeral { group: GroupId, mls: Bytes },
+    ClaimOnce(RegisterId),
+    CreateBlob(CreateBlob),
+    OpenBlob(BlobId),
+    ReleaseBlob(BlobId),
 }
 
 impl Call {
@@ -131,6 +136,10 @@ impl Call {
             Self::PublishKeyPackages { .. } => "publish_key_packages",
             Self::ClaimKeyPackages(_) => "claim_key_packages",
             Self::Ephemeral { .. } => "ephemeral",
+            Self::ClaimOnce(_) => "claim_once",
+            Self::CreateBlob(_) => "create_blob",
+            Self::OpenBlob(_) => "open_blob",
+            Self::ReleaseBlob(_) => "release_blob",
         }
     }
 
@@ -211,8 +220,8 @@ fn call(body: Body) -> Result<Call, Refusal> {
         }),
         Body::CommitBundle(bundle) => Call::Commit(commit(bundle)?),
         Body::SendApplication(send) => {
-            let (group, message_id, mls) = message(&send.group, &send.message_id, send.mls)?;
-            Call::SendApplication { group, message_id, mls }
+            let (group, application) = application(send)?;
+            Call::SendApplication { group, application }
         }
         Body::SendProposal(send) => {
             let (group, message_id, mls) = message(&send.group, &send.message_id, send.mls)?;
@@ -231,16 +240,20 @@ fn call(body: Body) -> Result<Call, Refusal> {
         Body::Ephemeral(v1::Ephemeral { group, mls, .. }) => {
             Call::Ephemeral { group: GroupId::try_from(&group)?, mls }
         }
+        Body::ClaimOnce(v1::ClaimOnce { register }) => Call::ClaimOnce(RegisterId::try_from(&register)?),
+        Body::CreateBlob(create) => Call::CreateBlob(CreateBlob {
+            blob: BlobId::try_from(&create.blob)?,
+            group: GroupId::try_from(&create.group)?,
+            size: create.size,
+        }),
+        Body::OpenBlob(v1::OpenBlob { blob }) => Call::OpenBlob(BlobId::try_from(&blob)?),
+        Body::ReleaseBlob(v1::ReleaseBlob { blob }) => Call::ReleaseBlob(BlobId::try_from(&blob)?),
         Body::Hello(_)
         | Body::Enrol(_)
         | Body::Authenticate(_)
         | Body::Ping(_)
         | Body::Pong(_)
-        | Body::Subscribe(_)
-        | Body::ClaimOnce(_)
-        | Body::CreateBlob(_)
-        | Body::OpenBlob(_)
-        | Body::ReleaseBlob(_) => return Err(Refusal::of(ErrorCode::UnknownRequest)),
+        | Body::Subscribe(_) => return Err(Refusal::of(ErrorCode::UnknownRequest)),
     })
 }
 
@@ -268,14 +281,13 @@ fn commit(bundle: v1::CommitBundle) -> Result<CommitRequest, Refusal> {
     let group = GroupId::try_from(&bundle.group)?;
     let application = match bundle.application {
         None => None,
-        Some(application) => {
-            let (of, message_id, mls) =
-                message(&application.group, &application.message_id, application.mls)?;
+        Some(first) => {
+            let (of, first) = application(first)?;
             if of != group {
                 let message = "the application message of a commit must be for the same group";
                 return Err(Refusal::new(ErrorCode::InvalidField, message));
             }
-            Some((message_id, mls))
+            Some(first)
         }
     };
     Ok(CommitRequest {
@@ -286,6 +298,15 @@ fn commit(bundle: v1::CommitBundle) -> Result<CommitRequest, Refusal> {
         group_info: bundle.group_info,
         application,
     })
+}
+
+fn application(send: v1::SendApplication) -> Result<(GroupId, Application), Refusal> {
+    if send.blobs.len() > limits::BLOBS_PER_MESSAGE_MAX {
+        return Err(Refusal::new(ErrorCode::TooMany, "too many blobs in one message"));
+    }
+    let blobs = send.blobs.iter().map(BlobId::try_from).collect::<Result<_, _>>()?;
+    let (group, message_id, mls) = message(&send.group, &send.message_id, send.mls)?;
+    Ok((group, Application { message_id, mls, blobs }))
 }
 
 fn message(group: &Bytes, message_id: &Bytes, mls: Bytes) -> Result<(GroupId, MessageId, Bytes), Refusal> {
@@ -385,7 +406,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_bytes_panic(bytes: Vec<u8>, field in 2_u8..26) {
+        fn no_bytes_panic(bytes: Vec<u8>, field in 2_u8..30) {
             // A body of each kind with random content, so that the decoder is passed.
             let length = u8::try_from(bytes.len().min(100)).unwrap();
             let mut framed = Vec::new();

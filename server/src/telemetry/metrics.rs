@@ -32,6 +32,12 @@ pub struct Metrics {
     deliveries: Counter,
     log_reads: Counter,
     housekeeping_seconds: Histogram,
+    attachment_bytes: Family<Transfer, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Transfer {
+    direction: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -102,6 +108,7 @@ impl Metrics {
             deliveries: Counter::default(),
             log_reads: Counter::default(),
             housekeeping_seconds: seconds(),
+            attachment_bytes: Family::default(),
         };
         metrics.register();
         metrics
@@ -145,6 +152,11 @@ impl Metrics {
             "housekeeping_seconds",
             "Time of one round of retention and pending removals",
             self.housekeeping_seconds.clone(),
+        );
+        r.register(
+            "attachment_bytes",
+            "Bytes of attachments that were stored or sent, by direction",
+            self.attachment_bytes.clone(),
         );
     }
 
@@ -220,6 +232,11 @@ impl Metrics {
     /// A session read the log.
     pub fn log_read(&self) {
         self.log_reads.inc();
+    }
+
+    /// Bytes of an attachment were stored or read to be sent.
+    pub fn attachment_bytes(&self, direction: &'static str, bytes: usize) {
+        self.attachment_bytes.get_or_create(&Transfer { direction }).inc_by(bytes as u64);
     }
 
     /// A round of housekeeping is done.

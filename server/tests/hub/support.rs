@@ -209,6 +209,7 @@ impl Hub {
             posting_restricted: false,
             welcome: None,
             application: None,
+            application_blobs: Vec::new(),
             at: 2,
         };
         self.store.commit(commit).await.unwrap().seq

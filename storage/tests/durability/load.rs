@@ -252,6 +252,7 @@ fn application(number: u8, sender: u8, id: u64, epoch: u64) -> Append {
         at: id,
         body: body(id),
         group_state: None,
+        blobs: Vec::new(),
     }
 }
 
@@ -271,6 +272,7 @@ fn commit(number: u8, sender: u8, id: u64, epoch: u64) -> CommitRecord {
         posting_restricted: false,
         welcome: None,
         application: None,
+        application_blobs: Vec::new(),
         at: id,
     }
 }

@@ -1,0 +1,110 @@
+//! One upload request: bytes behind those that are stored, part by part.
+//!
+//! A part is collected in memory, written and synced before the next is read, so that a fast sender costs no
+//! more than one part. Whatever ends the request, what has arrived is kept.
+
+use bytes::{Bytes, BytesMut};
+use cercle_proto::id::TimestampMs;
+use tokio::time::timeout;
+
+use super::{Attachments, Direction, Secret, Ticket, TransferError, bodies::Parts, turns::Turn};
+use crate::limits;
+
+/// The body of a request. Implemented by the transport; a test may use a list.
+pub trait Chunks: Send {
+    /// The next bytes; `None` at the end; an error when the body was cut.
+    fn next(&mut self) -> impl Future<Output = Option<Result<Bytes, Cut>>> + Send;
+}
+
+/// A body ended before its time.
+#[derive(Debug, Clone, Copy)]
+pub struct Cut;
+
+impl Attachments {
+    /// Appends the bytes of a body at `offset`; returns how many bytes of the blob are stored then. The caller
+    /// runs it to its end: it keeps what has arrived when the body is cut.
+    ///
+    /// # Errors
+    /// As [`TransferError`] says.
+    pub async fn upload(
+        &self,
+        secret: &Secret,
+        blob: cercle_proto::id::BlobId,
+        offset: u64,
+        body: impl Chunks,
+        now: TimestampMs,
+    ) -> Result<u64, TransferError> {
+        let ticket = self.authorise(secret, blob, now).await?;
+        if ticket.direction != Direction::Upload {
+            return Err(TransferError::Unauthorised);
+        }
+        let _place = self.inner.transfers.enter(ticket.device).ok_or(TransferError::Busy)?;
+        let turn = self.inner.turns.take(blob).await;
+        let record = self.inner.store.blob(blob).await?.ok_or(TransferError::Unauthorised)?;
+        if record.completed_at.is_some() {
+            let stored = record.size;
+            return if offset == stored { Ok(stored) } else { Err(TransferError::WrongOffset { stored }) };
+        }
+        self.inner.bodies.remove_unfinished(blob).await?;
+        let mut parts = self.inner.bodies.parts(blob).await?;
+        if offset != parts.stored() {
+            return Err(TransferError::WrongOffset { stored: parts.stored() });
+        }
+        let ended = self.take_body(&ticket, &turn, &mut parts, record.size, body).await;
+        if parts.stored() == record.size {
+            self.inner.store.complete_blob(blob, now).await?;
+        }
+        ended.map(|()| parts.stored())
+    }
+
+    /// Writes a body part by part, up to its end or whatever ends it before.
+    async fn take_body(
+        &self,
+        ticket: &Ticket,
+        turn: &Turn,
+        parts: &mut Parts,
+        size: u64,
+        mut body: impl Chunks,
+    ) -> Result<(), TransferError> {
+        let mut part = BytesMut::new();
+        let mut ended = Ok(());
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = ticket.ended.cancelled() => Some(Err(Cut)),
+                () = turn.superseded.cancelled() => Some(Err(Cut)),
+                next = timeout(limits::UPLOAD_SILENCE_MAX, body.next()) => next.unwrap_or(Some(Err(Cut))),
+            };
+            match next {
+                None => break,
+                Some(Err(Cut)) => {
+                    ended = Err(());
+                    break;
+                }
+                Some(Ok(bytes)) => {
+                    let room = size - parts.stored() - part.len() as u64;
+                    if bytes.len() as u64 > room {
+                        return Err(TransferError::TooLarge);
+                    }
+                    part.extend_from_slice(&bytes);
+                }
+            }
+            if part.len() >= limits::BLOB_PART_BYTES {
+                self.append(parts, &mut part).await?;
+            }
+        }
+        if !part.is_empty() {
+            self.append(parts, &mut part).await?;
+        }
+        ended.map_err(|()| TransferError::Cut { stored: parts.stored() })
+    }
+
+    async fn append(&self, parts: &mut Parts, part: &mut BytesMut) -> Result<(), TransferError> {
+        if parts.count() >= limits::BLOB_PARTS_MAX {
+            return Err(TransferError::TooManyParts);
+        }
+        let bytes = part.split().freeze();
+        self.inner.metrics.attachment_bytes("upload", bytes.len());
+        Ok(self.inner.bodies.append(parts, bytes).await?)
+    }
+}
