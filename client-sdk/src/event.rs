@@ -110,6 +110,35 @@ pub enum Event {
         /// The device that reports.
         reporter: DeviceId,
     },
+    /// Earlier messages that a member handed over are stored at their places; the group is to be shown
+    /// again from its beginning.
+    HistoryImported {
+        /// The group.
+        group: GroupId,
+        /// How many messages were added.
+        messages: u64,
+        /// Who handed them over.
+        exported_by: UserId,
+    },
+    /// A part of a history is to be put on the hub or fetched from it: work for the shell.
+    HistoryWaits {
+        /// The group.
+        group: GroupId,
+    },
+    /// A history that was handed over is not to be trusted; nothing of it was kept.
+    HistoryRefused {
+        /// The group.
+        group: GroupId,
+        /// What is wrong with it.
+        error: crate::history::HistoryError,
+    },
+    /// Two of this device's circles are about the same patient.
+    CircleDuplicate {
+        /// The circle that became known.
+        group: GroupId,
+        /// The one that was there before.
+        other: GroupId,
+    },
     /// This device's clock and the hub's differ by more than
     /// [`CLOCK_SKEW_MS_MAX`](crate::limits::CLOCK_SKEW_MS_MAX): certificates may seem to be invalid.
     ClockSkew {

@@ -62,6 +62,32 @@ pub const STEPS_PER_REQUEST_MAX: usize = 1_000;
 /// in time may arrive late.
 pub const ASKED_KEEP_MS: TimestampMs = 7 * DAY_MS;
 
+// --- circles and history
+
+/// People of one circle, with those who left: a long chain of care. A summary of them fits a message.
+pub const CIRCLE_MEMBERS_MAX: usize = 100;
+/// Consent records that a summary of a circle repeats: the newest about the circle and about each person.
+pub const CIRCLE_CONSENTS_MAX: usize = 50;
+/// Refusals that a device remembers, the newest; about 200 bytes each.
+pub const REFUSALS_MAX: usize = 1_000;
+/// Devices that one handed-over history is for: those of the people added by one command.
+pub const HISTORY_DEVICES_MAX: usize = 1_000;
+/// Largest part of a history that travels inside its message, bytes; with the rest it stays below
+/// [`CONTENT_BYTES_MAX`].
+pub const HISTORY_INLINE_BYTES_MAX: usize = 48 * 1024;
+/// Messages in one part of a history.
+pub const HISTORY_PART_MESSAGES_MAX: usize = 2_000;
+/// Envelopes in one part of a history before compression, bytes: what importing it holds in memory.
+pub const HISTORY_PART_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Largest part of a history once it is open, bytes: a part of full size with its framing.
+pub const HISTORY_OPEN_BYTES_MAX: usize = 2 * HISTORY_PART_BYTES_MAX;
+/// Parts of one history, the newest messages first: 50 000 messages.
+pub const HISTORY_PARTS_MAX: usize = 25;
+/// Delay between two administrators' devices in removing somebody whose period has ended: enough for one to
+/// do it and the others to see it.
+pub const PERIOD_STEP_MS: TimestampMs = 20 * SECOND_MS;
+/// Milliseconds of a day, for policies in days.
+pub const DAY_IN_MS: TimestampMs = DAY_MS;
 // --- documents
 
 /// Uploads of one device that are not messages yet. Each has a file of ciphertext in the profile.
@@ -173,8 +199,11 @@ pub const REPLACED_TWICE_MS: TimestampMs = MINUTE_MS;
 pub const ANSWER_PATIENCE_MS: TimestampMs = 5 * MINUTE_MS;
 /// Requests of an app that wait for the hub's answer.
 pub const COMMANDS_MAX: usize = 1_024;
+/// Messages that are read at a time where a whole group is gone through; some MB at most.
+pub const MESSAGES_PER_READ: usize = 500;
 /// Rows that one query returns at most.
 pub const MESSAGES_PER_QUERY_MAX: usize = 10_000;
 
 const _: () = assert!(PAST_EPOCHS >= 2, "the hub takes messages that are two epochs old");
 const _: () = assert!(KEY_PACKAGES_LOW < KEY_PACKAGES_STOCK);
+const _: () = assert!(HISTORY_INLINE_BYTES_MAX + 40 * 100 < CONTENT_BYTES_MAX);

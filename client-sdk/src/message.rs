@@ -22,6 +22,9 @@ pub mod availability;
 pub mod bulletin;
 pub mod care_plan;
 pub mod directory_card;
+pub mod circle;
+pub mod circle_member;
+pub mod consent;
 pub mod document;
 pub mod education_step;
 pub mod event_alert;
@@ -30,6 +33,7 @@ pub mod form;
 pub mod group_profile;
 pub mod guard;
 pub mod handover;
+pub mod history;
 pub mod kind;
 pub mod language;
 pub mod library;
@@ -49,12 +53,21 @@ pub use availability::Availability;
 pub use bulletin::Bulletin;
 pub use care_plan::{CarePlan, CarePlanValidation};
 pub use directory_card::DirectoryCard;
+/// The archive of a history as it is encoded; read and written by `history` alone.
+pub(crate) mod archive {
+    pub(crate) use super::wire::{ArchivedMessage, HistoryArchive, SignedArchive};
+}
+
+pub use circle::{CircleAudience, CircleIdentity, CircleOpened, CircleStanding, CircleStatus};
+pub use circle_member::{CircleBasis, CircleClass, CircleMember};
+pub use consent::{CircleConsent, ConsentDecision, ConsentMode};
 pub use document::{Document, DocumentType};
 pub use education_step::EducationStep;
 pub use event_alert::{EventAlert, EventAlertAck};
 pub use form::{Form, FormAnswer};
 pub use group_profile::{GroupProfile, HistoryPolicy, ThreadKind};
 pub use handover::Handover;
+pub use history::HistoryHandedOver;
 pub use kind::Kind;
 pub use language::Language;
 pub use library::LibraryEntry;
@@ -111,6 +124,18 @@ kind::table! {
     Transition(Transition) = "transition";
     /// Whom a request is about, for its owner.
     Handover(Handover) = "handover";
+    /// A circle about a patient begins, or is summed up for newcomers.
+    CircleOpened(CircleOpened) = "circle_opened";
+    /// Somebody takes part in a circle for a time.
+    CircleMember(CircleMember) = "circle_member";
+    /// What the patient said about sharing.
+    CircleConsent(CircleConsent) = "circle_consent";
+    /// The identity traits of a circle's patient are corrected.
+    CircleIdentity(CircleIdentity) = "circle_identity";
+    /// A circle is closed, archived or opened again.
+    CircleStatus(CircleStatus) = "circle_status";
+    /// Earlier messages for people who joined.
+    HistoryHandedOver(HistoryHandedOver) = "history_handed_over";
 }
 
 /// A message to be sent.

@@ -16,7 +16,8 @@
 //! - [`recovery`]: the way back into a group;
 //! - [`requests`]: what was asked of others, and who takes it on;
 //! - [`upkeep`]: key packages, certificate, duties towards other members;
-//! - [`commands`]: what the app asks for.
+//! - [`commands`]: what the app asks for; [`circle`]: the rules of patient circles; [`history`]: what
+//!   newcomers are given.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -52,10 +53,12 @@ use pace::Pace;
 use session::Session;
 
 pub(crate) mod agenda;
+pub(crate) mod circle;
 pub(crate) mod commands;
 pub(crate) mod content;
 pub(crate) mod direct;
 pub(crate) mod entries;
+pub(crate) mod history;
 pub(crate) mod inbox;
 pub(crate) mod intents;
 pub(crate) mod listing;

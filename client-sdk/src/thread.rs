@@ -9,6 +9,7 @@ use crate::event::Message;
 pub mod agenda;
 pub mod alerts;
 pub mod availability;
+pub mod circle;
 pub mod declarations;
 pub mod forms;
 pub mod kinds;
@@ -16,7 +17,9 @@ pub mod library;
 pub mod plans;
 pub mod requests;
 pub mod state;
+pub mod timeline;
 
+pub use circle::Circle;
 use kinds::Kinds;
 
 /// What the messages of one group add up to.
@@ -26,6 +29,7 @@ pub struct Thread {
     kinds: Kinds,
     /// What was asked in the group, and what became of it.
     pub requests: requests::Requests,
+    circle: Option<Circle>,
 }
 
 impl Thread {
@@ -34,6 +38,7 @@ impl Thread {
         self.messages += 1;
         self.kinds.apply(message);
         self.requests.apply(message);
+        Circle::apply(&mut self.circle, message);
     }
 
     /// How many messages there are.
@@ -46,5 +51,11 @@ impl Thread {
     #[must_use]
     pub const fn kinds(&self) -> &Kinds {
         &self.kinds
+    }
+
+    /// The patient circle that the group is, if it is one.
+    #[must_use]
+    pub const fn circle(&self) -> Option<&Circle> {
+        self.circle.as_ref()
     }
 }

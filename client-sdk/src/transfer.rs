@@ -5,6 +5,7 @@
 //! - [`spool`]: the folder of ciphertexts; [`sink`]: where a download arrives;
 //! - [`http`] and [`body`]: one HTTPS connection; [`upload`] and [`download`]: over as many as it takes;
 //!   [`tries`]: when to try again; [`device`]: tickets, and what the app is told;
+//! - [`history`]: parts of histories for newcomers, up and down;
 //! - [`worker`]: the thread that carries out transfers and takes them up again.
 //!
 //! Apps use [`Client::attach`](crate::client::Client::attach) and
@@ -16,6 +17,7 @@ pub mod confidentiality;
 mod device;
 mod download;
 mod error;
+mod history;
 mod http;
 pub mod limits;
 pub mod media_type;

@@ -26,10 +26,14 @@ mod client_documents_refused;
 mod client_shell;
 #[path = "conversations/core_basics.rs"]
 mod core_basics;
+#[path = "conversations/core_circle.rs"]
+mod core_circle;
 #[path = "conversations/core_crashes.rs"]
 mod core_crashes;
 #[path = "conversations/core_direct.rs"]
 mod core_direct;
+#[path = "conversations/core_history.rs"]
+mod core_history;
 #[path = "conversations/core_membership.rs"]
 mod core_membership;
 #[path = "conversations/core_random.rs"]

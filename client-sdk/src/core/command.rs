@@ -5,9 +5,9 @@ use cercle_proto::{
     v1,
 };
 
-use super::Ticket;
+use super::{NewCircle, Ticket};
 use crate::message::{
-    Draft, GroupProfile, Patient, Request, RequestId,
+    CircleMember, Document, Draft, GroupProfile, Patient, Request, RequestId,
     request::{Situation, Widening},
     transition::Action,
 };
@@ -97,6 +97,40 @@ pub enum Command {
         /// The device.
         device: DeviceId,
     },
+    /// Makes a patient circle; finishes as [`Command::CreateGroup`].
+    OpenCircle(Box<NewCircle>),
+    /// Adds a person with all devices to a patient circle; finishes as [`Command::Invite`].
+    AddToCircle {
+        /// The circle.
+        group: GroupId,
+        /// Who, as what, why and for how long.
+        entry: Box<CircleMember>,
+    },
+    /// Ends a person's period in a patient circle and removes every device of the person.
+    EndMembership {
+        /// The circle.
+        group: GroupId,
+        /// The person.
+        user: UserId,
+        /// Why; may be empty.
+        note: String,
+    },
+    /// A part of a history is on the hub ([`Core::history_uploads`](super::Core::history_uploads)).
+    HistoryUploaded {
+        /// Which part.
+        key: [u8; 16],
+        /// Where it lies; `None`: the hub never takes it.
+        document: Option<Box<Document>>,
+    },
+    /// A part of a history was fetched ([`Core::history_fetches`](super::Core::history_fetches)).
+    HistoryFetched {
+        /// The group.
+        group: GroupId,
+        /// The message that names it.
+        message: MessageId,
+        /// What was fetched; `None`: nobody can fetch it any more.
+        sealed: Option<Vec<u8>>,
+    },
     /// Renews the device certificate now instead of when two thirds of its life are over.
     RenewCertificate,
     /// Notes, durably, that bytes are to be uploaded and what is said once they are on the hub.
@@ -153,6 +187,11 @@ impl std::fmt::Debug for Command {
             Self::CreateInvitation(_) => "CreateInvitation",
             Self::ListDevices { .. } => "ListDevices",
             Self::RevokeDevice { .. } => "RevokeDevice",
+            Self::OpenCircle(_) => "OpenCircle",
+            Self::AddToCircle { .. } => "AddToCircle",
+            Self::EndMembership { .. } => "EndMembership",
+            Self::HistoryUploaded { .. } => "HistoryUploaded",
+            Self::HistoryFetched { .. } => "HistoryFetched",
             Self::RenewCertificate => "RenewCertificate",
             Self::BeginUpload { .. } => "BeginUpload",
             Self::FinishUpload { .. } => "FinishUpload",

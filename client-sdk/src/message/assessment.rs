@@ -135,4 +135,8 @@ impl Kind for Assessment {
     fn about_patient(&self) -> bool {
         true
     }
+
+    fn patients(&self) -> Vec<&Patient> {
+        self.patient.iter().collect()
+    }
 }

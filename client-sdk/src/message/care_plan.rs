@@ -180,6 +180,10 @@ impl Kind for CarePlan {
     fn about_patient(&self) -> bool {
         true
     }
+
+    fn patients(&self) -> Vec<&Patient> {
+        self.patient.iter().collect()
+    }
 }
 
 impl Kind for CarePlanValidation {

@@ -75,4 +75,8 @@ impl Kind for EducationStep {
     fn about_patient(&self) -> bool {
         true
     }
+
+    fn patients(&self) -> Vec<&Patient> {
+        self.patient.iter().collect()
+    }
 }

@@ -110,8 +110,8 @@ impl Kind for EventAlert {
             .finish()
     }
 
-    fn about_patient(&self) -> bool {
-        true
+    fn patients(&self) -> Vec<&Patient> {
+        self.patient.iter().collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use cercle_proto::id::BlobId;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Document, Language};
+use super::{Document, Language, Patient};
 use crate::{error::Error, limits};
 
 /// A kind of content. No floating point numbers: two devices must never read two values.
@@ -37,7 +37,12 @@ pub trait Kind: Clone + Eq + Serialize + DeserializeOwned {
     /// Whether it says who a patient is, or makes sense for one known patient only: refused outside patient
     /// circles and direct threads ([`guard`](super::guard)).
     fn about_patient(&self) -> bool {
-        false
+        !self.patients().is_empty()
+    }
+
+    /// People whom this message is about: their identities are checked before it is sent.
+    fn patients(&self) -> Vec<&Patient> {
+        Vec::new()
     }
 }
 
@@ -188,6 +193,15 @@ macro_rules! table {
             pub fn blobs(&self) -> Vec<BlobId> {
                 match self {
                     $(Self::$variant(content) => content.blobs(),)*
+                    Self::Unknown { .. } => Vec::new(),
+                }
+            }
+
+            /// People whom this message is about.
+            #[must_use]
+            pub fn patients(&self) -> Vec<&$crate::message::Patient> {
+                match self {
+                    $(Self::$variant(content) => content.patients(),)*
                     Self::Unknown { .. } => Vec::new(),
                 }
             }

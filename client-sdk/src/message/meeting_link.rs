@@ -58,7 +58,7 @@ impl Kind for MeetingLink {
             .finish()
     }
 
-    fn about_patient(&self) -> bool {
-        self.patient.is_some()
+    fn patients(&self) -> Vec<&Patient> {
+        self.patient.iter().collect()
     }
 }

@@ -1,10 +1,10 @@
 //! What this device does by itself when its time has come, connected or not: an appointment is taken and
 //! carried out in one transaction, so it happens once.
 
-use cercle_proto::id::TimestampMs;
+use cercle_proto::id::{GroupId, TimestampMs};
 use serde::{Deserialize, Serialize};
 
-use super::{Cx, Step};
+use super::{Cx, Step, history::Handover};
 use crate::message::RequestId;
 
 /// What is to be done.
@@ -16,6 +16,10 @@ pub(crate) enum Appointment {
     RequestExpires { request: RequestId },
     /// Nothing more can come of a request.
     ForgetRequest { request: RequestId },
+    /// A period in a circle ends; with `turn`, this device has waited for the others.
+    CirclePeriods { group: [u8; 16], turn: bool },
+    /// A part of a history is to be handed over.
+    HandOver(Handover),
 }
 
 impl Cx<'_, '_> {
@@ -34,6 +38,10 @@ impl Cx<'_, '_> {
                     Appointment::WidenRequest { request, step } => self.widening_due(request, step)?,
                     Appointment::RequestExpires { request } => self.request_expires(request)?,
                     Appointment::ForgetRequest { request } => self.forget_request(request)?,
+                    Appointment::CirclePeriods { group, turn } => {
+                        self.periods_due(GroupId::new(group), turn)?;
+                    }
+                    Appointment::HandOver(handover) => self.hand_over(handover)?,
                 }
             }
             self.m.next_appointment = self.tx.next_appointment()?;

@@ -35,15 +35,29 @@ impl Cx<'_, '_> {
             Command::Ask(ask) => self.ask_others(id, *ask)?,
             Command::Act(act) => self.act(id, *act)?,
             Command::DirectWith { user } => self.direct_thread(id, &user)?,
-            Command::Invite { group, users } => {
-                let claim = self.random();
-                self.change_members(id, group, &users, |users| Change::Invite { users, claim })?
-            }
+            Command::Invite { group, users } => match self.may_invite(group, &users)? {
+                Ok(()) => {
+                    let claim = self.random();
+                    self.change_members(id, group, &users, |users| Change::Invite { users, claim })?
+                }
+                Err(error) => Err(error),
+            },
             Command::Remove { group, users } => {
                 self.change_members(id, group, &users, |users| Change::Remove { users })?
             }
             Command::SetAdministrators { group, users } => {
                 self.change_members(id, group, &users, |users| Change::Administrators { users })?
+            }
+            Command::OpenCircle(circle) => self.open_circle(id, *circle)?,
+            Command::AddToCircle { group, entry } => self.add_to_circle(id, group, *entry)?,
+            Command::EndMembership { group, user, note } => self.end_membership(id, group, &user, note)?,
+            Command::HistoryUploaded { key, document } => {
+                let taken = self.history_uploaded(key, document.map(|document| *document))?;
+                taken.map(|()| self.finish(id, Ok(Outcome::Done)))
+            }
+            Command::HistoryFetched { group, message, sealed } => {
+                let taken = self.history_fetched(group, message, sealed.as_deref())?;
+                taken.map(|()| self.finish(id, Ok(Outcome::Done)))
             }
             Command::Leave { group } => self.change(id, group, Change::Leave)?,
             Command::UpdateKeys { group } => self.change(id, group, Change::Update)?,
@@ -118,6 +132,9 @@ impl Cx<'_, '_> {
         if let Err(error) = self.check_thread(group, &draft.body) {
             return Ok(Err(error));
         }
+        if let Err(error) = self.may_send(group, draft)? {
+            return Ok(Err(error));
+        }
         let content = match message::compose(draft, self.now) {
             Ok(content) => content,
             Err(error) => return Ok(Err(error)),
@@ -130,7 +147,7 @@ impl Cx<'_, '_> {
         Ok(Ok(()))
     }
 
-    fn change_members(
+    pub(super) fn change_members(
         &mut self,
         id: u64,
         group: GroupId,
@@ -158,7 +175,12 @@ impl Cx<'_, '_> {
         Ok(Ok(()))
     }
 
-    fn create_group(&mut self, id: u64, profile: GroupProfile, template: PolicyTemplate) -> Step<Begun> {
+    pub(super) fn create_group(
+        &mut self,
+        id: u64,
+        profile: GroupProfile,
+        template: PolicyTemplate,
+    ) -> Step<Begun> {
         match self.make_group(profile, template)? {
             Ok((_, intent)) => {
                 self.m.waiting.insert(intent, id);

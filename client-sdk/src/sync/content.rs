@@ -54,6 +54,12 @@ impl Cx<'_, '_> {
                 self.emit(Event::GroupChanged { group: message.group });
             }
             Body::Request(_) | Body::Transition(_) | Body::Handover(_) => self.request_stored(message)?,
+            Body::CircleOpened(_) | Body::CircleIdentity(_) => {
+                self.circle_known(message.group)?;
+                self.periods_changed(message.group)?;
+            }
+            Body::CircleMember(_) | Body::CircleConsent(_) => self.periods_changed(message.group)?,
+            Body::HistoryHandedOver(handed) => self.history_announced(message, handed)?,
             _ => {}
         }
         Ok(())

@@ -54,7 +54,7 @@ impl Cx<'_, '_> {
         self.emit(Event::RequestChanged { group: message.group, request, state });
         match transition {
             Some(transition) if message.exported_by.is_none() => {
-                self.follow(message, &transition.action, &course)
+                self.follow_request(message, &transition.action, &course)
             }
             _ => Ok(()),
         }

@@ -63,3 +63,5 @@ pub(crate) const HEAD_BYTES: usize = 4096;
 pub(crate) const PICTURE_CHUNKS_MAX: usize = 100_000;
 
 const _: () = assert!(FILE_NAME_BYTES_MAX <= crate::limits::NAME_BYTES_MAX);
+/// Delay before a part of a history whose transfer was interrupted is carried again.
+pub const HISTORY_RETRY: Duration = Duration::from_secs(30);

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    AttachOptions, Destination, Device, Source, TransferError, download,
+    AttachOptions, Destination, Device, Source, TransferError, download, history,
     limits::{ORDERS_MAX, OUTBOX_RETRY, PREPARING_AT_ONCE_MAX, TRANSFERS_AT_ONCE_MAX, TRANSFERS_MAX},
     prepare::prepare,
     sink::{Arrived, Sink},
@@ -70,8 +70,8 @@ pub(crate) fn start(device: Device, spool: Spool) -> io::Result<mpsc::Sender<Ord
 
 /// What every transfer needs. Cheap to clone.
 #[derive(Clone)]
-struct Means {
-    device: Device,
+pub(super) struct Means {
+    pub(super) device: Device,
     spool: Spool,
     preparing: Arc<Semaphore>,
     running: Arc<Semaphore>,
@@ -95,6 +95,7 @@ impl Worker {
     /// Serves until told to stop (returns whom to tell) or the last handle is dropped.
     async fn serve(mut self, mut orders: mpsc::Receiver<Order>) -> Option<oneshot::Sender<()>> {
         self.resume().await;
+        self.tasks.spawn(history::carry(self.means.clone()));
         loop {
             tokio::select! {
                 biased;
@@ -249,7 +250,7 @@ impl Means {
         Ok(())
     }
 
-    async fn upload(
+    pub(super) async fn upload(
         self,
         blob: BlobId,
         group: GroupId,
@@ -288,7 +289,7 @@ impl Means {
         }
     }
 
-    async fn load(self, document: &Document) -> Result<Vec<u8>, TransferError> {
+    pub(super) async fn load(self, document: &Document) -> Result<Vec<u8>, TransferError> {
         let _permit = self.running.acquire().await.map_err(|_| TransferError::Cancelled)?;
         match download::download(&self.device, document, || Ok(Sink::memory(document))).await? {
             Arrived::Bytes(bytes) => Ok(bytes),
@@ -340,7 +341,7 @@ fn cargo_of(pending: &PendingUpload) -> Cargo {
 }
 
 /// Blobs are named at random (docs/protocol.md section 9).
-fn new_blob() -> BlobId {
+pub(super) fn new_blob() -> BlobId {
     let (high, low) = (random(), random());
     BlobId::new(((u128::from(high) << 64) | u128::from(low)).to_be_bytes())
 }

@@ -22,7 +22,7 @@ use crate::{
 
 impl Cx<'_, '_> {
     /// A step that counts is stored; `course` is the request after it.
-    pub(super) fn follow(&mut self, message: &Message, action: &Action, course: &Course) -> Step {
+    pub(super) fn follow_request(&mut self, message: &Message, action: &Action, course: &Course) -> Step {
         let request = course.request.id;
         let own = self.m.me.as_ref().is_some_and(|me| me.identity.user == course.requester);
         if !own {
@@ -68,10 +68,10 @@ impl Cx<'_, '_> {
             self.tell_others(asked, home, request, &Action::Claim { receipt, owner_name })?;
         }
         self.write_asked(request, asked)?;
-        self.hand_over(request, asked, &owner.user)
+        self.hand_over_identity(request, asked, &owner.user)
     }
 
-    fn hand_over(&mut self, request: RequestId, asked: &Asked, owner: &UserId) -> Step {
+    fn hand_over_identity(&mut self, request: RequestId, asked: &Asked, owner: &UserId) -> Step {
         let Some(patient) = asked.patient.clone() else { return Ok(()) };
         match self.direct_with(owner)? {
             Ok(thread) => self.post(thread, Body::Handover(Handover { request, patient })),
