@@ -86,14 +86,17 @@ pub mod connection;
 pub mod core;
 pub mod error;
 pub mod event;
+pub mod history;
 pub mod limits;
 pub mod message;
 mod mls;
 pub mod profile;
+pub mod sealing;
 pub mod search;
 pub mod store;
 mod sync;
 pub mod thread;
+pub mod transfer;
 
 #[cfg(test)]
 extern crate self as cercle_sdk;

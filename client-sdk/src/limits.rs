@@ -48,6 +48,61 @@ pub const ENVELOPE_BYTES_MAX: usize = 256 * 1024;
 /// wrote "yes" or "no". Short messages are most of the traffic, so it is small.
 pub const PADDING_BYTES: usize = 128;
 
+/// Longest web address, bytes: what browsers and meeting tools make.
+pub const URL_BYTES_MAX: usize = 2_048;
+/// Recipients, slots, questions, choices, items, objectives or steps of one message: more is a document.
+pub const PARTS_MAX: usize = 64;
+/// Decimals of a score: finer than any scale.
+pub const SCORE_DECIMALS_MAX: u32 = 6;
+// --- requests
+
+/// Groups that one request is addressed to at once: the sectors of a large territory.
+pub const AUDIENCE_GROUPS_MAX: usize = 64;
+/// Steps of a widening plan: neighbours, territory, department, and room for more.
+pub const WIDENING_STEPS_MAX: usize = 8;
+/// Needs of one discharge.
+pub const NEEDS_MAX: usize = 64;
+/// Documents of one message; more are messages of their own.
+pub const DOCUMENTS_PER_MESSAGE_MAX: usize = 16;
+/// Longest receipt of a register, bytes: a certificate of about 500 bytes, ids, a signature.
+pub const RECEIPT_BYTES_MAX: usize = 4 * 1024;
+/// Steps in the life of one request; later ones are ignored, so that nobody can grow it without end.
+pub const STEPS_PER_REQUEST_MAX: usize = 1_000;
+/// How long the device that asked still answers a claim after a request's end: claims that were decided
+/// in time may arrive late.
+pub const ASKED_KEEP_MS: TimestampMs = 7 * DAY_MS;
+
+// --- circles and history
+
+/// People of one circle, with those who left: a long chain of care. A summary of them fits a message.
+pub const CIRCLE_MEMBERS_MAX: usize = 100;
+/// Consent records that a summary of a circle repeats: the newest about the circle and about each person.
+pub const CIRCLE_CONSENTS_MAX: usize = 50;
+/// Refusals that a device remembers, the newest; about 200 bytes each.
+pub const REFUSALS_MAX: usize = 1_000;
+/// Devices that one handed-over history is for: those of the people added by one command.
+pub const HISTORY_DEVICES_MAX: usize = 1_000;
+/// Largest part of a history that travels inside its message, bytes; with the rest it stays below
+/// [`CONTENT_BYTES_MAX`].
+pub const HISTORY_INLINE_BYTES_MAX: usize = 48 * 1024;
+/// Messages in one part of a history.
+pub const HISTORY_PART_MESSAGES_MAX: usize = 2_000;
+/// Envelopes in one part of a history before compression, bytes: what importing it holds in memory.
+pub const HISTORY_PART_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Largest part of a history once it is open, bytes: a part of full size with its framing.
+pub const HISTORY_OPEN_BYTES_MAX: usize = 2 * HISTORY_PART_BYTES_MAX;
+/// Parts of one history, the newest messages first: 50 000 messages.
+pub const HISTORY_PARTS_MAX: usize = 25;
+/// Delay between two administrators' devices in removing somebody whose period has ended: enough for one to
+/// do it and the others to see it.
+pub const PERIOD_STEP_MS: TimestampMs = 20 * SECOND_MS;
+/// Milliseconds of a day, for policies in days.
+pub const DAY_IN_MS: TimestampMs = DAY_MS;
+// --- documents
+
+/// Uploads of one device that are not messages yet. Each has a file of ciphertext in the profile.
+pub const UPLOADS_MAX: usize = 256;
+
 // --- groups
 
 /// Loaded MLS groups kept in memory. One of 10 members is about 40 KiB, one of 200 about 500 KiB.
@@ -176,9 +231,12 @@ pub const REPLACED_TWICE_MS: TimestampMs = MINUTE_MS;
 pub const ANSWER_PATIENCE_MS: TimestampMs = 5 * MINUTE_MS;
 /// Requests of an app that wait for the hub's answer.
 pub const COMMANDS_MAX: usize = 1_024;
+/// Messages that are read at a time where a whole group is gone through; some MB at most.
+pub const MESSAGES_PER_READ: usize = 500;
 /// Rows that one query returns at most.
 pub const MESSAGES_PER_QUERY_MAX: usize = 10_000;
 
 const _: () = assert!(PAST_EPOCHS >= 2, "the hub takes messages that are two epochs old");
 const _: () = assert!(TYPING_IN_A_ROW_MAX * 2 < FORWARD_MESSAGES, "signs must not cost a message");
 const _: () = assert!(KEY_PACKAGES_LOW < KEY_PACKAGES_STOCK);
+const _: () = assert!(HISTORY_INLINE_BYTES_MAX + 40 * 100 < CONTENT_BYTES_MAX);

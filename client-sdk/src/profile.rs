@@ -11,7 +11,7 @@
 //! [`crate::client::Client::open`] takes an open [`Profile`]. One process at a time uses a profile: MLS
 //! state that two processes advance would reuse keys. All files are 0600.
 
-mod folder;
+pub(crate) mod folder;
 mod key;
 mod lock;
 

@@ -12,10 +12,13 @@
 //!   receipts; [`typing`]: the ephemeral lane; [`finding`]: search;
 //! - [`entries`]: applying the log; [`membership`]: what commits change;
 //! - [`inbox`]: welcomes and reports;
+//! - [`transfers`]: documents on their way;
 //! - [`outbox`]: messages; [`pace`]: not too fast; [`intents`] and [`staging`]: changes of groups;
 //! - [`recovery`]: the way back into a group;
+//! - [`requests`]: what was asked of others, and who takes it on;
 //! - [`upkeep`]: key packages, certificate, duties towards other members;
-//! - [`commands`]: what the app asks for.
+//! - [`commands`]: what the app asks for; [`circle`]: the rules of patient circles; [`history`]: what
+//!   newcomers are given.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -51,11 +54,13 @@ use pace::Pace;
 use session::Session;
 
 pub(crate) mod agenda;
+pub(crate) mod circle;
 pub(crate) mod commands;
 pub(crate) mod content;
 pub(crate) mod direct;
 pub(crate) mod entries;
 pub(crate) mod finding;
+pub(crate) mod history;
 pub(crate) mod inbox;
 pub(crate) mod intents;
 pub(crate) mod listing;
@@ -65,8 +70,10 @@ pub(crate) mod pace;
 pub(crate) mod permission;
 pub(crate) mod reading;
 pub(crate) mod recovery;
+pub(crate) mod requests;
 pub(crate) mod session;
 pub(crate) mod staging;
+pub(crate) mod transfers;
 pub(crate) mod typing;
 pub(crate) mod upkeep;
 pub(crate) mod verdict;

@@ -12,12 +12,32 @@ use chat::{Chat, Effect};
 pub mod chat;
 pub mod view;
 
+pub mod agenda;
+pub mod alerts;
+pub mod availability;
+pub mod circle;
+pub mod declarations;
+pub mod forms;
+pub mod kinds;
+pub mod library;
+pub mod plans;
+pub mod requests;
+pub mod state;
+pub mod timeline;
+
+pub use circle::Circle;
+use kinds::Kinds;
+
 /// What the messages of one group add up to.
 #[derive(Debug, Default)]
 pub struct Thread {
     messages: u64,
     last: Seq,
     chat: Chat,
+    kinds: Kinds,
+    /// What was asked in the group, and what became of it.
+    pub requests: requests::Requests,
+    circle: Option<Circle>,
 }
 
 impl Thread {
@@ -25,6 +45,9 @@ impl Thread {
     pub(crate) fn apply(&mut self, message: &Message) -> Effect {
         self.messages += 1;
         self.last = message.seq;
+        self.kinds.apply(message);
+        self.requests.apply(message);
+        Circle::apply(&mut self.circle, message);
         self.chat.apply(message)
     }
 
@@ -44,5 +67,17 @@ impl Thread {
     #[must_use]
     pub const fn chat(&self) -> &Chat {
         &self.chat
+    }
+
+    /// What alerts, forms, plans and the other typed messages add up to.
+    #[must_use]
+    pub const fn kinds(&self) -> &Kinds {
+        &self.kinds
+    }
+
+    /// The patient circle that the group is, if it is one.
+    #[must_use]
+    pub const fn circle(&self) -> Option<&Circle> {
+        self.circle.as_ref()
     }
 }

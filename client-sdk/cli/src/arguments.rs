@@ -5,6 +5,7 @@
 
 mod answer;
 mod english;
+mod kinds;
 pub(crate) mod talk;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -12,6 +13,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use answer::Answer;
+pub(crate) use kinds::{AvailabilityArguments, RsvpArguments};
 
 use crate::{language::Language, limits::PATIENCE_SECONDS};
 
@@ -134,6 +136,34 @@ pub(crate) enum Command {
     },
     #[command(flatten)]
     Talk(talk::Talk),
+    /// Envoie un message typé (alerte, formulaire, plan…) écrit en JSON.
+    Post {
+        /// Titre ou identifiant du groupe, ou leur début.
+        #[arg(value_name = "GROUPE")]
+        group: String,
+        /// Fichier JSON, ou - pour l'entrée standard ; exemples : cercle template.
+        #[arg(value_name = "FICHIER")]
+        file: String,
+    },
+    /// Montre un exemple JSON complet d'un genre de message, ou la liste des genres.
+    Template {
+        /// Genre, par exemple event_alert.
+        #[arg(value_name = "GENRE")]
+        kind: Option<String>,
+    },
+    /// Montre où en sont les alertes, formulaires, plans, évènements, protocoles d'un groupe.
+    Show {
+        /// Titre ou identifiant du groupe, ou leur début.
+        #[arg(value_name = "GROUPE")]
+        group: String,
+        /// Seulement ce genre : event_alert, library_entry, availability, event, form, care_plan, adverse_event.
+        #[arg(long, value_name = "GENRE")]
+        kind: Option<String>,
+    },
+    /// Répond à l'invitation à un évènement.
+    Rsvp(RsvpArguments),
+    /// Dit aux membres d'un groupe quand vous êtes disponible.
+    Availability(AvailabilityArguments),
     /// Montre les messages reçus depuis la dernière fois.
     Recv {
         /// Titre ou identifiant du groupe, ou leur début ; sinon tous les groupes.

@@ -6,6 +6,7 @@ mod enrol;
 mod groups;
 mod members;
 mod people;
+mod post;
 mod reader;
 mod recv;
 mod send;
@@ -64,6 +65,11 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
         Command::Members { group } => Box::pin(members::list(context, &group)).await,
         Command::Send { group, text, mention } => Box::pin(send::run(context, &group, text, &mention)).await,
         Command::Talk(talk) => Box::pin(talk::run(context, talk)).await,
+        Command::Post { group, file } => Box::pin(post::run(context, &group, &file)).await,
+        Command::Template { kind } => post::example(context, kind.as_deref()),
+        Command::Show { group, kind } => Box::pin(post::show(context, &group, kind.as_deref())).await,
+        Command::Rsvp(arguments) => Box::pin(post::rsvp(context, arguments)).await,
+        Command::Availability(arguments) => Box::pin(post::availability(context, arguments)).await,
         Command::Recv { group, follow: false, all } => {
             Box::pin(recv::once(context, group.as_deref(), all)).await
         }

@@ -211,6 +211,24 @@ impl From<Error> for Failure {
                 ),
             )
             .mend(text!("Attendez que le hub soit joignable."; "Wait until the hub can be reached.")),
+            Error::Field { field, problem } => {
+                let french = in_french(problem);
+                Self::new(Exit::Usage, text!("{field} : {french}."; "{field}: {problem}.")).mend(text!(
+                    "Un exemple complet par genre : cercle template <genre>";
+                    "A complete example of each kind: cercle template <kind>"
+                ))
+            }
+            Error::IdentityInWideThread { kind } => Self::new(
+                Exit::Refused,
+                text!(
+                    "Un message « {kind} » concerne un patient : il n'a pas sa place dans ce groupe.";
+                    "A message \"{kind}\" is about one patient: it does not belong in this group."
+                ),
+            )
+            .mend(text!(
+                "Écrivez dans le cercle de soins du patient, ou à une seule personne.";
+                "Write in the patient's circle, or to one person."
+            )),
             Error::Invalid(what) => {
                 let french = in_french(what);
                 Self::new(Exit::Usage, text!("Refusé : {french}."; "Refused: {what}."))
@@ -297,6 +315,13 @@ fn in_french(what: &str) -> &str {
         "name 1 to 500 users" => "nommez de 1 à 500 personnes",
         "this device is about to leave the group" => "cet appareil est en train de quitter le groupe",
         "this device is in as many groups as it can hold" => "cet appareil est déjà dans trop de groupes",
+        "is missing" => "ce champ manque",
+        "must be a day: YYYY-MM-DD" => "il faut un jour : AAAA-MM-JJ",
+        "must be a moment with its offset: 2026-11-21T14:30:00+01:00" => {
+            "il faut une date et une heure avec leur décalage : 2026-11-21T14:30:00+01:00"
+        }
+        "must be after the start" => "il faut que ce soit après le début",
+        "must be an address that starts with https://" => "il faut une adresse qui commence par https://",
         other => other,
     }
 }

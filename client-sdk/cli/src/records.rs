@@ -51,6 +51,9 @@ pub(crate) enum Record<'a> {
     Invitation { user: &'a str, link: &'a str, expires_at_ms: u64 },
     Demo(DemoRecord),
     DemoReady { invitation: &'a str, address: &'a str },
+    Kind { kind: &'a str },
+    Template { kind: &'a str, content: serde_json::Value },
+    State { group: &'a str, kind: &'a str, state: serde_json::Value },
     Error(ErrorRecord<'a>),
 }
 

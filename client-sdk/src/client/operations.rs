@@ -6,14 +6,18 @@
 use cercle_proto::id::{DeviceId, GroupId, MessageId, Seq, UserId};
 use tokio::sync::oneshot;
 
-use super::{Client, ClientError, actor::Request};
+use super::{Client, ClientError, actor::Request, now_ms};
 use crate::core::{
-    Command, DeviceCursor, DeviceState, GroupSummary, Identity, Member, Message, NewInvitation, Outcome,
-    PolicyTemplate, QueuedMessage,
+    Act, Ask, BoardFilter, BoardRow, Command, DeviceCursor, DeviceState, GroupSummary, Identity, Member,
+    Message, NewInvitation, Outcome, PolicyTemplate, QueuedMessage,
 };
-use crate::message::{Body, Draft, GroupProfile};
+use crate::message::{Body, Draft, GroupProfile, RequestId};
 use crate::search::{Hit, Search};
-use crate::thread::view::{Range, ThreadView, Unread};
+use crate::thread::{
+    Thread,
+    requests::Course,
+    view::{Range, ThreadView, Unread},
+};
 
 /// Who was invited and who could not be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +119,48 @@ impl Client {
             Outcome::Queued(message) => Ok(message),
             _ => Err(unexpected()),
         }
+    }
+
+    /// Asks something of the members of one or several groups, durably, and returns the request's id.
+    ///
+    /// # Errors
+    /// When a field is missing or names a patient where it must not, or this device is not in a group.
+    pub async fn ask(&self, ask: Ask) -> Result<RequestId, ClientError> {
+        match self.command(Command::Ask(Box::new(ask))).await? {
+            Outcome::Asked(request) => Ok(request),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Takes a step in the life of a request, durably. Whether it counts is told by
+    /// [`Event::RequestChanged`](crate::event::Event) or, for a claim that was not the first,
+    /// [`Event::RequestLost`](crate::event::Event). Returns the step's message, if it is queued already.
+    ///
+    /// # Errors
+    /// When by what this device knows it cannot count: somebody else has the request, it is closed, it is
+    /// for another person to do that ([`Refusal`](crate::thread::requests::Refusal)).
+    pub async fn act(&self, act: Act) -> Result<Option<MessageId>, ClientError> {
+        match self.command(Command::Act(Box::new(act))).await? {
+            Outcome::Queued(message) => Ok(Some(message)),
+            Outcome::Claiming | Outcome::Done => Ok(None),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// What was asked and is to be done, over all groups.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn board(&self, filter: BoardFilter) -> Result<Vec<BoardRow>, ClientError> {
+        Ok(self.query(move |core| core.board(&filter, now_ms())).await??)
+    }
+
+    /// The life of a request in each group where this device knows it, the furthest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn request_history(&self, request: RequestId) -> Result<Vec<Course>, ClientError> {
+        Ok(self.query(move |core| core.request(request, now_ms())).await??)
     }
 
     /// Renews this device's keys in the group (RFC 9420 section 16.6).
@@ -281,6 +327,18 @@ impl Client {
         Ok(self.query(move |core| core.messages_by_prefix(&digits)).await??)
     }
 
+    /// Reads what the messages of a group add up to. `read` runs on the client's thread: it should be short.
+    ///
+    /// # Errors
+    /// When the group is unknown or the store fails.
+    pub async fn with_thread<T: Send + 'static>(
+        &self,
+        group: GroupId,
+        read: impl FnOnce(&Thread) -> T + Send + 'static,
+    ) -> Result<T, ClientError> {
+        Ok(self.query(move |core| core.whole_thread(group).map(read)).await??)
+    }
+
     /// Messages that are not in the log yet.
     ///
     /// # Errors
@@ -293,7 +351,7 @@ impl Client {
         self.command(command).await.map(drop)
     }
 
-    async fn command(&self, command: Command) -> Result<Outcome, ClientError> {
+    pub(crate) async fn command(&self, command: Command) -> Result<Outcome, ClientError> {
         let (reply, answer) = oneshot::channel();
         self.request(Request::Command(command, reply)).await?;
         answer.await.map_err(|_| ClientError::Closed)?

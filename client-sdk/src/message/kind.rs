@@ -3,7 +3,7 @@
 use cercle_proto::id::BlobId;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::Language;
+use super::{Document, Language, Patient};
 use crate::{error::Error, limits};
 
 /// A kind of content. No floating point numbers: two devices must never read two values.
@@ -24,8 +24,24 @@ pub trait Kind: Clone + Eq + Serialize + DeserializeOwned {
         text
     }
 
+    /// Documents that this message carries: an app can fetch them.
+    fn documents(&self) -> Vec<&Document> {
+        Vec::new()
+    }
+
     /// Bytes on the hub that this message refers to.
     fn blobs(&self) -> Vec<BlobId> {
+        self.documents().into_iter().map(|document| document.blob).collect()
+    }
+
+    /// Whether it says who a patient is, or makes sense for one known patient only: refused outside patient
+    /// circles and direct threads ([`guard`](super::guard)).
+    fn about_patient(&self) -> bool {
+        !self.patients().is_empty()
+    }
+
+    /// People whom this message is about: their identities are checked before it is sent.
+    fn patients(&self) -> Vec<&Patient> {
         Vec::new()
     }
 }
@@ -162,6 +178,18 @@ macro_rules! table {
         }
 
         impl Body {
+            /// Names of all kinds, as in JSON.
+            pub const NAMES: &'static [&'static str] = &[$($name),*];
+
+            /// Whether it is about one patient ([`guard`]).
+            #[must_use]
+            pub fn about_patient(&self) -> bool {
+                match self {
+                    $(Self::$variant(content) => Kind::about_patient(content),)*
+                    Self::Unknown { .. } => false,
+                }
+            }
+
             /// Name of the kind, as in JSON.
             #[must_use]
             pub const fn name(&self) -> &'static str {
@@ -180,11 +208,29 @@ macro_rules! table {
                 }
             }
 
+            /// Documents that this message carries.
+            #[must_use]
+            pub fn documents(&self) -> Vec<&Document> {
+                match self {
+                    $(Self::$variant(content) => content.documents(),)*
+                    Self::Unknown { .. } => Vec::new(),
+                }
+            }
+
             /// Bytes on the hub that this message refers to.
             #[must_use]
             pub fn blobs(&self) -> Vec<BlobId> {
                 match self {
                     $(Self::$variant(content) => content.blobs(),)*
+                    Self::Unknown { .. } => Vec::new(),
+                }
+            }
+
+            /// People whom this message is about.
+            #[must_use]
+            pub fn patients(&self) -> Vec<&$crate::message::Patient> {
+                match self {
+                    $(Self::$variant(content) => content.patients(),)*
                     Self::Unknown { .. } => Vec::new(),
                 }
             }

@@ -106,6 +106,44 @@ impl Tx<'_> {
         Ok(found)
     }
 
+    /// Messages before a place, the newest first, at most `limit`.
+    pub(crate) fn messages_before(
+        &self,
+        group: GroupId,
+        before: Seq,
+        limit: usize,
+    ) -> Result<Vec<MessageRow>, StoreError> {
+        let sql = "SELECT seq, message_id, record FROM messages
+                   WHERE group_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let mut rows = statement.query((group.as_bytes(), integer(before), limit))?;
+        let mut messages = Vec::new();
+        while let Some(row) = rows.next()? {
+            let seq = unsigned(row.get(0)?);
+            let sealed: Vec<u8> = row.get(2)?;
+            let record = self.open(&[b"messages", group.as_bytes(), &seq.to_be_bytes()], &sealed)?;
+            messages.push(MessageRow { seq, id: MessageId::new(row.get(1)?), record });
+        }
+        Ok(messages)
+    }
+
+    /// The message with this id.
+    pub(crate) fn message(
+        &self,
+        group: GroupId,
+        message: MessageId,
+    ) -> Result<Option<MessageRow>, StoreError> {
+        let sql = "SELECT seq, record FROM messages WHERE group_id = ?1 AND message_id = ?2";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let values = (group.as_bytes(), message.as_bytes());
+        let found: Option<(i64, Vec<u8>)> =
+            statement.query_row(values, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let Some((seq, sealed)) = found else { return Ok(None) };
+        let seq = unsigned(seq);
+        let record = self.open(&[b"messages", group.as_bytes(), &seq.to_be_bytes()], &sealed)?;
+        Ok(Some(MessageRow { seq, id: message, record }))
+    }
+
     /// Whether a message with this id is stored.
     pub(crate) fn has_message(&self, group: GroupId, message: MessageId) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM messages WHERE group_id = ?1 AND message_id = ?2";

@@ -4,7 +4,8 @@
 use cercle_proto::id::{GroupId, TimestampMs};
 use serde::{Deserialize, Serialize};
 
-use super::{Cx, Step};
+use super::{Cx, Step, history::Handover};
+use crate::message::RequestId;
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +15,16 @@ pub(crate) enum Appointment {
         /// The group.
         group: [u8; 16],
     },
+    /// Ask more groups if nobody owns a request.
+    WidenRequest { request: RequestId, step: u32 },
+    /// The end of a request has come.
+    RequestExpires { request: RequestId },
+    /// Nothing more can come of a request.
+    ForgetRequest { request: RequestId },
+    /// A period in a circle ends; with `turn`, this device has waited for the others.
+    CirclePeriods { group: [u8; 16], turn: bool },
+    /// A part of a history is to be handed over.
+    HandOver(Handover),
 }
 
 impl Cx<'_, '_> {
@@ -30,6 +41,13 @@ impl Cx<'_, '_> {
             if let Some(appointment) = self.tx.take_appointment::<Appointment>(self.now)? {
                 match appointment {
                     Appointment::TellRead { group } => self.tell_read_later(GroupId::new(group))?,
+                    Appointment::WidenRequest { request, step } => self.widening_due(request, step)?,
+                    Appointment::RequestExpires { request } => self.request_expires(request)?,
+                    Appointment::ForgetRequest { request } => self.forget_request(request)?,
+                    Appointment::CirclePeriods { group, turn } => {
+                        self.periods_due(GroupId::new(group), turn)?;
+                    }
+                    Appointment::HandOver(handover) => self.hand_over(handover)?,
                 }
             }
             self.m.next_appointment = self.tx.next_appointment()?;

@@ -9,7 +9,7 @@ use cercle_proto::{
 use super::{
     Cx, Lane, Step,
     session::{Pending, Phase},
-    staging,
+    staging, transfers,
 };
 use crate::{
     core::{Command, DeviceCursor, DeviceState, GroupState, NewInvitation, Outcome, PolicyTemplate},
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// A command was taken, or refused at once.
-type Begun = Result<(), Error>;
+pub(super) type Begun = Result<(), Error>;
 
 impl Cx<'_, '_> {
     /// The app wants something.
@@ -40,16 +40,32 @@ impl Cx<'_, '_> {
                 let told = self.tell_typing(group, Typing { stopped })?;
                 self.done(id, told)
             }
+            Command::Ask(ask) => self.ask_others(id, *ask)?,
+            Command::Act(act) => self.act(id, *act)?,
             Command::DirectWith { user } => self.direct_thread(id, &user)?,
-            Command::Invite { group, users } => {
-                let claim = self.random();
-                self.change_members(id, group, &users, |users| Change::Invite { users, claim })?
-            }
+            Command::Invite { group, users } => match self.may_invite(group, &users)? {
+                Ok(()) => {
+                    let claim = self.random();
+                    self.change_members(id, group, &users, |users| Change::Invite { users, claim })?
+                }
+                Err(error) => Err(error),
+            },
             Command::Remove { group, users } => {
                 self.change_members(id, group, &users, |users| Change::Remove { users })?
             }
             Command::SetAdministrators { group, users } => {
                 self.change_members(id, group, &users, |users| Change::Administrators { users })?
+            }
+            Command::OpenCircle(circle) => self.open_circle(id, *circle)?,
+            Command::AddToCircle { group, entry } => self.add_to_circle(id, group, *entry)?,
+            Command::EndMembership { group, user, note } => self.end_membership(id, group, &user, note)?,
+            Command::HistoryUploaded { key, document } => {
+                let taken = self.history_uploaded(key, document.map(|document| *document))?;
+                taken.map(|()| self.finish(id, Ok(Outcome::Done)))
+            }
+            Command::HistoryFetched { group, message, sealed } => {
+                let taken = self.history_fetched(group, message, sealed.as_deref())?;
+                taken.map(|()| self.finish(id, Ok(Outcome::Done)))
             }
             Command::Leave { group } => self.change(id, group, Change::Leave)?,
             Command::UpdateKeys { group } => self.change(id, group, Change::Update)?,
@@ -68,6 +84,18 @@ impl Cx<'_, '_> {
                 self.ask(id, Request::RevokeDevice(v1::RevokeDevice { device: device.to_bytes() }))
             }
             Command::RenewCertificate => self.renew_now(id),
+            Command::BeginUpload { blob, group, sealed_bytes, draft } => {
+                self.begin_upload(id, blob, group, sealed_bytes, &draft)?
+            }
+            Command::FinishUpload { blob } => self.finish_upload(id, blob)?,
+            Command::AbandonUpload { blob } => self.abandon_upload(id, blob)?,
+            Command::CreateBlob { blob, group, sealed_bytes: size } => {
+                let create = v1::CreateBlob { blob: blob.to_bytes(), group: group.to_bytes(), size };
+                self.ask(id, Request::CreateBlob(create))
+            }
+            Command::OpenBlob { blob } => {
+                self.ask(id, Request::OpenBlob(v1::OpenBlob { blob: blob.to_bytes() }))
+            }
         };
         if let Err(error) = begun {
             self.finish(id, Err(error));
@@ -107,7 +135,17 @@ impl Cx<'_, '_> {
     }
 
     fn send(&mut self, id: u64, group: GroupId, draft: &Draft) -> Step<Begun> {
-        if let Err(error) = self.usable(group) {
+        let thread = match self.usable(group) {
+            Ok(lane) => lane.row.record.profile.thread,
+            Err(error) => return Ok(Err(error)),
+        };
+        if let Err(error) = message::guard::check(&draft.body, thread) {
+            return Ok(Err(error));
+        }
+        if let Err(error) = self.check_thread(group, &draft.body) {
+            return Ok(Err(error));
+        }
+        if let Err(error) = self.may_send(group, draft)? {
             return Ok(Err(error));
         }
         let content = match message::compose(draft, self.now) {
@@ -125,7 +163,7 @@ impl Cx<'_, '_> {
         Ok(Ok(()))
     }
 
-    fn change_members(
+    pub(super) fn change_members(
         &mut self,
         id: u64,
         group: GroupId,
@@ -153,7 +191,12 @@ impl Cx<'_, '_> {
         Ok(Ok(()))
     }
 
-    fn create_group(&mut self, id: u64, profile: GroupProfile, template: PolicyTemplate) -> Step<Begun> {
+    pub(super) fn create_group(
+        &mut self,
+        id: u64,
+        profile: GroupProfile,
+        template: PolicyTemplate,
+    ) -> Step<Begun> {
         match self.make_group(profile, template)? {
             Ok((_, intent)) => {
                 self.m.waiting.insert(intent, id);
@@ -250,6 +293,7 @@ pub(crate) fn outcome(answer: Answer) -> Result<Outcome, Error> {
     let damaged = || Error::Invalid("the hub's answer is damaged");
     match answer {
         Answer::Done(_) => Ok(Outcome::Done),
+        Answer::BlobTicket(answer) => transfers::ticket(&answer).map(Outcome::Ticket).ok_or_else(damaged),
         Answer::InvitationCreated(created) => Ok(Outcome::InvitationCreated {
             user: UserId::parse(&created.user).map_err(|_| damaged())?,
             link: created.link,

@@ -10,6 +10,7 @@ use crate::{
     event::{Event, Message},
     limits,
     message::{Body, Content, GroupProfile},
+    mls::identity::Myself,
     store::Tx,
     thread::{Thread, chat::Effect},
 };
@@ -22,7 +23,7 @@ impl Memory {
     pub(crate) fn thread(&mut self, tx: &Tx<'_>, group: GroupId) -> Step<&mut Thread> {
         match self.threads.entry(group) {
             Entry::Occupied(known) => Ok(known.into_mut()),
-            Entry::Vacant(place) => Ok(place.insert(read_thread(tx, group, |_, _| {})?)),
+            Entry::Vacant(place) => Ok(place.insert(read_thread(tx, group, self.me.as_deref(), |_, _| {})?)),
         }
     }
 
@@ -41,9 +42,13 @@ impl Memory {
 pub(crate) fn read_thread(
     tx: &Tx<'_>,
     group: GroupId,
+    me: Option<&Myself>,
     mut each: impl FnMut(&Message, Effect),
 ) -> Step<Thread> {
     let mut thread = Thread::default();
+    if let Some(me) = me {
+        thread.requests.trust(me.verifier.root().clone());
+    }
     let mut after = 0;
     loop {
         let rows = tx.messages(group, after, limits::MESSAGES_PER_QUERY_MAX)?;
@@ -74,6 +79,13 @@ impl Cx<'_, '_> {
         match &message.body {
             Body::GroupProfile(profile) => self.profile_said(message, profile)?,
             Body::Receipt(_) if message.own => self.tell_read(group)?,
+            Body::Request(_) | Body::Transition(_) | Body::Handover(_) => self.request_stored(message)?,
+            Body::CircleOpened(_) | Body::CircleIdentity(_) => {
+                self.circle_known(group)?;
+                self.periods_changed(group)?;
+            }
+            Body::CircleMember(_) | Body::CircleConsent(_) => self.periods_changed(group)?,
+            Body::HistoryHandedOver(handed) => self.history_announced(message, handed)?,
             _ => {}
         }
         Ok(())

@@ -36,9 +36,20 @@ pub(crate) async fn run(
     let enrolled = context.enrolled().await?;
     let mentions = mentions(&enrolled, mention)?;
     let group = find_group(context, &enrolled, name).await?;
+    let draft = Body::Text(Words { text, mentions }).into();
+    deliver(context, enrolled, &group, draft, &sent_to(&group)).await
+}
+
+/// Puts a message of any kind into the outbox and waits until the hub has it.
+pub(crate) async fn post(context: &Context<'_>, name: &str, draft: Draft) -> Result<Exit, Failure> {
+    let enrolled = context.enrolled().await?;
+    let group = find_group(context, &enrolled, name).await?;
+    deliver(context, enrolled, &group, draft, &sent_to(&group)).await
+}
+
+fn sent_to(group: &GroupSummary) -> Text {
     let title = &group.profile.title;
-    let done = text!("Envoyé dans « {title} »."; "Sent to \"{title}\".");
-    deliver(context, enrolled, &group, Body::Text(Words { text, mentions }).into(), &done).await
+    text!("Envoyé dans « {title} »."; "Sent to \"{title}\".")
 }
 
 /// Queues a message, waits until the hub has it, and says `done`.
