@@ -139,6 +139,8 @@ pub const TRANSFERS_PER_DEVICE_MAX: usize = 4;
 pub const UPLOAD_SILENCE_MAX: Duration = Duration::from_secs(60);
 /// When a device may come again with a transfer that had no place.
 pub const RETRY_AFTER_BUSY: Duration = Duration::from_secs(5);
+/// Requests for bytes by one device: each reads a few rows and lists the files of a blob.
+pub const TRANSFER_RATE: Rate = Rate { burst: 500, refill_ms: 20 };
 /// Rows that one round of housekeeping looks at.
 pub const BLOBS_PER_ROUND: usize = 256;
 
