@@ -15,7 +15,7 @@ use cercle_proto::id::{BlobId, DeviceId, GroupId, TimestampMs};
 use cercle_storage::store::{AnnounceError, BlobRecord, BlobUsage, NewBlob, Store};
 use tokio_util::sync::CancellationToken;
 
-use crate::{auth::Identity, limits, telemetry::Metrics};
+use crate::{auth::Identity, delivery::rate::RateLimit, limits, telemetry::Metrics};
 
 mod bodies;
 mod download;
@@ -98,6 +98,7 @@ struct Inner {
     tickets: Tickets,
     turns: Turns,
     transfers: Transfers,
+    requests: RateLimit<DeviceId>,
     progress: Progress,
     metrics: Arc<Metrics>,
 }
@@ -127,6 +128,7 @@ impl Attachments {
             tickets: Tickets::new(shutdown),
             turns: Turns::default(),
             transfers: Transfers::default(),
+            requests: RateLimit::new(limits::TRANSFER_RATE),
             progress: Progress::default(),
             metrics,
         };

@@ -117,9 +117,9 @@ pub const BLOB_UNFINISHED_MS: u64 = 2 * DAY_MS;
 pub const BLOB_UNREFERENCED_MS: u64 = 2 * DAY_MS;
 /// Blobs that one message refers to.
 pub const BLOBS_PER_MESSAGE_MAX: usize = 32;
-/// Bytes of one part of a blob on disk, and memory of one upload: large enough that its two disk syncs do not
-/// count.
-pub const BLOB_PART_BYTES: usize = 2 << 20;
+/// Bytes of one part of a blob on disk, and memory of one upload: large enough that its two disk syncs (about
+/// 5 ms) cost less than sending it.
+pub const BLOB_PART_BYTES: usize = 4 << 20;
 /// Parts of one blob: each cut of an upload makes one more, so this allows thousands of cuts.
 pub const BLOB_PARTS_MAX: usize = 4_096;
 /// Bytes read from disk at once for a download, of which two wait at most.
@@ -130,7 +130,7 @@ pub const TICKET_VALID_MS: u64 = 10 * 60 * 1000;
 pub const TICKETS_PER_DEVICE_MAX: usize = 64;
 /// Tickets altogether, about 300 bytes each.
 pub const TICKETS_MAX: usize = 100_000;
-/// Transfers at once; with one part each, the memory they take.
+/// Transfers at once; with one part each they take 256 MB at the worst.
 pub const TRANSFERS_MAX: usize = 64;
 /// Transfers of one device at once: what a phone does well.
 pub const TRANSFERS_PER_DEVICE_MAX: usize = 4;
@@ -139,6 +139,8 @@ pub const TRANSFERS_PER_DEVICE_MAX: usize = 4;
 pub const UPLOAD_SILENCE_MAX: Duration = Duration::from_secs(60);
 /// When a device may come again with a transfer that had no place.
 pub const RETRY_AFTER_BUSY: Duration = Duration::from_secs(5);
+/// Requests for bytes by one device: each reads a few rows and lists the files of a blob.
+pub const TRANSFER_RATE: Rate = Rate { burst: 500, refill_ms: 20 };
 /// Rows that one round of housekeeping looks at.
 pub const BLOBS_PER_ROUND: usize = 256;
 

@@ -205,8 +205,9 @@ async fn a_ticket_is_good_for_ten_minutes_and_a_transfer_that_has_begun_goes_on(
     assert!(matches!(late, Err(TransferError::Unauthorised)), "{late:?}");
     assert!(matches!(world.attachments.look(&secret, blob, end).await, Err(TransferError::Unauthorised)));
 
-    let blob = world.complete(now).await;
-    let secret = world.attachments.open_blob(&world.bruno.identity, blob, now).await.unwrap().secret;
+    let blob = world.complete(end).await;
+    let secret = world.attachments.open_blob(&world.bruno.identity, blob, end).await.unwrap().secret;
+    let end = end + limits::TICKET_VALID_MS;
     let mut download = world.attachments.download(&secret, blob, None, end - 1).await.unwrap();
     world.attachments.housekeeping(end).await.unwrap();
     assert_eq!(download.next().await.unwrap().unwrap(), Bytes::from_static(b"0123456789"));
@@ -280,4 +281,16 @@ async fn the_first_message_of_an_epoch_refers_to_blobs_under_the_same_rules() {
     request.application = Some(Application { blobs: vec![blob], ..first });
     world.hub.delivery.commit(&world.anne.identity, request, now).await.unwrap();
     assert_eq!(world.on_record(blob).await.unwrap().referenced_at, Some(now));
+}
+
+#[tokio::test]
+async fn a_device_that_asks_without_end_is_slowed_down() {
+    let world = world().await;
+    let (blob, now) = (new_blob(), world.hub.now);
+    let secret = world.announce(blob, 10, now).await.unwrap();
+    for _ in 0..limits::TRANSFER_RATE.burst {
+        world.attachments.look(&secret, blob, now).await.unwrap();
+    }
+    assert!(matches!(world.attachments.look(&secret, blob, now).await, Err(TransferError::Busy)));
+    world.attachments.look(&secret, blob, now + limits::TRANSFER_RATE.refill_ms).await.unwrap();
 }
