@@ -84,7 +84,6 @@ impl From<Type> for DocumentType {
 }
 
 /// `masque-ps` is as good as `MASQUE_PS`; the SDK knows which flags there are.
-#[expect(clippy::unnecessary_wraps, reason = "the form that clap asks for")]
 fn flag(argument: &str) -> Result<String, std::convert::Infallible> {
     Ok(argument.to_ascii_uppercase().replace('-', "_"))
 }
