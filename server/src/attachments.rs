@@ -9,13 +9,13 @@
 //! - `upload`, `download`: one request each. `turns`: one writer per blob. `transfers`: how many at once.
 //! - `retention`: what is deleted. `error`: why a request is refused.
 
-use std::{fmt, path::Path, sync::Arc};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use cercle_proto::id::{BlobId, DeviceId, GroupId, TimestampMs};
 use cercle_storage::store::{AnnounceError, BlobRecord, BlobUsage, NewBlob, Store};
 use tokio_util::sync::CancellationToken;
 
-use crate::{auth::Identity, limits, telemetry::Metrics};
+use crate::{auth::Identity, delivery::rate::RateLimit, limits, telemetry::Metrics};
 
 mod bodies;
 mod download;
@@ -45,11 +45,17 @@ pub struct Settings {
     pub user_bytes_max: u64,
     /// How long a blob is kept after the newest message that refers to it, ms.
     pub retention_ms: u64,
+    /// How long an upload may send nothing before it is ended.
+    pub silence_max: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { user_bytes_max: limits::BLOB_BYTES_PER_USER_MAX, retention_ms: limits::BLOB_RETENTION_MS }
+        Self {
+            user_bytes_max: limits::BLOB_BYTES_PER_USER_MAX,
+            retention_ms: limits::BLOB_RETENTION_MS,
+            silence_max: limits::UPLOAD_SILENCE_MAX,
+        }
     }
 }
 
@@ -92,6 +98,7 @@ struct Inner {
     tickets: Tickets,
     turns: Turns,
     transfers: Transfers,
+    requests: RateLimit<DeviceId>,
     progress: Progress,
     metrics: Arc<Metrics>,
 }
@@ -121,6 +128,7 @@ impl Attachments {
             tickets: Tickets::new(shutdown),
             turns: Turns::default(),
             transfers: Transfers::default(),
+            requests: RateLimit::new(limits::TRANSFER_RATE),
             progress: Progress::default(),
             metrics,
         };
@@ -148,6 +156,9 @@ impl Attachments {
         let new = NewBlob { blob, group, uploader: by.user.clone(), size, at: now };
         let usage_max =
             BlobUsage { blobs: limits::BLOBS_PER_USER_MAX, bytes: self.inner.settings.user_bytes_max };
+        if self.inner.store.blob(blob).await?.is_some_and(|record| record.uploader != by.user) {
+            return Err(CreateError::Exists);
+        }
         // Taken before the announcement: files of a blob of this id that was deleted go before the first byte
         // of the new one comes, and an upload that lost its connection makes way.
         let _turn = self.inner.turns.take(blob).await;

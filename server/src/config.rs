@@ -308,6 +308,7 @@ impl Config {
         attachments::Settings {
             user_bytes_max: self.attachments_per_user_mb << 20,
             retention_ms: self.attachment_retention_days * DAY_MS,
+            silence_max: 2 * Duration::from_millis(self.ping_interval_ms),
         }
     }
 

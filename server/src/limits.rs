@@ -134,12 +134,13 @@ pub const TICKETS_MAX: usize = 100_000;
 pub const TRANSFERS_MAX: usize = 64;
 /// Transfers of one device at once: what a phone does well.
 pub const TRANSFERS_PER_DEVICE_MAX: usize = 4;
-/// How long an upload may send nothing before it is ended: a tunnel.
-pub const UPLOAD_SILENCE_MAX: Duration = Duration::from_secs(30);
-/// How long a device may take nothing of a download before it is ended.
-pub const DOWNLOAD_SILENCE_MAX: Duration = Duration::from_secs(30);
+/// How long an upload may send nothing before it is ended, if the operator says nothing: a tunnel. The
+/// configuration makes it as long as a session may be silent.
+pub const UPLOAD_SILENCE_MAX: Duration = Duration::from_secs(60);
 /// When a device may come again with a transfer that had no place.
 pub const RETRY_AFTER_BUSY: Duration = Duration::from_secs(5);
+/// Requests for bytes by one device: each reads a few rows and lists the files of a blob.
+pub const TRANSFER_RATE: Rate = Rate { burst: 500, refill_ms: 20 };
 /// Rows that one round of housekeeping looks at.
 pub const BLOBS_PER_ROUND: usize = 256;
 

@@ -15,11 +15,15 @@ mod support;
 mod binary;
 #[path = "hub/blobs.rs"]
 mod blobs;
+#[path = "hub/blobs_killed.rs"]
+mod blobs_killed;
 #[path = "hub/hostile.rs"]
 mod hostile;
 #[path = "hub/operation.rs"]
 mod operation;
 #[path = "hub/reading.rs"]
 mod reading;
+#[path = "hub/registers.rs"]
+mod registers;
 #[path = "hub/sessions.rs"]
 mod sessions;

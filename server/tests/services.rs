@@ -7,6 +7,8 @@ mod world;
 
 #[path = "services/applications.rs"]
 mod applications;
+#[path = "services/attachments.rs"]
+mod attachments;
 #[path = "services/authentication.rs"]
 mod authentication;
 #[path = "services/certificates.rs"]

@@ -80,7 +80,16 @@ impl<'a> Tries<'a> {
         if self.gives_up && self.fruitless >= FRUITLESS_TRIES_MAX {
             return Err(TransferError::Interrupted);
         }
-        sleep(Duration::from_millis(self.backoff.failed(now_ms(), random()))).await;
+        let delay = sleep(Duration::from_millis(self.backoff.failed(now_ms(), random())));
+        if self.device.client.session() != Session::Offline {
+            delay.await;
+            return Ok(());
+        }
+        // The session comes back when the network does: then there is nothing to wait for.
+        tokio::select! {
+            () = delay => {}
+            _ = self.device.client.online() => {}
+        }
         Ok(())
     }
 }

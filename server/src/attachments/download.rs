@@ -71,7 +71,7 @@ impl Attachments {
         Ok(Download { attachments: self.clone(), ticket, parts, range: first..end, size, _place: place })
     }
 
-    /// The ticket of a request, if it is for this blob and its device is still a member of the blob's group
+    /// Finds the ticket of a request, if it is for this blob and its device is still a member of the blob's group
     /// and not revoked: ten minutes are long for somebody who was just removed.
     pub(super) async fn authorise(
         &self,
@@ -81,6 +81,7 @@ impl Attachments {
     ) -> Result<Arc<Ticket>, TransferError> {
         let ticket = self.inner.tickets.find(secret, now).filter(|ticket| ticket.blob == blob);
         let ticket = ticket.ok_or(TransferError::Unauthorised)?;
+        self.inner.requests.check(ticket.device, now).map_err(|_| TransferError::Busy)?;
         let device = self.inner.store.device(ticket.device).await?;
         let enrolled = device.is_some_and(|record| record.revoked_at.is_none());
         if enrolled && self.is_member(ticket.group, ticket.device).await? {

@@ -7,7 +7,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use cercle_proto::id::{BlobId, GroupId, TimestampMs};
@@ -20,7 +20,7 @@ use crate::limits;
 #[derive(Debug, Default)]
 pub(super) struct Progress(Mutex<Position>);
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 struct Position {
     /// The last row that was looked at; `None`: begin.
     row: Option<BlobId>,
@@ -35,11 +35,8 @@ impl Attachments {
     /// A failure of the store or of the files; the next round tries again.
     pub async fn housekeeping(&self, now: TimestampMs) -> Result<(), CreateError> {
         self.inner.tickets.forget_expired(now);
-        let position = self.inner.progress.get();
-        let row = self.delete_due(position.row, now).await?;
-        self.delete_strays(position.shard).await?;
-        self.inner.progress.set(Position { row, shard: position.shard.wrapping_add(1) });
-        Ok(())
+        self.delete_due(now).await?;
+        self.delete_strays().await
     }
 
     /// Deletes a blob that still is as it was seen: its row, then its files. Says whether it was.
@@ -52,14 +49,12 @@ impl Attachments {
         Ok(removed)
     }
 
-    /// Looks at a page of rows; returns where the next begins.
-    async fn delete_due(
-        &self,
-        after: Option<BlobId>,
-        now: TimestampMs,
-    ) -> Result<Option<BlobId>, CreateError> {
-        let page = self.inner.store.blobs(after, limits::BLOBS_PER_ROUND).await?;
-        let next = page.last().filter(|_| page.len() == limits::BLOBS_PER_ROUND).map(|record| record.blob);
+    /// Looks at a page of rows. The next round goes on behind it even if this one fails, so that one blob
+    /// that cannot be deleted does not keep all others.
+    async fn delete_due(&self, now: TimestampMs) -> Result<(), CreateError> {
+        let page = self.inner.store.blobs(self.inner.progress.row(), limits::BLOBS_PER_ROUND).await?;
+        let more = page.len() == limits::BLOBS_PER_ROUND;
+        self.inner.progress.set_row(page.last().filter(|_| more).map(|record| record.blob));
         let mut alive = HashMap::new();
         for record in page {
             if is_due(&record, now, self.inner.settings.retention_ms)
@@ -70,7 +65,7 @@ impl Attachments {
                 self.check_files(&record).await?;
             }
         }
-        Ok(next)
+        Ok(())
     }
 
     async fn has_members(
@@ -99,8 +94,8 @@ impl Attachments {
     }
 
     /// Deletes files that no row knows: their row was deleted, and the hub ended before they were.
-    async fn delete_strays(&self, shard: u8) -> Result<(), CreateError> {
-        for blob in self.inner.bodies.shard(shard).await? {
+    async fn delete_strays(&self) -> Result<(), CreateError> {
+        for blob in self.inner.bodies.shard(self.inner.progress.next_shard()).await? {
             if self.inner.store.blob(blob).await?.is_none() {
                 tracing::warn!(blob.id = ?blob, "deleting the files of an attachment that is not on record");
                 self.delete_files(blob).await?;
@@ -120,12 +115,26 @@ impl Attachments {
 }
 
 impl Progress {
-    fn get(&self) -> Position {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The row after which this round begins.
+    fn row(&self) -> Option<BlobId> {
+        self.lock().row
     }
 
-    fn set(&self, position: Position) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = position;
+    fn set_row(&self, row: Option<BlobId>) {
+        self.lock().row = row;
+    }
+
+    /// The shard of this round.
+    fn next_shard(&self) -> u8 {
+        let mut position = self.lock();
+        let shard = position.shard;
+        position.shard = shard.wrapping_add(1);
+        shard
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Position> {
+        // Two numbers, each set at once: a panic elsewhere cannot leave them half written.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,7 +4,7 @@
 //! more than one part. Whatever ends the request, what has arrived is kept.
 
 use bytes::{Bytes, BytesMut};
-use cercle_proto::id::TimestampMs;
+use cercle_proto::id::{BlobId, TimestampMs};
 use tokio::time::timeout;
 
 use super::{Attachments, Direction, Secret, Ticket, TransferError, bodies::Parts, turns::Turn};
@@ -29,9 +29,9 @@ impl Attachments {
     pub async fn upload(
         &self,
         secret: &Secret,
-        blob: cercle_proto::id::BlobId,
+        blob: BlobId,
         offset: u64,
-        body: impl Chunks,
+        body: &mut impl Chunks,
         now: TimestampMs,
     ) -> Result<u64, TransferError> {
         let ticket = self.authorise(secret, blob, now).await?;
@@ -42,8 +42,7 @@ impl Attachments {
         let turn = self.inner.turns.take(blob).await;
         let record = self.inner.store.blob(blob).await?.ok_or(TransferError::Unauthorised)?;
         if record.completed_at.is_some() {
-            let stored = record.size;
-            return if offset == stored { Ok(stored) } else { Err(TransferError::WrongOffset { stored }) };
+            return self.nothing_more(offset, record.size, body).await;
         }
         self.inner.bodies.remove_unfinished(blob).await?;
         let mut parts = self.inner.bodies.parts(blob).await?;
@@ -64,8 +63,9 @@ impl Attachments {
         turn: &Turn,
         parts: &mut Parts,
         size: u64,
-        mut body: impl Chunks,
+        body: &mut impl Chunks,
     ) -> Result<(), TransferError> {
+        let silence_max = self.inner.settings.silence_max;
         let mut part = BytesMut::new();
         let mut ended = Ok(());
         loop {
@@ -73,7 +73,7 @@ impl Attachments {
                 biased;
                 () = ticket.ended.cancelled() => Some(Err(Cut)),
                 () = turn.superseded.cancelled() => Some(Err(Cut)),
-                next = timeout(limits::UPLOAD_SILENCE_MAX, body.next()) => next.unwrap_or(Some(Err(Cut))),
+                next = timeout(silence_max, body.next()) => next.unwrap_or(Some(Err(Cut))),
             };
             match next {
                 None => break,
@@ -106,5 +106,23 @@ impl Attachments {
         let bytes = part.split().freeze();
         self.inner.metrics.attachment_bytes("upload", bytes.len());
         Ok(self.inner.bodies.append(parts, bytes).await?)
+    }
+
+    /// Answers an upload of a complete blob, which is only good if it adds nothing: the answer to the last
+    /// piece may have been lost.
+    async fn nothing_more(
+        &self,
+        offset: u64,
+        stored: u64,
+        body: &mut impl Chunks,
+    ) -> Result<u64, TransferError> {
+        if offset != stored {
+            return Err(TransferError::WrongOffset { stored });
+        }
+        match timeout(self.inner.settings.silence_max, body.next()).await {
+            Ok(None) => Ok(stored),
+            Ok(Some(Ok(_))) => Err(TransferError::TooLarge),
+            Ok(Some(Err(Cut))) | Err(_) => Err(TransferError::Cut { stored }),
+        }
     }
 }

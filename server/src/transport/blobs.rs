@@ -54,12 +54,16 @@ pub async fn handle(
             let Some(offset) = number_of(headers, &UPLOAD_OFFSET) else {
                 return plain(StatusCode::BAD_REQUEST, "Upload-Offset is missing");
             };
-            let body = IncomingChunks(request.into_body());
+            let mut body = IncomingChunks(request.into_body());
             // A task of its own: when the connection dies, hyper drops this future, and what has arrived is
             // still to be stored.
-            let upload = services
-                .tracker
-                .spawn(async move { attachments.upload(&secret, blob, offset, body, now).await });
+            let upload = services.tracker.spawn(async move {
+                let verdict = attachments.upload(&secret, blob, offset, &mut body, now).await;
+                if verdict.is_err() {
+                    body.throw_away().await;
+                }
+                verdict
+            });
             let Ok(verdict) = upload.await else {
                 return plain(StatusCode::INTERNAL_SERVER_ERROR, "a fault of the hub");
             };
@@ -88,6 +92,23 @@ impl Chunks for IncomingChunks {
     }
 }
 
+impl IncomingChunks {
+    /// Reads what is on its way after a refusal: a socket closed with unread input is reset, which may destroy
+    /// the answer on its way.
+    async fn throw_away(&mut self) {
+        let read = async {
+            let mut bytes = 0;
+            while let Some(Ok(chunk)) = self.next().await {
+                bytes += chunk.len();
+                if bytes > limits::GOODBYE_BYTES_MAX {
+                    return;
+                }
+            }
+        };
+        let _ = timeout(limits::GOODBYE, read).await;
+    }
+}
+
 /// Sends a blob from a task of its own, which notices a device that takes nothing: hyper does not ask for
 /// more while the socket is full, so nobody else would.
 fn send(
@@ -98,7 +119,7 @@ fn send(
 ) -> Response<Body> {
     let (range, size) = (download.range(), download.size());
     let (pieces, queue) = mpsc::channel(1);
-    let activity = activity.clone();
+    let (activity, silence_max) = (activity.clone(), services.timing.write);
     services.tracker.spawn(async move {
         loop {
             let piece = match download.next().await {
@@ -110,7 +131,7 @@ fn send(
                 }
             };
             let last = piece.is_err();
-            match timeout(limits::DOWNLOAD_SILENCE_MAX, pieces.send(piece)).await {
+            match timeout(silence_max, pieces.send(piece)).await {
                 Ok(Ok(())) if !last => {}
                 Ok(_) => return,
                 Err(_) => return activity.give_up(),
