@@ -5,12 +5,17 @@
 
 mod answer;
 mod english;
+mod requests;
 
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use answer::Answer;
+pub(crate) use requests::{
+    AskArguments, BoardArguments, DetailArguments, PatientArguments, ReasonArguments, RequestCommand,
+    TextArguments,
+};
 
 use crate::{language::Language, limits::PATIENCE_SECONDS};
 
@@ -173,6 +178,8 @@ pub(crate) enum Command {
     },
     /// Crée une invitation ; sans identifiant, pour un autre appareil à vous.
     Invitation(InvitationArguments),
+    #[command(flatten)]
+    Request(RequestCommand),
     /// Renouvelle vos clés dans un groupe.
     UpdateKeys {
         /// Titre ou identifiant du groupe, ou leur début.

@@ -11,6 +11,7 @@ use cercle_sdk::{
     core::DisconnectReason,
     error::{Error, OpenError},
     profile::ProfileError,
+    thread::requests::Refusal,
 };
 
 use crate::{exit::Exit, language::Text};
@@ -211,12 +212,43 @@ impl From<Error> for Failure {
                 ),
             )
             .mend(text!("Attendez que le hub soit joignable."; "Wait until the hub can be reached.")),
+            Error::Request(refusal) => request(refusal),
+            Error::Field { field, problem } => {
+                Self::new(Exit::Usage, text!("Refusé : {field} : {problem}"; "Refused: {field}: {problem}"))
+            }
             Error::Invalid(what) => {
                 let french = in_french(what);
                 Self::new(Exit::Usage, text!("Refusé : {french}."; "Refused: {what}."))
             }
             _ => Self::fault(&error),
         }
+    }
+}
+
+/// Why a step of a request is not possible.
+fn request(refusal: &Refusal) -> Failure {
+    match refusal {
+        Refusal::Owned(owner) => crate::commands::requests::step::taken(owner),
+        Refusal::Unknown => {
+            Failure::new(Exit::NotFound, text!("Cette demande est inconnue."; "This request is unknown."))
+        }
+        Refusal::NotYours => Failure::new(
+            Exit::Refused,
+            text!("Ce n'est pas à vous de le faire."; "That is for somebody else to do."),
+        ),
+        Refusal::Expired => {
+            Failure::new(Exit::Refused, text!("Cette demande a expiré."; "This request has expired."))
+        }
+        Refusal::Closed => {
+            Failure::new(Exit::Refused, text!("Cette demande est terminée."; "This request is closed."))
+        }
+        _ => Failure::new(
+            Exit::Refused,
+            text!(
+                "Ce n'est pas possible dans l'état où est la demande (cercle show).";
+                "That is not possible where the request stands (cercle show)."
+            ),
+        ),
     }
 }
 

@@ -12,6 +12,10 @@ use cercle_sdk::{
 };
 use serde::Serialize;
 
+mod requests;
+
+pub(crate) use requests::{CSV_TITLES, RequestRecord, StepRecord, csv};
+
 /// One line of output.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -41,6 +45,8 @@ pub(crate) enum Record<'a> {
     Device(DeviceRecord<'a>),
     Revoked { device: String },
     Invitation { user: &'a str, link: &'a str, expires_at_ms: u64 },
+    Request(RequestRecord<'a>),
+    Step(StepRecord<'a>),
     Demo(DemoRecord),
     DemoReady { invitation: &'a str, address: &'a str },
     Error(ErrorRecord<'a>),

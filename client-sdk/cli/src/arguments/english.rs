@@ -1,5 +1,7 @@
 //! The help of every command and argument in English.
 
+mod requests;
+
 use clap::Command;
 
 const ABOUT: &str = "Cercle: end-to-end encrypted messaging for health professionals.";
@@ -69,15 +71,16 @@ const SENTENCES: &[(&str, &str, &str)] = &[
 
 /// Replaces every French sentence.
 pub(super) fn translate(command: Command) -> Command {
-    SENTENCES.iter().fold(command.about(ABOUT), |command, (name, argument, sentence)| {
-        match (*name, *argument) {
+    SENTENCES.iter().chain(requests::SENTENCES).fold(
+        command.about(ABOUT),
+        |command, (name, argument, sentence)| match (*name, *argument) {
             ("", argument) => command.mut_arg(argument, |arg| arg.help(*sentence)),
             (name, "") => command.mut_subcommand(name, |sub| sub.about(*sentence)),
             (name, argument) => {
                 command.mut_subcommand(name, |sub| sub.mut_arg(argument, |arg| arg.help(*sentence)))
             }
-        }
-    })
+        },
+    )
 }
 
 #[cfg(test)]
@@ -87,7 +90,11 @@ mod tests {
     use super::{super::Cli, *};
 
     fn sentence(command: &str, argument: &str) -> Option<&'static str> {
-        SENTENCES.iter().find(|row| row.0 == command && row.1 == argument).map(|row| row.2)
+        SENTENCES
+            .iter()
+            .chain(requests::SENTENCES)
+            .find(|row| row.0 == command && row.1 == argument)
+            .map(|row| row.2)
     }
 
     #[test]
