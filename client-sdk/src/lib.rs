@@ -1,9 +1,9 @@
 //! What an app links to take part in Cercle: everything that needs keys.
 //!
 //! Two layers:
-//! - the **core** ([`core`], `sync`, `mls`, [`store`], [`message`], [`thread`]): pure state machines over a SQLite
-//!   connection; time comes in as an argument; no sockets, files, threads or clock.
-//! - the **shell** ([`client`], [`connection`], [`profile`]): tokio, TLS, WebSocket, the profile folder.
+//! - the **core** ([`core`], `sync`, `mls`, [`store`], [`message`], [`thread`], [`sealing`]): pure state machines
+//!   over a SQLite connection; time comes in as an argument; no sockets, files, threads or clock.
+//! - the **shell** ([`client`], [`connection`], [`transfer`], [`profile`]): tokio, TLS, WebSocket, HTTPS, files.
 //!
 //! Apps, the `cercle` command line and bridges use [`client::Client`] and nothing below it.
 //!

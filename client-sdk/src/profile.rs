@@ -6,6 +6,7 @@
 //!   profile.json            how the store key is kept; written last, so that a half-made profile has none
 //!   key                     the store key, if no passphrase protects it
 //!   store.db                everything else, sealed (see `store`)
+//!   transfers/<id>          ciphertext of a document that is being sent; deleted when its message is queued
 //! ```
 //!
 //! [`crate::client::Client::open`] takes an open [`Profile`]. One process at a time uses a profile: MLS

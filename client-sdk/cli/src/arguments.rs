@@ -4,6 +4,7 @@
 //! English, and a test keeps the two complete. Usage errors are answered by [`answer`].
 
 mod answer;
+pub(crate) mod documents;
 mod english;
 mod requests;
 
@@ -149,6 +150,12 @@ pub(crate) enum Command {
         #[arg(value_name = "GROUPE")]
         group: String,
     },
+    /// Envoie un document à un groupe, chiffré, et attend que le hub l'ait.
+    Attach(documents::Attach),
+    /// Télécharge le document d'un message.
+    Get(documents::Get),
+    /// Termine les envois de documents en cours, et les liste.
+    Transfers(documents::Transfers),
     /// Quitte un groupe.
     Leave {
         /// Titre ou identifiant du groupe, ou leur début.

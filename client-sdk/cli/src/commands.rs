@@ -2,6 +2,7 @@
 
 mod administration;
 mod chat;
+mod documents;
 mod enrol;
 mod groups;
 mod members;
@@ -67,6 +68,9 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
         }
         Command::Recv { group, follow: true, .. } => Box::pin(recv::follow(context, group.as_deref())).await,
         Command::Chat { group } => Box::pin(chat::run(context, &group)).await,
+        Command::Attach(arguments) => Box::pin(documents::attach(context, arguments)).await,
+        Command::Get(arguments) => Box::pin(documents::get(context, arguments)).await,
+        Command::Transfers(arguments) => Box::pin(documents::transfers(context, arguments)).await,
         Command::Leave { group } => Box::pin(groups::leave(context, &group)).await,
         Command::Status { group } => Box::pin(status::run(context, group.as_deref())).await,
         Command::Devices { user } => Box::pin(people::devices(context, user.as_deref())).await,

@@ -2,6 +2,8 @@
 //!
 //! The one place where errors of the SDK become sentences and codes.
 
+mod transfers;
+
 use std::io;
 
 use cercle_proto::ErrorCode;

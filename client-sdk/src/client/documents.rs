@@ -22,7 +22,8 @@ use crate::{
 impl Client {
     /// Sends a document to a group. Returns the id of its transfer once it is prepared, encrypted and noted:
     /// from then on it is sent exactly once, by this process or the next that opens the profile. The message
-    /// follows when its bytes are on the hub.
+    /// follows when its bytes are on the hub. Dropping the future does not cancel it:
+    /// [`Client::cancel_transfer`] does.
     ///
     /// # Errors
     /// When the file cannot be read, is empty or too large, a picture cannot be cleaned, a field breaks a

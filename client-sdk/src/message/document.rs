@@ -79,7 +79,7 @@ impl DocumentType {
         }
     }
 
-    /// Its LOINC code and display, as in the value set of document types TRE_A05 where that has one (photos:
+    /// Its LOINC code and display, as in the value set of document types `TRE_A05` where that has one (photos:
     /// LOINC alone). `None`: no code says what it is.
     #[must_use]
     pub const fn code(self) -> Option<(&'static str, &'static str)> {
@@ -104,6 +104,15 @@ impl Kind for Document {
                 field: "name",
                 problem: "must be a file name without folders".into(),
             });
+        }
+        for (field, text) in [("name", &self.name), ("media_type", &self.media_type), ("title", &self.title)]
+        {
+            if text.chars().any(char::is_control) {
+                return Err(Error::Field {
+                    field,
+                    problem: "must be one line without control characters".into(),
+                });
+            }
         }
         required("media_type", &self.media_type, limits::CODE_BYTES_MAX)?;
         bounded("title", &self.title, limits::TITLE_BYTES_MAX)?;
@@ -239,7 +248,7 @@ mod tests {
 
     #[test]
     fn what_breaks_a_rule_is_named() {
-        for name in ["", "a/b", "..", "a\\b", "a\0"] {
+        for name in ["", "a/b", "..", "a\\b", "a\0", "a\u{1b}[2J"] {
             assert_eq!(refused(&Document { name: name.into(), ..document() }), Some("name"), "{name:?}");
         }
         assert_eq!(refused(&Document { size: limits::DOCUMENT_BYTES_MAX + 1, ..document() }), Some("size"));

@@ -52,9 +52,12 @@ pub(super) enum Failure {
     /// The hub holds this many bytes: go on there.
     #[error("the hub holds another number of bytes")]
     Offset(u64),
-    /// The hub has too much to do: later.
-    #[error("the hub has too much to do")]
+    /// As many transfers are under way as may be: later.
+    #[error("the hub has too many transfers under way")]
     Busy,
+    /// The hub had a fault, or waited too long for bytes.
+    #[error("the hub answered with {0}")]
+    Fault(StatusCode),
     /// The hub does not have these bytes.
     #[error("the hub does not have it")]
     Gone,
@@ -212,8 +215,8 @@ fn refused(status: StatusCode, headers: &HeaderMap) -> Failure {
         StatusCode::PAYLOAD_TOO_LARGE
         | StatusCode::RANGE_NOT_SATISFIABLE
         | StatusCode::UNPROCESSABLE_ENTITY => Failure::Full,
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Failure::Busy,
-        status if status.is_server_error() => Failure::Busy,
+        StatusCode::TOO_MANY_REQUESTS => Failure::Busy,
+        status if status == StatusCode::REQUEST_TIMEOUT || status.is_server_error() => Failure::Fault(status),
         status => Failure::Unexpected(status),
     }
 }

@@ -44,7 +44,7 @@ impl<'a> Tries<'a> {
         Self { gives_up: true, ..Self::patient(device, request) }
     }
 
-    /// A ticket that has not ended, and whether it is a new one.
+    /// A ticket that has not ended.
     pub(super) async fn ticket(&mut self) -> Result<Ticket, TransferError> {
         let fresh = |ticket: &Ticket| ticket.expires_at_ms > now_ms() + TICKET_MARGIN_MS;
         let ticket = match self.ticket.take().filter(fresh) {
@@ -61,10 +61,11 @@ impl<'a> Tries<'a> {
     /// When there is to be none.
     pub(super) async fn failed(&mut self, failure: Failure, moved: u64) -> Result<(), TransferError> {
         tracing::debug!(error = %failure, "a transfer was interrupted");
+        let fruitless = !matches!(failure, Failure::Busy);
         match failure {
             // The ticket may have ended without having run out: the hub was restarted.
             Failure::Ticket => self.ticket = None,
-            Failure::Line(_) | Failure::Busy | Failure::Offset(_) => {}
+            Failure::Line(_) | Failure::Fault(_) | Failure::Busy | Failure::Offset(_) => {}
             Failure::Gone => return Err(TransferError::Gone),
             Failure::Full => return Err(TransferError::Refused(ErrorCode::TooMany)),
             Failure::Unexpected(_) => return Err(TransferError::Refused(ErrorCode::InvalidField)),
@@ -73,7 +74,7 @@ impl<'a> Tries<'a> {
             self.moved = moved;
             self.fruitless = 0;
             self.backoff = Backoff::default();
-        } else if self.device.client.session() != Session::Offline {
+        } else if fruitless && self.device.client.session() != Session::Offline {
             self.fruitless += 1;
         }
         if self.gives_up && self.fruitless >= FRUITLESS_TRIES_MAX {

@@ -231,17 +231,17 @@ async fn what_an_earlier_try_left_and_somebody_changed_is_fetched_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_is_cancelled_leaves_nothing_and_says_nothing() {
-    const SIZE: u64 = 6_000_000;
+    const SIZE: usize = 6_000_000;
     let hub = Hub::start().await;
     let link = Link::to(hub.address().await).await;
     let alice = hub.enrol_through("alice", &link.address).await;
     let bob = hub.enrol("bob").await;
     let group = pair(&alice, &bob).await;
     let mut events = alice.events();
-    link.hold_after(SIZE / 2);
+    link.hold_after(SIZE as u64 / 2);
     let options = || AttachOptions { name: Some("x.bin".into()), ..AttachOptions::default() };
-    let transfer = soon(alice.attach(group, vec![1; SIZE as usize], options())).await.unwrap();
-    until_progress(&mut events, SIZE / 4).await;
+    let transfer = soon(alice.attach(group, vec![1; SIZE], options())).await.unwrap();
+    until_progress(&mut events, SIZE as u64 / 4).await;
     soon(alice.cancel_transfer(transfer)).await.unwrap();
     let cancelled = Event::TransferFailed { transfer, reason: TransferFailure::Cancelled };
     until(&mut events, |event| *event == cancelled).await;
@@ -304,9 +304,10 @@ async fn a_photo_arrives_with_its_thumbnail_and_without_the_place_where_it_was_t
 /// A JPEG with an EXIF block that holds these bytes.
 fn photo_with(secret: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
-    let picture = RgbImage::from_fn(600, 400, |x, y| image::Rgb([x as u8, y as u8, (x ^ y) as u8]));
+    let picture =
+        RgbImage::from_fn(600, 400, |x, y| image::Rgb([x, y, x ^ y].map(|number| number.to_le_bytes()[0])));
     DynamicImage::ImageRgb8(picture).write_to(&mut Cursor::new(&mut plain), ImageFormat::Jpeg).unwrap();
     let exif = [b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0".as_slice(), secret].concat();
-    let length = (exif.len() as u16 + 2).to_be_bytes();
+    let length = u16::try_from(exif.len() + 2).unwrap().to_be_bytes();
     [&plain[..2], &[0xff, 0xe1], &length, &exif, &plain[2..]].concat()
 }
