@@ -32,7 +32,8 @@ async fn main() {
         world.enrol(name).await;
     }
     let group = world.conversation("Territoire", &[0, 1]).await;
-    let asked = ids().map(|id| Body::Request(Request::new(id, Purpose::Task, "Rappeler le laboratoire")));
+    let asked =
+        ids().map(|id| Body::Request(Box::new(Request::new(id, Purpose::Task, "Rappeler le laboratoire"))));
     post(&mut world, 0, group, asked.collect()).await;
     let text = || "Depuis trois jours, sans fièvre.".to_owned();
     let claim = Action::Claim { receipt: None, owner_name: String::new() };
@@ -73,7 +74,7 @@ fn ids() -> impl Iterator<Item = RequestId> {
 async fn steps(world: &mut World, device: usize, group: GroupId, actions: &[Action]) {
     let step = |request, action: &Action| {
         let (action, situation) = (action.clone(), Situation::default());
-        Body::Transition(Transition { request, action, situation })
+        Body::Transition(Box::new(Transition { request, action, situation }))
     };
     let bodies = ids().flat_map(|id| actions.iter().map(move |action| step(id, action)));
     post(world, device, group, bodies.collect()).await;

@@ -30,6 +30,9 @@ use crate::{
 
 mod board;
 mod command;
+mod conversation;
+#[cfg(test)]
+mod newer_kind;
 mod query;
 mod transfer;
 mod view;

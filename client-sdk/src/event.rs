@@ -27,6 +27,20 @@ pub enum Event {
     },
     /// A message of another device (or of this one, sent before its store was restored) is stored.
     MessageReceived(Message),
+    /// Somebody is writing in a group, or has stopped. Show it for
+    /// [`TYPING_SHOWN_MS`](crate::limits::TYPING_SHOWN_MS) unless it is said again.
+    Typing {
+        /// The group.
+        group: GroupId,
+        /// Who.
+        user: UserId,
+        /// With this device.
+        device: DeviceId,
+        /// Name to show.
+        display_name: String,
+        /// He has stopped.
+        stopped: bool,
+    },
     /// A message of this device is in the group's log, at this place.
     MessageAccepted {
         /// Its group.
@@ -242,6 +256,8 @@ pub struct Message {
     pub own: bool,
     /// The sender's certificate had expired when the message was read.
     pub expired_certificate: bool,
+    /// The sender administered the group when it came into the log.
+    pub by_administrator: bool,
     /// When the hub accepted it.
     pub at_ms: TimestampMs,
     /// The sender's clock when it was written.

@@ -11,6 +11,16 @@ const DAY_MS: TimestampMs = 24 * HOUR_MS;
 
 /// Longest text of a message, bytes of UTF-8: several pages; more is a document.
 pub const TEXT_BYTES_MAX: usize = 16 * 1024;
+/// Users that one text calls by name; whoever means more means the group.
+pub const MENTIONS_MAX: usize = 64;
+/// Longest emoji, bytes of UTF-8: a family with skin tones has 28.
+pub const EMOJI_BYTES_MAX: usize = 32;
+/// Different emoji under one message; more are ignored.
+pub const EMOJI_PER_MESSAGE_MAX: usize = 32;
+/// Longest reason for withdrawing a message, bytes of UTF-8: one line.
+pub const REASON_BYTES_MAX: usize = 256;
+/// Messages pinned in one thread; more are ignored, because a long list is no help.
+pub const PINS_MAX: usize = 32;
 /// Longest title of a group, bytes of UTF-8: one line of a list.
 pub const TITLE_BYTES_MAX: usize = 256;
 /// Longest topic of a group or address, bytes of UTF-8: a few lines.
@@ -126,6 +136,28 @@ pub const LAZY_UPDATE_SPREAD_MS: TimestampMs = 30 * MINUTE_MS;
 /// Time over which a device spreads the commits that carry its renewed certificate into its groups.
 pub const CREDENTIAL_SPREAD_MS: TimestampMs = HOUR_MS;
 
+// --- conversation
+
+/// Pause between two read receipts of one user in a group: who reads a hundred messages tells once.
+pub const RECEIPT_INTERVAL_MS: TimestampMs = 5 * SECOND_MS;
+/// Pause between two signs that somebody writes in a group.
+pub const TYPING_INTERVAL_MS: TimestampMs = 4 * SECOND_MS;
+/// How long an app shows that somebody writes: a little longer than the pause between two signs.
+pub const TYPING_SHOWN_MS: TimestampMs = 6 * SECOND_MS;
+/// Such signs that a device sends in a group without sending a message: each makes the others' ratchets jump
+/// by one, and [`FORWARD_MESSAGES`] is how far they can.
+pub const TYPING_IN_A_ROW_MAX: u32 = 200;
+/// Pause between two such signs of a group that are opened, whoever sends them: each costs loading the group.
+pub const TYPING_HEARD_INTERVAL_MS: TimestampMs = 250;
+/// Hits that one search returns at most.
+pub const HITS_MAX: usize = 500;
+/// Words of one search.
+pub const SEARCH_WORDS_MAX: usize = 16;
+/// Longest word that is indexed, characters: longer ones are found by their beginning.
+pub const WORD_CHARS_MAX: usize = 64;
+/// Characters of a hit's text shown on either side of its first word.
+pub const SNIPPET_CHARS: usize = 60;
+
 // --- recovery
 
 /// External commits that are refused before other members are asked for help.
@@ -171,4 +203,5 @@ pub const COMMANDS_MAX: usize = 1_024;
 pub const MESSAGES_PER_QUERY_MAX: usize = 10_000;
 
 const _: () = assert!(PAST_EPOCHS >= 2, "the hub takes messages that are two epochs old");
+const _: () = assert!(TYPING_IN_A_ROW_MAX * 2 < FORWARD_MESSAGES, "signs must not cost a message");
 const _: () = assert!(KEY_PACKAGES_LOW < KEY_PACKAGES_STOCK);

@@ -16,39 +16,63 @@ use serde::{Deserialize, Serialize};
 use crate::{error::Error, limits};
 
 pub mod document;
+pub mod edit;
 pub mod group_profile;
 pub mod handover;
 pub mod kind;
 pub mod language;
 pub mod patient;
+pub mod pin;
+pub mod reaction;
+pub mod receipt;
 pub mod request;
+pub mod retract;
 pub mod text;
 pub mod transition;
+pub mod typing;
 mod wire;
 
 pub use document::{Document, DocumentType};
+pub use edit::Edit;
 pub use group_profile::{GroupProfile, HistoryPolicy, ThreadKind};
 pub use handover::Handover;
 pub use kind::Kind;
 pub use language::Language;
 pub use patient::Patient;
+pub use pin::Pin;
+pub use reaction::Reaction;
+pub use receipt::{Receipt, ReceiptState};
 pub use request::{Request, RequestId};
+pub use retract::Retract;
 pub use text::Text;
 pub use transition::Transition;
+pub use typing::Typing;
 
 kind::table! {
     /// Something a person wrote.
     Text(Text) = "text";
     /// What the group says about itself: title, topic, what it is for.
     GroupProfile(GroupProfile) = "group_profile";
+    /// A sign under a message.
+    Reaction(Reaction) = "reaction";
+    /// Another text for a text.
+    Edit(Edit) = "edit";
+    /// A message is withdrawn.
+    Retract(Retract) = "retract";
+    /// How far the sender has received or read.
+    Receipt(Receipt) = "receipt";
+    /// A message is to stay in view.
+    Pin(Pin) = "pin";
+    /// Somebody is writing: never stored.
+    Typing(Typing) = "typing";
     /// A file: its bytes are on the hub, encrypted.
     Document(Document) = "document";
     /// Something is asked of others, until one of them owns and handles it.
-    Request(Request) = "request";
+    Request(Box<Request>) = "request";
     /// A step in the life of a request.
-    Transition(Transition) = "transition";
+    Transition(Box<Transition>) = "transition";
     /// Whom a request is about, for its owner.
-    Handover(Handover) = "handover";
+    Handover(Box<Handover>) = "handover";
 }
 
 /// A message to be sent.
@@ -121,6 +145,14 @@ pub(crate) fn compose(draft: &Draft, now_ms: TimestampMs) -> Result<Vec<u8>, Err
         return Err(Error::Invalid("a message has at most 64 KiB; attach a document instead"));
     }
     Ok(bytes)
+}
+
+/// Writes the envelope of something that is never stored.
+///
+/// # Errors
+/// As [`compose`].
+pub(crate) fn compose_ephemeral(typing: &Typing, now_ms: TimestampMs) -> Result<Vec<u8>, Error> {
+    compose(&Body::Typing(*typing).into(), now_ms)
 }
 
 /// Adds the epoch authenticator to a composed envelope. Protobuf fields may come in any order, so the

@@ -8,7 +8,8 @@
 //! - [`verdict`]: what a refusal by the hub means for the request that it answers;
 //! - [`listing`]: which groups there are, subscribing, signs of a restored store or hub;
 //! - [`content`]: what a stored message means for this device; [`agenda`]: what it does by itself at a time;
-//! - [`direct`]: the thread of two people;
+//! - [`direct`]: the thread of two people; [`permission`]: may this be said here; [`reading`]: marks and
+//!   receipts; [`typing`]: the ephemeral lane; [`finding`]: search;
 //! - [`entries`]: applying the log; [`membership`]: what commits change;
 //! - [`inbox`]: welcomes and reports;
 //! - [`transfers`]: documents on their way;
@@ -30,7 +31,6 @@ use cercle_proto::{
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::{OpenMlsProvider as _, random::OpenMlsRand as _};
 
-use crate::thread::Thread;
 use crate::{
     core::{Action, DisconnectReason, GroupState, Outcome, Settings},
     error::Error,
@@ -48,6 +48,7 @@ use crate::{
         identity::{CertificateRecord, IdentityRecord, Standing},
     },
 };
+use crate::{search::index::Index, thread::Thread};
 use pace::Pace;
 use session::Session;
 
@@ -56,17 +57,21 @@ pub(crate) mod commands;
 pub(crate) mod content;
 pub(crate) mod direct;
 pub(crate) mod entries;
+pub(crate) mod finding;
 pub(crate) mod inbox;
 pub(crate) mod intents;
 pub(crate) mod listing;
 pub(crate) mod membership;
 pub(crate) mod outbox;
 pub(crate) mod pace;
+pub(crate) mod permission;
+pub(crate) mod reading;
 pub(crate) mod recovery;
 pub(crate) mod requests;
 pub(crate) mod session;
 pub(crate) mod staging;
 pub(crate) mod transfers;
+pub(crate) mod typing;
 pub(crate) mod upkeep;
 pub(crate) mod verdict;
 
@@ -93,6 +98,8 @@ pub(crate) struct Memory {
     pub(crate) dirty: BTreeSet<GroupId>,
     /// What the messages of groups add up to; made when it is asked for, then kept up to date.
     pub(crate) threads: HashMap<GroupId, Thread>,
+    /// Words of the messages; each group's when it is first searched, then kept up to date.
+    pub(crate) words: Index,
     /// When the next appointment is due.
     pub(crate) next_appointment: Option<TimestampMs>,
 }
@@ -123,6 +130,8 @@ pub(crate) struct Lane {
     pub(crate) re_add_due: BTreeMap<DeviceId, TimestampMs>,
     /// When something in this group becomes due.
     pub(crate) wake: Option<TimestampMs>,
+    /// What was said and heard that is not stored.
+    pub(crate) whisper: typing::Whisper,
 }
 
 impl Lane {
@@ -140,6 +149,7 @@ impl Lane {
             commit_due: None,
             re_add_due: BTreeMap::new(),
             wake: None,
+            whisper: typing::Whisper::default(),
         }
     }
 
@@ -180,6 +190,7 @@ impl Memory {
             waiting: HashMap::new(),
             dirty: BTreeSet::new(),
             threads: HashMap::new(),
+            words: Index::default(),
             next_appointment: tx.next_appointment()?,
         })
     }

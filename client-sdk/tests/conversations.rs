@@ -24,8 +24,14 @@ mod client_documents;
 mod client_documents_refused;
 #[path = "conversations/client_shell.rs"]
 mod client_shell;
+#[path = "conversations/client_talk.rs"]
+mod client_talk;
 #[path = "conversations/core_basics.rs"]
 mod core_basics;
+#[path = "conversations/core_chat.rs"]
+mod core_chat;
+#[path = "conversations/core_chat_random.rs"]
+mod core_chat_random;
 #[path = "conversations/core_crashes.rs"]
 mod core_crashes;
 #[path = "conversations/core_direct.rs"]

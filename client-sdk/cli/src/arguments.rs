@@ -7,6 +7,7 @@ mod answer;
 pub(crate) mod documents;
 mod english;
 mod requests;
+pub(crate) mod talk;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -98,6 +99,8 @@ pub(crate) enum Command {
         /// Seuls les administrateurs écrivent, ajoutent et retirent.
         #[arg(long)]
         announcements: bool,
+        #[command(flatten)]
+        profile: talk::ProfileArguments,
     },
     /// Ajoute des personnes à un groupe.
     Invite {
@@ -131,7 +134,12 @@ pub(crate) enum Command {
         /// Texte ; - ou rien : l'entrée standard.
         #[arg(value_name = "TEXTE")]
         text: Option<String>,
+        /// Personne à interpeller.
+        #[arg(long, value_name = "PERSONNE")]
+        mention: Vec<String>,
     },
+    #[command(flatten)]
+    Talk(talk::Talk),
     /// Montre les messages reçus depuis la dernière fois.
     Recv {
         /// Titre ou identifiant du groupe, ou leur début ; sinon tous les groupes.

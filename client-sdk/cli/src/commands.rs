@@ -12,6 +12,8 @@ mod recv;
 pub(crate) mod requests;
 mod send;
 mod status;
+mod talk;
+mod thread;
 
 use std::future::Future;
 
@@ -56,13 +58,14 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
         Command::Enrol { link, passphrase } => Box::pin(enrol::run(context, &link, passphrase)).await,
         Command::Whoami => Box::pin(people::whoami(context)).await,
         Command::Groups => Box::pin(groups::list(context)).await,
-        Command::New { title, announcements } => {
-            Box::pin(groups::create(context, &title, announcements)).await
+        Command::New { title, announcements, profile } => {
+            Box::pin(groups::create(context, &title, announcements, profile)).await
         }
         Command::Invite { group, users } => Box::pin(members::invite(context, &group, &users)).await,
         Command::Remove { group, users } => Box::pin(members::remove(context, &group, &users)).await,
         Command::Members { group } => Box::pin(members::list(context, &group)).await,
-        Command::Send { group, text } => Box::pin(send::run(context, &group, text)).await,
+        Command::Send { group, text, mention } => Box::pin(send::run(context, &group, text, &mention)).await,
+        Command::Talk(talk) => Box::pin(talk::run(context, talk)).await,
         Command::Recv { group, follow: false, all } => {
             Box::pin(recv::once(context, group.as_deref(), all)).await
         }

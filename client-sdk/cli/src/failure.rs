@@ -222,6 +222,9 @@ impl From<Error> for Failure {
                 let french = in_french(what);
                 Self::new(Exit::Usage, text!("Refusé : {french}."; "Refused: {what}."))
             }
+            Error::Field { field, problem } => {
+                Self::new(Exit::Usage, text!("Refusé, {field} : {problem}."; "Refused, {field}: {problem}."))
+            }
             _ => Self::fault(&error),
         }
     }

@@ -17,6 +17,7 @@ use serde::Serialize;
 mod requests;
 
 pub(crate) use requests::{CSV_TITLES, RequestRecord, StepRecord, csv};
+pub(crate) mod talk;
 
 /// One line of output.
 #[derive(Debug, Serialize)]
@@ -50,6 +51,12 @@ pub(crate) enum Record<'a> {
     Status(StatusRecord<'a>),
     Delivery { group: String, user: &'a str, device: String, acked: u64, waiting: u64 },
     Device(DeviceRecord<'a>),
+    Thread(talk::ThreadRecord<'a>),
+    ThreadMessage(talk::ThreadMessageRecord<'a>),
+    Read { group: String, up_to: u64, messages: u64, mentions: u64 },
+    ReadPlace { group: String, user: &'a str, up_to: u64, at_ms: u64 },
+    Typing { group: String, user: &'a str, device: String, display_name: &'a str, stopped: bool },
+    Hit(talk::HitRecord<'a>),
     Revoked { device: String },
     Invitation { user: &'a str, link: &'a str, expires_at_ms: u64 },
     Request(RequestRecord<'a>),

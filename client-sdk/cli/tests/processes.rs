@@ -29,3 +29,5 @@ mod requests;
 mod restored;
 #[path = "processes/revoked.rs"]
 mod revoked;
+#[path = "processes/talk.rs"]
+mod talk;

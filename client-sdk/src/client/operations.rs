@@ -12,7 +12,9 @@ use crate::core::{
     Message, NewInvitation, Outcome, PolicyTemplate, QueuedMessage,
 };
 use crate::message::{Body, Draft, GroupProfile, RequestId};
+use crate::search::{Hit, Search};
 use crate::thread::requests::Course;
+use crate::thread::view::{Range, ThreadView, Unread};
 
 /// Who was invited and who could not be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -260,6 +262,66 @@ impl Client {
         limit: usize,
     ) -> Result<Vec<Message>, ClientError> {
         Ok(self.query(move |core| core.messages(group, after, limit)).await??)
+    }
+
+    /// A part of a thread: messages as they are by now, with reactions, what is pinned and who has read.
+    ///
+    /// # Errors
+    /// When the group is unknown or the store fails.
+    pub async fn thread(&self, group: GroupId, range: Range) -> Result<ThreadView, ClientError> {
+        Ok(self.query(move |core| core.thread(group, range)).await??)
+    }
+
+    /// What this user has not read, of every group of this device.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn unread(&self) -> Result<Vec<(GroupId, Unread)>, ClientError> {
+        Ok(self.query(|core| core.unread()).await??)
+    }
+
+    /// Notes that this user has read a group up to a place; the others are told where the thread asks for it.
+    ///
+    /// # Errors
+    /// When the group is unknown or the store fails.
+    pub async fn mark_read(&self, group: GroupId, up_to: Seq) -> Result<(), ClientError> {
+        self.done(Command::MarkRead { group, up_to }).await
+    }
+
+    /// Tells the connected members of a group that this user writes, or has stopped. May be called at every
+    /// key: it is told every few seconds, and dropped when it cannot be told.
+    ///
+    /// # Errors
+    /// When the device is not in the group.
+    pub async fn typing(&self, group: GroupId, stopped: bool) -> Result<(), ClientError> {
+        self.done(Command::Typing { group, stopped }).await
+    }
+
+    /// Says what the group is: title, topic, kind. Only administrators may.
+    ///
+    /// # Errors
+    /// As [`Client::post`].
+    pub async fn set_profile(&self, group: GroupId, profile: GroupProfile) -> Result<MessageId, ClientError> {
+        self.post(group, Body::GroupProfile(profile).into()).await
+    }
+
+    /// Messages that have these words, over everything that this device has, connected or not.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn search(&self, search: Search) -> Result<Vec<Hit>, ClientError> {
+        Ok(self.query(move |core| core.search(&search)).await??)
+    }
+
+    /// Messages whose id begins with these hexadecimal digits, with their group and place; at most two.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn messages_by_prefix(
+        &self,
+        digits: String,
+    ) -> Result<Vec<(GroupId, Seq, MessageId)>, ClientError> {
+        Ok(self.query(move |core| core.messages_by_prefix(&digits)).await??)
     }
 
     /// Messages that are not in the log yet.

@@ -35,6 +35,20 @@ pub enum Command {
     /// ([`Event::RequestChanged`](crate::event::Event::RequestChanged) or
     /// [`Event::RequestLost`](crate::event::Event::RequestLost) tells how).
     Act(Box<Act>),
+    /// Notes that this user has read a group up to a place; the others are told where the thread asks for it.
+    MarkRead {
+        /// The group.
+        group: GroupId,
+        /// Everything up to this place.
+        up_to: Seq,
+    },
+    /// Tells who is connected that this user writes, or has stopped: dropped when that is not possible.
+    Typing {
+        /// The group.
+        group: GroupId,
+        /// He has stopped.
+        stopped: bool,
+    },
     /// Finds or makes the thread with one other person, and invites him. Finishes at once: what is sent to
     /// it waits for him.
     DirectWith {
@@ -142,6 +156,8 @@ impl std::fmt::Debug for Command {
             Self::CreateGroup { .. } => "CreateGroup",
             Self::Ask(_) => "Ask",
             Self::Act(_) => "Act",
+            Self::MarkRead { .. } => "MarkRead",
+            Self::Typing { .. } => "Typing",
             Self::DirectWith { .. } => "DirectWith",
             Self::Invite { .. } => "Invite",
             Self::Remove { .. } => "Remove",

@@ -47,6 +47,37 @@ pub(super) trait Wire: Kind {
     fn from_wire(message: Self::Message) -> Option<Self>;
 }
 
+/// A large kind is kept apart, so that an event or command that holds another is small.
+impl<T: Kind> Kind for Box<T> {
+    fn check(&self) -> Result<(), Error> {
+        (**self).check()
+    }
+
+    fn render(&self, language: Language) -> String {
+        (**self).render(language)
+    }
+
+    fn fallback(&self) -> String {
+        (**self).fallback()
+    }
+
+    fn blobs(&self) -> Vec<BlobId> {
+        (**self).blobs()
+    }
+}
+
+impl<T: Wire> Wire for Box<T> {
+    type Message = T::Message;
+
+    fn to_wire(&self) -> T::Message {
+        (**self).to_wire()
+    }
+
+    fn from_wire(message: T::Message) -> Option<Self> {
+        T::from_wire(message).map(Self::new)
+    }
+}
+
 /// Checks that a text is there and not too long, bytes of UTF-8.
 ///
 /// # Errors
@@ -93,6 +124,35 @@ pub(crate) mod hex_id {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BlobId, D::Error> {
         BlobId::from_hex(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// Ids of messages in the JSON form: 32 hexadecimal digits.
+pub(crate) mod hex_message {
+    use cercle_proto::id::MessageId;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<S: Serializer>(id: &MessageId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&id.to_hex())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MessageId, D::Error> {
+        MessageId::from_hex(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// Ids of users in the JSON form: `<local>@<domain>`.
+pub(crate) mod users {
+    use cercle_proto::id::UserId;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<S: Serializer>(users: &[UserId], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(users.iter().map(UserId::as_str))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<UserId>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        texts.iter().map(|text| UserId::parse(text).map_err(D::Error::custom)).collect()
     }
 }
 

@@ -21,6 +21,9 @@ pub(crate) struct MessageRecord {
     /// Who handed it over, if this device was not a member when it was sent.
     #[serde(default)]
     pub(crate) exported_by: Option<String>,
+    /// The sender administered the group at this place of the log.
+    #[serde(default)]
+    pub(crate) by_administrator: bool,
 }
 
 /// A message's row.
@@ -85,6 +88,22 @@ impl Tx<'_> {
             messages.push(MessageRow { seq, id: MessageId::new(row.get(1)?), record });
         }
         Ok(messages)
+    }
+
+    /// Group, place and id of messages whose id begins with these hexadecimal digits, at most two.
+    pub(crate) fn messages_by_prefix(
+        &self,
+        digits: &str,
+    ) -> Result<Vec<(GroupId, Seq, MessageId)>, StoreError> {
+        let sql = "SELECT group_id, seq, message_id FROM messages
+                   WHERE substr(hex(message_id), 1, ?2) = ?1 LIMIT 2";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let mut rows = statement.query((digits.to_ascii_uppercase(), digits.len()))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push((GroupId::new(row.get(0)?), unsigned(row.get(1)?), MessageId::new(row.get(2)?)));
+        }
+        Ok(found)
     }
 
     /// Whether a message with this id is stored.

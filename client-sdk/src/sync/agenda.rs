@@ -1,7 +1,7 @@
 //! What this device does by itself when its time has come, connected or not: an appointment is taken and
 //! carried out in one transaction, so it happens once.
 
-use cercle_proto::id::TimestampMs;
+use cercle_proto::id::{GroupId, TimestampMs};
 use serde::{Deserialize, Serialize};
 
 use super::{Cx, Step};
@@ -16,6 +16,11 @@ pub(crate) enum Appointment {
     RequestExpires { request: RequestId },
     /// Nothing more can come of a request.
     ForgetRequest { request: RequestId },
+    /// Tell the members of a group how far this user has read.
+    TellRead {
+        /// The group.
+        group: [u8; 16],
+    },
 }
 
 impl Cx<'_, '_> {
@@ -34,6 +39,7 @@ impl Cx<'_, '_> {
                     Appointment::WidenRequest { request, step } => self.widening_due(request, step)?,
                     Appointment::RequestExpires { request } => self.request_expires(request)?,
                     Appointment::ForgetRequest { request } => self.forget_request(request)?,
+                    Appointment::TellRead { group } => self.tell_read_later(GroupId::new(group))?,
                 }
             }
             self.m.next_appointment = self.tx.next_appointment()?;

@@ -15,7 +15,7 @@ use crate::{
     core::{Command, DeviceCursor, DeviceState, GroupState, NewInvitation, Outcome, PolicyTemplate},
     error::Error,
     limits,
-    message::{self, Draft, GroupProfile, Kind as _},
+    message::{self, Draft, GroupProfile, Kind as _, ThreadKind, Typing},
     mls::group,
     store::{
         groups::{GroupRecord, GroupRow},
@@ -34,6 +34,14 @@ impl Cx<'_, '_> {
             Command::Send { group, draft } => self.send(id, group, &draft)?,
             Command::Ask(ask) => self.ask_others(id, *ask)?,
             Command::Act(act) => self.act(id, *act)?,
+            Command::MarkRead { group, up_to } => {
+                let marked = self.mark_read(group, up_to)?;
+                self.done(id, marked)
+            }
+            Command::Typing { group, stopped } => {
+                let told = self.tell_typing(group, Typing { stopped })?;
+                self.done(id, told)
+            }
             Command::DirectWith { user } => self.direct_thread(id, &user)?,
             Command::Invite { group, users } => {
                 let claim = self.random();
@@ -98,6 +106,11 @@ impl Cx<'_, '_> {
         Ok(())
     }
 
+    /// Something that ends at once.
+    fn done(&mut self, id: u64, result: Result<(), Error>) -> Begun {
+        result.map(|()| self.finish(id, Ok(Outcome::Done)))
+    }
+
     /// A group that this device takes part in.
     pub(crate) fn usable(&self, group: GroupId) -> Result<&Lane, Error> {
         let lane = self.m.groups.get(&group).ok_or(Error::UnknownGroup(group))?;
@@ -111,13 +124,13 @@ impl Cx<'_, '_> {
         if let Err(error) = self.usable(group) {
             return Ok(Err(error));
         }
-        if let Err(error) = self.check_thread(group, &draft.body) {
-            return Ok(Err(error));
-        }
         let content = match message::compose(draft, self.now) {
             Ok(content) => content,
             Err(error) => return Ok(Err(error)),
         };
+        if let Err(error) = self.permitted(group, &draft.body)? {
+            return Ok(Err(error));
+        }
         if self.tx.outbox_length()? >= limits::OUTBOX_MESSAGES_MAX {
             return Ok(Err(Error::OutboxFull));
         }
@@ -182,6 +195,8 @@ impl Cx<'_, '_> {
         }
         let creator = me.identity.user.clone();
         let policy = match template {
+            // A library is what its publishers say.
+            _ if profile.thread == ThreadKind::Library => Policy::announcements(creator),
             PolicyTemplate::Conversation => Policy::conversation(creator),
             PolicyTemplate::Announcements => Policy::announcements(creator),
         };
@@ -194,6 +209,7 @@ impl Cx<'_, '_> {
                 let mut record = GroupRecord::new(GroupState::Creating, made.epoch().as_u64(), 0);
                 record.enter_epoch(made.epoch().as_u64(), group::authenticator(&made));
                 record.profile.clone_from(&profile);
+                record.profile_awaited = false;
                 self.m.cache.keep(id_of_group, made);
                 self.m.groups.insert(id_of_group, Lane::new(GroupRow { cursor: 0, record }));
                 self.save(id_of_group)?;

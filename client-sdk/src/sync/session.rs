@@ -172,7 +172,8 @@ impl Cx<'_, '_> {
                 self.tell(Request::Pong(v1::Pong {}));
                 Ok(())
             }
-            Answer::Pong(_) | Answer::Ephemeral(_) => Ok(()),
+            Answer::Pong(_) => Ok(()),
+            Answer::Ephemeral(whisper) => self.ephemeral(&whisper),
             Answer::Entries(entries) => {
                 self.still_reading(entries.wave);
                 self.entries(entries)

@@ -12,7 +12,7 @@ use cercle_proto::{certificate::Root, id::UserId};
 use crate::{
     event::Message,
     limits,
-    message::{Body, Handover, Patient, Request, RequestId, Transition},
+    message::{Body, Patient, Request, RequestId, Transition},
 };
 
 mod course;
@@ -43,9 +43,9 @@ impl Requests {
         match &message.body {
             Body::Request(request) => self.asked(message, request),
             Body::Transition(transition) => self.step(message, transition),
-            Body::Handover(Handover { request, patient }) => {
-                let key = (*request, message.sender.clone());
-                self.handovers.insert(key, patient.clone());
+            Body::Handover(handover) => {
+                let key = (handover.request, message.sender.clone());
+                self.handovers.insert(key, handover.patient.clone());
             }
             _ => {}
         }

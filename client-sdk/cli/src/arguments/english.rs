@@ -92,16 +92,14 @@ const SENTENCES: &[(&str, &str, &str)] = &[
 
 /// Replaces every French sentence.
 pub(super) fn translate(command: Command) -> Command {
-    SENTENCES.iter().chain(requests::SENTENCES).fold(
-        command.about(ABOUT),
-        |command, (name, argument, sentence)| match (*name, *argument) {
-            ("", argument) => command.mut_arg(argument, |arg| arg.help(*sentence)),
-            (name, "") => command.mut_subcommand(name, |sub| sub.about(*sentence)),
-            (name, argument) => {
-                command.mut_subcommand(name, |sub| sub.mut_arg(argument, |arg| arg.help(*sentence)))
-            }
-        },
-    )
+    let sentences = SENTENCES.iter().chain(super::talk::SENTENCES).chain(requests::SENTENCES);
+    sentences.fold(command.about(ABOUT), |command, (name, argument, sentence)| match (*name, *argument) {
+        ("", argument) => command.mut_arg(argument, |arg| arg.help(*sentence)),
+        (name, "") => command.mut_subcommand(name, |sub| sub.about(*sentence)),
+        (name, argument) => {
+            command.mut_subcommand(name, |sub| sub.mut_arg(argument, |arg| arg.help(*sentence)))
+        }
+    })
 }
 
 #[cfg(test)]
@@ -111,11 +109,8 @@ mod tests {
     use super::{super::Cli, *};
 
     fn sentence(command: &str, argument: &str) -> Option<&'static str> {
-        SENTENCES
-            .iter()
-            .chain(requests::SENTENCES)
-            .find(|row| row.0 == command && row.1 == argument)
-            .map(|row| row.2)
+        let mut sentences = SENTENCES.iter().chain(super::super::talk::SENTENCES).chain(requests::SENTENCES);
+        sentences.find(|row| row.0 == command && row.1 == argument).map(|row| row.2)
     }
 
     #[test]

@@ -110,7 +110,76 @@ const FIELDS: &[(&str, &[&str])] = &[
         ],
     ),
     ("step", &["request", "group", "seq", "at_ms", "by", "name", "action", "text", "state"]),
+    (
+        "thread",
+        &[
+            "group",
+            "title",
+            "topic",
+            "kind",
+            "communes",
+            "professions",
+            "structure",
+            "read_receipts",
+            "unread",
+            "mentions",
+            "read_up_to",
+            "pinned",
+            "read",
+        ],
+    ),
+    ("thread_message", THREAD_MESSAGE),
+    ("read", &["group", "up_to", "messages", "mentions"]),
+    ("read_place", &["group", "user", "up_to", "at_ms"]),
+    ("hit", HIT),
     ("error", &["code", "name", "message", "mend"]),
+];
+
+/// Those of a message, and what became of it.
+const THREAD_MESSAGE: &[&str] = &[
+    "group",
+    "title",
+    "seq",
+    "id",
+    "sender",
+    "device",
+    "display_name",
+    "own",
+    "expired_certificate",
+    "at_ms",
+    "sent_at_ms",
+    "in_reply_to",
+    "exported_by",
+    "kind",
+    "text",
+    "content",
+    "edited_at_ms",
+    "retracted",
+    "reactions",
+    "replies",
+    "pinned",
+];
+
+/// Those of a message, and where it fits.
+const HIT: &[&str] = &[
+    "group",
+    "title",
+    "seq",
+    "id",
+    "sender",
+    "device",
+    "display_name",
+    "own",
+    "expired_certificate",
+    "at_ms",
+    "sent_at_ms",
+    "in_reply_to",
+    "exported_by",
+    "kind",
+    "text",
+    "content",
+    "snippet",
+    "marks",
 ];
 
 fn check(line: &Value, seen: &mut BTreeSet<String>) {
@@ -149,6 +218,14 @@ fn every_command_prints_the_documented_fields() {
     run(&alice, &["--offline", "attach", "champs", &path("a.txt")]);
     run(&alice, &["--offline", "transfers"]);
     run(&alice, &["--offline", "transfers", "--cancel", ""]);
+    run(&alice, &["thread", "champs"]);
+    run(&alice, &["read", "champs"]);
+    run(&alice, &["search", "bonj"]);
+    run(&alice, &["direct", "bob"]);
+    run(&alice, &["send", "alice", "bonjour Bob"]);
+    run(&bob, &["recv"]);
+    run(&bob, &["read", "alice"]);
+    run(&alice, &["status", "alice"]);
     run(&alice, &["groups"]);
     run(&alice, &["members", "champs"]);
     run(&alice, &["status"]);

@@ -114,17 +114,21 @@ fn every_kind_and_every_step_goes_over_the_wire_and_through_json_unchanged() {
         full.situation = Situation { profession: text("10"), structure: text("65000") };
         let mut named = full.clone();
         named.patient = Some(patient());
-        round_trip(Body::Request(named));
+        round_trip(Body::Request(Box::new(named)));
         let groups = vec![GroupId::new([1; 16]), GroupId::new([2; 16])];
         let widening = vec![Widening { at_ms: 9, groups: vec![GroupId::new([3; 16])] }];
         let register = RegisterId::new([4; 16]);
         full.audience = Audience::Several(Several { register, groups, widening });
-        round_trip(Body::Request(full));
+        round_trip(Body::Request(Box::new(full)));
     }
     for action in actions() {
-        round_trip(Body::Transition(Transition { request: ID, action, situation: Situation::default() }));
+        round_trip(Body::Transition(Box::new(Transition {
+            request: ID,
+            action,
+            situation: Situation::default(),
+        })));
     }
-    round_trip(Body::Handover(Handover { request: ID, patient: patient() }));
+    round_trip(Body::Handover(Box::new(Handover { request: ID, patient: patient() })));
 }
 
 #[test]
