@@ -143,11 +143,11 @@ kind::table! {
     /// A professional or structure to get in touch with.
     DirectoryCard(DirectoryCard) = "directory_card";
     /// Something is asked of others, until one of them owns and handles it.
-    Request(Request) = "request";
+    Request(Box<Request>) = "request";
     /// A step in the life of a request.
-    Transition(Transition) = "transition";
+    Transition(Box<Transition>) = "transition";
     /// Whom a request is about, for its owner.
-    Handover(Handover) = "handover";
+    Handover(Box<Handover>) = "handover";
     /// A circle about a patient begins, or is summed up for newcomers.
     CircleOpened(CircleOpened) = "circle_opened";
     /// Somebody takes part in a circle for a time.

@@ -7,6 +7,7 @@ mod answer;
 pub(crate) mod documents;
 mod english;
 mod kinds;
+mod requests;
 pub(crate) mod talk;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -15,6 +16,10 @@ use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcomm
 
 pub(crate) use answer::Answer;
 pub(crate) use kinds::{AvailabilityArguments, RsvpArguments};
+pub(crate) use requests::{
+    AskArguments, BoardArguments, DetailArguments, PatientArguments, ReasonArguments, RequestCommand,
+    TextArguments,
+};
 
 use crate::{language::Language, limits::PATIENCE_SECONDS};
 
@@ -218,6 +223,8 @@ pub(crate) enum Command {
     },
     /// Crée une invitation ; sans identifiant, pour un autre appareil à vous.
     Invitation(InvitationArguments),
+    #[command(flatten)]
+    Request(RequestCommand),
     /// Renouvelle vos clés dans un groupe.
     UpdateKeys {
         /// Titre ou identifiant du groupe, ou leur début.

@@ -10,6 +10,7 @@ mod people;
 mod post;
 mod reader;
 mod recv;
+pub(crate) mod requests;
 mod send;
 mod status;
 mod talk;
@@ -86,6 +87,7 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
             Box::pin(administration::revoke(context, &device, user.as_deref())).await
         }
         Command::Invitation(arguments) => Box::pin(administration::invitation(context, arguments)).await,
+        Command::Request(command) => Box::pin(requests::run(context, command)).await,
         Command::UpdateKeys { group } => Box::pin(groups::update_keys(context, &group)).await,
         Command::Demo { once, keep } => Box::pin(demo::run(context, once, keep)).await,
     }

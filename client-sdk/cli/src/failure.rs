@@ -13,6 +13,7 @@ use cercle_sdk::{
     core::DisconnectReason,
     error::{Error, OpenError},
     profile::ProfileError,
+    thread::requests::Refusal,
 };
 
 use crate::{exit::Exit, language::Text};
@@ -231,15 +232,40 @@ impl From<Error> for Failure {
                 "Écrivez dans le cercle de soins du patient, ou à une seule personne.";
                 "Write in the patient's circle, or to one person."
             )),
+            Error::Request(refusal) => request(refusal),
             Error::Invalid(what) => {
                 let french = in_french(what);
                 Self::new(Exit::Usage, text!("Refusé : {french}."; "Refused: {what}."))
             }
-            Error::Field { field, problem } => {
-                Self::new(Exit::Usage, text!("Refusé, {field} : {problem}."; "Refused, {field}: {problem}."))
-            }
             _ => Self::fault(&error),
         }
+    }
+}
+
+/// Why a step of a request is not possible.
+fn request(refusal: &Refusal) -> Failure {
+    match refusal {
+        Refusal::Owned(owner) => crate::commands::requests::step::taken(owner),
+        Refusal::Unknown => {
+            Failure::new(Exit::NotFound, text!("Cette demande est inconnue."; "This request is unknown."))
+        }
+        Refusal::NotYours => Failure::new(
+            Exit::Refused,
+            text!("Ce n'est pas à vous de le faire."; "That is for somebody else to do."),
+        ),
+        Refusal::Expired => {
+            Failure::new(Exit::Refused, text!("Cette demande a expiré."; "This request has expired."))
+        }
+        Refusal::Closed => {
+            Failure::new(Exit::Refused, text!("Cette demande est terminée."; "This request is closed."))
+        }
+        _ => Failure::new(
+            Exit::Refused,
+            text!(
+                "Ce n'est pas possible dans l'état où est la demande (cercle show).";
+                "That is not possible where the request stands (cercle show)."
+            ),
+        ),
     }
 }
 

@@ -14,6 +14,9 @@ use cercle_sdk::{
 };
 use serde::Serialize;
 
+mod requests;
+
+pub(crate) use requests::{CSV_TITLES, RequestRecord, StepRecord, csv};
 pub(crate) mod talk;
 
 /// One line of output.
@@ -56,6 +59,8 @@ pub(crate) enum Record<'a> {
     Hit(talk::HitRecord<'a>),
     Revoked { device: String },
     Invitation { user: &'a str, link: &'a str, expires_at_ms: u64 },
+    Request(RequestRecord<'a>),
+    Step(StepRecord<'a>),
     Demo(DemoRecord),
     DemoReady { invitation: &'a str, address: &'a str },
     Kind { kind: &'a str },

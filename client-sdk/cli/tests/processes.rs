@@ -23,6 +23,8 @@ mod json;
 mod offline;
 #[path = "processes/profiles.rs"]
 mod profiles;
+#[path = "processes/requests.rs"]
+mod requests;
 #[path = "processes/restored.rs"]
 mod restored;
 #[path = "processes/revoked.rs"]

@@ -198,9 +198,9 @@ impl Cx<'_, '_> {
         }
         let groups: Vec<GroupId> = self.m.groups.keys().copied().collect();
         for group in groups {
-            let handed = self.m.thread(self.tx, group)?.requests.handover(course.request.id);
-            if let Some(handed) = handed.filter(|handed| handed.from == course.requester) {
-                return Ok(Some(handed.patient.clone()));
+            let requests = &self.m.thread(self.tx, group)?.requests;
+            if let Some(patient) = requests.handed_over(course.request.id, &course.requester) {
+                return Ok(Some(patient.clone()));
             }
         }
         Ok(None)

@@ -58,6 +58,57 @@ pub(super) trait Wire: Kind {
     fn from_wire(message: Self::Message) -> Option<Self>;
 }
 
+/// A large kind is kept apart, so that an event or command that holds another is small.
+impl<T: Kind> Kind for Box<T> {
+    fn check(&self) -> Result<(), Error> {
+        (**self).check()
+    }
+
+    fn render(&self, language: Language) -> String {
+        (**self).render(language)
+    }
+
+    fn fallback(&self) -> String {
+        (**self).fallback()
+    }
+
+    fn documents(&self) -> Vec<&Document> {
+        (**self).documents()
+    }
+
+    fn blobs(&self) -> Vec<BlobId> {
+        (**self).blobs()
+    }
+
+    fn about_patient(&self) -> bool {
+        (**self).about_patient()
+    }
+
+    fn patients(&self) -> Vec<&Patient> {
+        (**self).patients()
+    }
+}
+
+/// The same for the way over the wire, for each large kind by name: the kinds made by
+/// [`field`](super::field) have a general way of their own.
+macro_rules! boxed {
+    ($($large:ty),+) => {
+        $(impl Wire for Box<$large> {
+            type Message = <$large as Wire>::Message;
+
+            fn to_wire(&self) -> Self::Message {
+                (**self).to_wire()
+            }
+
+            fn from_wire(message: Self::Message) -> Option<Self> {
+                <$large>::from_wire(message).map(Self::new)
+            }
+        })+
+    };
+}
+
+boxed!(super::Request, super::Transition, super::Handover);
+
 /// Checks that a text is there and not too long, bytes of UTF-8.
 ///
 /// # Errors

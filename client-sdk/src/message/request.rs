@@ -243,3 +243,6 @@ impl Wire for Request {
 pub(super) fn documents_from_wire(documents: Vec<wire::Document>) -> Option<Vec<Document>> {
     documents.into_iter().map(Document::from_wire).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use crate::{
     core::{Command, DeviceCursor, DeviceState, GroupState, NewInvitation, Outcome, PolicyTemplate},
     error::Error,
     limits,
-    message::{self, Draft, GroupProfile, Kind as _, Typing},
+    message::{self, Draft, GroupProfile, Kind as _, ThreadKind, Typing},
     mls::group,
     store::{
         groups::{GroupRecord, GroupRow},
@@ -224,6 +224,8 @@ impl Cx<'_, '_> {
         }
         let creator = me.identity.user.clone();
         let policy = match template {
+            // A library is what its publishers say.
+            _ if profile.thread == ThreadKind::Library => Policy::announcements(creator),
             PolicyTemplate::Conversation => Policy::conversation(creator),
             PolicyTemplate::Announcements => Policy::announcements(creator),
         };

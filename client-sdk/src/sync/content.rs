@@ -3,14 +3,13 @@
 
 use std::collections::hash_map::Entry;
 
-use cercle_proto::id::GroupId;
+use cercle_proto::{certificate::Root, id::GroupId};
 
 use super::{Cx, Memory, Step, entries::read_message};
 use crate::{
     event::{Event, Message},
     limits,
     message::{Body, Content, GroupProfile},
-    mls::identity::Myself,
     store::Tx,
     thread::{Thread, chat::Effect},
 };
@@ -21,9 +20,10 @@ impl Memory {
     /// # Errors
     /// When the store fails.
     pub(crate) fn thread(&mut self, tx: &Tx<'_>, group: GroupId) -> Step<&mut Thread> {
+        let root = self.me.as_ref().map(|me| me.verifier.root());
         match self.threads.entry(group) {
             Entry::Occupied(known) => Ok(known.into_mut()),
-            Entry::Vacant(place) => Ok(place.insert(read_thread(tx, group, self.me.as_deref(), |_, _| {})?)),
+            Entry::Vacant(place) => Ok(place.insert(read_thread(tx, root, group, |_, _| {})?)),
         }
     }
 
@@ -35,19 +35,20 @@ impl Memory {
     }
 }
 
-/// Makes a thread from the store; `each` sees every message and what it changed.
+/// Makes a thread from the store, with the root under which receipts of registers verify; `each` sees every
+/// message and what it changed.
 ///
 /// # Errors
 /// When the store fails.
 pub(crate) fn read_thread(
     tx: &Tx<'_>,
+    root: Option<&Root>,
     group: GroupId,
-    me: Option<&Myself>,
     mut each: impl FnMut(&Message, Effect),
 ) -> Step<Thread> {
     let mut thread = Thread::default();
-    if let Some(me) = me {
-        thread.requests.trust(me.verifier.root().clone());
+    if let Some(root) = root {
+        thread.requests.trust(root.clone());
     }
     let mut after = 0;
     loop {

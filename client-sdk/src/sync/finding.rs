@@ -40,8 +40,8 @@ impl Memory {
     fn index_group(&mut self, tx: &Tx<'_>, group: GroupId) -> Step {
         self.words.begin(group);
         let words = &mut self.words;
-        let thread =
-            read_thread(tx, group, self.me.as_deref(), |message, effect| words.take(message, effect))?;
+        let root = self.me.as_ref().map(|me| me.verifier.root());
+        let thread = read_thread(tx, root, group, |message, effect| words.take(message, effect))?;
         self.threads.insert(group, thread);
         Ok(())
     }

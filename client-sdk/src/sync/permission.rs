@@ -7,21 +7,23 @@ use cercle_proto::{
 };
 
 use super::{Cx, Step};
-use crate::{error::Error, message::Body, mls::group};
+use crate::{
+    error::Error,
+    message::{Body, GroupProfile, ThreadKind},
+    mls::group,
+};
 
 impl Cx<'_, '_> {
     /// Checks what depends on the thread and on who this user is in it.
     ///
     /// # Errors
-    /// Inner: [`Error::Field`] if the message that it is about is unknown, withdrawn, or somebody else's;
+    /// Inner: [`Error::Field`] if the message that it is about is unknown, withdrawn, or somebody else's, or a
+    /// thread is to become a library in which everybody writes;
     /// [`Error::Denied`] if only administrators may; [`Error::Invalid`] for what is never stored.
     pub(crate) fn permitted(&mut self, group: GroupId, body: &Body) -> Step<Result<(), Error>> {
         match body {
             Body::Typing(_) => Ok(Err(Error::Invalid("this is no message but an ephemeral sign"))),
-            Body::GroupProfile(_) => Ok(match self.administers(group)? {
-                true => Ok(()),
-                false => Err(Error::Denied(PolicyError::Change)),
-            }),
+            Body::GroupProfile(profile) => self.about_the_thread(group, profile),
             Body::Edit(edit) => self.about(group, edit.message, Needs::OwnText),
             Body::Retract(retract) if self.administers(group)? => {
                 self.about(group, retract.message, Needs::Message)
@@ -29,8 +31,21 @@ impl Cx<'_, '_> {
             Body::Retract(retract) => self.about(group, retract.message, Needs::Own),
             Body::Reaction(reaction) => self.about(group, reaction.message, Needs::Message),
             Body::Pin(pin) => self.about(group, pin.message, Needs::Message),
-            _ => Ok(Ok(())),
+            body => Ok(self.check_thread(group, body)),
         }
+    }
+
+    fn about_the_thread(&mut self, group: GroupId, profile: &GroupProfile) -> Step<Result<(), Error>> {
+        if !self.administers(group)? {
+            return Ok(Err(Error::Denied(PolicyError::Change)));
+        }
+        let restricted =
+            self.with_group(group, |_, _, loaded, _| Ok(group::policy(loaded)?.posting_is_restricted()))?;
+        if profile.thread == ThreadKind::Library && !restricted.unwrap_or(false) {
+            let problem = "everybody writes in this group; make a library as such".into();
+            return Ok(Err(Error::Field { field: "thread", problem }));
+        }
+        Ok(Ok(()))
     }
 
     /// Whether this user administers a group, at this place of its log.

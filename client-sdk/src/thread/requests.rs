@@ -12,7 +12,7 @@ use cercle_proto::{certificate::Root, id::UserId};
 use crate::{
     event::Message,
     limits,
-    message::{Body, Handover, Patient, Request, RequestId, Transition},
+    message::{Body, Patient, Request, RequestId, Transition},
 };
 
 mod course;
@@ -27,20 +27,9 @@ pub(crate) use rules::{Author, judge};
 pub struct Requests {
     root: Option<Root>,
     courses: BTreeMap<RequestId, Course>,
-    handovers: BTreeMap<RequestId, HandedOver>,
+    /// By request and sender: nobody can put a patient in the place of the one that the requester names.
+    handovers: BTreeMap<(RequestId, UserId), Patient>,
 }
-
-/// An identity that was handed over in this group. Whether the requester sent it is for the reader to
-/// compare: the request is in another group.
-#[derive(Clone, PartialEq, Eq)]
-pub struct HandedOver {
-    /// Who sent it.
-    pub from: UserId,
-    /// The patient.
-    pub patient: Patient,
-}
-
-crate::message::kind::hidden!(HandedOver);
 
 impl Requests {
     /// The root under which receipts must verify; without one no receipt counts. Set before the first
@@ -54,7 +43,10 @@ impl Requests {
         match &message.body {
             Body::Request(request) => self.asked(message, request),
             Body::Transition(transition) => self.step(message, transition),
-            Body::Handover(handover) => self.handed_over(message, handover),
+            Body::Handover(handover) => {
+                let key = (handover.request, message.sender.clone());
+                self.handovers.insert(key, handover.patient.clone());
+            }
             _ => {}
         }
     }
@@ -70,10 +62,10 @@ impl Requests {
         self.courses.values()
     }
 
-    /// The identity that was handed over here for a request, if it was.
+    /// The patient whom this user has named here for a request of another group.
     #[must_use]
-    pub fn handover(&self, request: RequestId) -> Option<&HandedOver> {
-        self.handovers.get(&request)
+    pub fn handed_over(&self, request: RequestId, by: &UserId) -> Option<&Patient> {
+        self.handovers.get(&(request, by.clone()))
     }
 
     /// What a step would lead to.
@@ -102,12 +94,5 @@ impl Requests {
         }
         course.history.push(Step::new(message, transition, standing.state));
         course.standing = standing;
-    }
-
-    fn handed_over(&mut self, message: &Message, handover: &Handover) {
-        let Handover { request, patient } = handover.clone();
-        // The first one counts: nobody else can put another patient in its place.
-        let from = message.sender.clone();
-        self.handovers.entry(request).or_insert(HandedOver { from, patient });
     }
 }

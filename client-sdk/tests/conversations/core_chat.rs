@@ -395,7 +395,10 @@ async fn administrators_rename_a_thread_and_others_only_repeat_its_name() {
 async fn in_a_library_only_publishers_write() {
     let mut world = World::with(&["anne", "bruno"]).await;
     let profile = GroupProfile::of_kind("Protocoles", ThreadKind::Library);
-    let created = world.run(0, Command::CreateGroup { profile, policy: PolicyTemplate::Announcements }).await;
+    let conversation = world.conversation("Conversation", &[0, 1]).await;
+    let late = world.post(0, conversation, Body::GroupProfile(profile.clone()).into());
+    assert_eq!(refused_field(&late), "thread", "everybody already writes there");
+    let created = world.run(0, Command::CreateGroup { profile, policy: PolicyTemplate::Conversation }).await;
     let Ok(Outcome::GroupCreated(group)) = created else { panic!("{created:?}") };
     world.run(0, Command::Invite { group, users: vec![World::user("bruno")] }).await.unwrap();
     let protocol = world.say(0, group, Body::text("Protocole plaies v3"));

@@ -175,7 +175,7 @@ async fn a_prescription_is_received_prepared_and_dispensed_in_that_order() {
     assert!(matches!(refused, Err(Error::Field { field: "documents", .. })), "{refused:?}");
     // The hub takes a reference to stored bytes only; what the steps do needs none.
     posted.documents = vec![document(DocumentType::Prescription)];
-    let draft = Body::Request(posted.clone());
+    let draft = Body::Request(Box::new(posted.clone()));
     assert!(draft.render(Default::default()).contains("[ordonnance] ordonnance.pdf"));
     let steps = [PrescriptionStep::Received, PrescriptionStep::Prepared, PrescriptionStep::Dispensed];
     assert!(steps.is_sorted());
@@ -220,7 +220,8 @@ async fn steps_that_are_not_for_the_sender_are_ignored_by_everybody() {
         (0, Action::Widen { groups: vec![group] }),
     ];
     for (device, action) in wrong {
-        let body = Body::Transition(Transition { request: id, action, situation: Situation::default() });
+        let body =
+            Body::Transition(Box::new(Transition { request: id, action, situation: Situation::default() }));
         world.run(device, Command::Send { group, draft: body.into() }).await.unwrap();
     }
     world.all_at_one_epoch(group, &[0, 1, 2]).await;
@@ -267,7 +268,7 @@ async fn a_request_is_open_until_its_end_by_the_hubs_clock_and_not_after() {
     // The clock of a device is not asked: this one is sure that it is in time.
     world.clock.advance(60_001);
     let claiming = Transition { request: id, action: claim(), situation: Situation::default() };
-    world.run(1, Command::Send { group, draft: Body::Transition(claiming).into() }).await.unwrap();
+    world.run(1, Command::Send { group, draft: Body::Transition(Box::new(claiming)).into() }).await.unwrap();
     world.all_at_one_epoch(group, &[0, 1, 2]).await;
     let now = world.clock.now();
     for device in 0..3 {
@@ -287,7 +288,7 @@ async fn an_identity_is_refused_where_more_than_the_caring_would_read_it() {
     let wide = world.conversation("Territoire", &[0, 1]).await;
     let mut named = visit();
     named.patient = Some(patient());
-    let draft = Body::Request(named.clone()).into();
+    let draft = Body::Request(Box::new(named.clone())).into();
     let refused = world.run(0, Command::Send { group: wide, draft }).await;
     assert!(matches!(refused, Err(Error::Field { field: "patient", .. })), "{refused:?}");
     let ask = Ask { request: named, groups: vec![wide], widening: Vec::new(), patient: None };

@@ -70,7 +70,10 @@ async fn live(world: &mut World, group: GroupId, id: RequestId, numbers: &mut Nu
             0..=5 => {
                 let action = any_action(numbers);
                 let transition = Transition { request: id, action, situation: Situation::default() };
-                world.start(device, Command::Send { group, draft: Body::Transition(transition).into() });
+                world.start(
+                    device,
+                    Command::Send { group, draft: Body::Transition(Box::new(transition)).into() },
+                );
             }
             6 => {
                 let action = any_action(numbers);

@@ -86,11 +86,11 @@ async fn a_claim_without_the_hubs_receipt_counts_for_nobody() {
     let id = ask_wide(&mut world, &[north, south]).await;
     agree(&mut world, &[0, 1], north, id, State::Open).await;
     agree(&mut world, &[0, 2], south, id, State::Open).await;
-    let forged = Body::Transition(cercle_sdk::message::Transition {
+    let forged = Body::Transition(Box::new(cercle_sdk::message::Transition {
         request: id,
         action: claim(),
         situation: Default::default(),
-    });
+    }));
     world.run(1, Command::Send { group: north, draft: forged.into() }).await.unwrap();
     world.all_at_one_epoch(north, &[0, 1]).await;
     agree(&mut world, &[0, 1], north, id, State::Open).await;
@@ -98,11 +98,11 @@ async fn a_claim_without_the_hubs_receipt_counts_for_nobody() {
     world.run(2, step(id, claim())).await.unwrap();
     let claimed = agree(&mut world, &[0, 2], south, id, State::Claimed).await;
     let stolen = claimed.history.last().unwrap().action.clone();
-    let body = Body::Transition(cercle_sdk::message::Transition {
+    let body = Body::Transition(Box::new(cercle_sdk::message::Transition {
         request: id,
         action: stolen,
         situation: Default::default(),
-    });
+    }));
     world.run(1, Command::Send { group: north, draft: body.into() }).await.unwrap();
     let told = agree(&mut world, &[0, 1], north, id, State::Claimed).await;
     let owner = told.standing.owner.unwrap();

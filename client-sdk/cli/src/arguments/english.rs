@@ -1,5 +1,7 @@
 //! The help of every command and argument in English.
 
+mod requests;
+
 use clap::Command;
 
 const ABOUT: &str = "Cercle: end-to-end encrypted messaging for health professionals.";
@@ -114,7 +116,7 @@ const SENTENCES: &[(&str, &str, &str)] = &[
 
 /// Replaces every French sentence.
 pub(super) fn translate(command: Command) -> Command {
-    let sentences = SENTENCES.iter().chain(super::talk::SENTENCES);
+    let sentences = SENTENCES.iter().chain(super::talk::SENTENCES).chain(requests::SENTENCES);
     sentences.fold(command.about(ABOUT), |command, (name, argument, sentence)| match (*name, *argument) {
         ("", argument) => command.mut_arg(argument, |arg| arg.help(*sentence)),
         (name, "") => command.mut_subcommand(name, |sub| sub.about(*sentence)),
@@ -131,7 +133,7 @@ mod tests {
     use super::{super::Cli, *};
 
     fn sentence(command: &str, argument: &str) -> Option<&'static str> {
-        let mut sentences = SENTENCES.iter().chain(super::super::talk::SENTENCES);
+        let mut sentences = SENTENCES.iter().chain(super::super::talk::SENTENCES).chain(requests::SENTENCES);
         sentences.find(|row| row.0 == command && row.1 == argument).map(|row| row.2)
     }
 

@@ -86,6 +86,31 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("device", &["user", "device", "enrolled_at_ms", "expires_at_ms", "last_seen_at_ms", "revoked", "own"]),
     ("invitation", &["user", "link", "expires_at_ms"]),
     (
+        "request",
+        &[
+            "request",
+            "kind",
+            "title",
+            "priority",
+            "state",
+            "progress",
+            "overdue",
+            "requester",
+            "requester_name",
+            "owner",
+            "owner_name",
+            "assignee",
+            "patient",
+            "claiming",
+            "asked_at_ms",
+            "changed_at_ms",
+            "due_ms",
+            "expires_ms",
+            "groups",
+        ],
+    ),
+    ("step", &["request", "group", "seq", "at_ms", "by", "name", "action", "text", "state"]),
+    (
         "thread",
         &[
             "group",
@@ -208,6 +233,11 @@ fn every_command_prints_the_documented_fields() {
     run(&alice, &["update-keys", "champs"]);
     run(&alice, &["devices"]);
     run(&alice, &["invitation"]);
+    let asked = alice.run(&["ask", "task", "--to", "champs", "--title", "Ranger"]);
+    let request = asked.expect_exit(0).lines[0]["request"].as_str().unwrap().to_owned();
+    run(&bob, &["claim", &request]);
+    run(&bob, &["show", &request]);
+    run(&alice, &["board"]);
     run(&alice, &["--offline", "send", "champs", "plus tard"]);
     run(&alice, &["send", "inconnu", "x"]);
     run(&alice, &["remove", "champs", "bob"]);

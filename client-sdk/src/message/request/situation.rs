@@ -14,7 +14,7 @@ use crate::{
 pub struct Situation {
     /// Profession code (TRE_G15), or empty.
     pub profession: String,
-    /// Structure (idNat_Struct or FINESS), or empty.
+    /// Structure (`idNat_Struct` or FINESS), or empty.
     pub structure: String,
 }
 

@@ -61,10 +61,11 @@ impl Cx<'_, '_> {
         if self.tx.outbox_length()? + groups.len() as u64 > limits::OUTBOX_MESSAGES_MAX {
             return Ok(Err(Error::OutboxFull));
         }
-        let content = match message::compose(&Draft::from(Body::Transition(transition.clone())), self.now) {
-            Ok(content) => content,
-            Err(error) => return Ok(Err(error)),
-        };
+        let content =
+            match message::compose(&Draft::from(Body::Transition(Box::new(transition.clone()))), self.now) {
+                Ok(content) => content,
+                Err(error) => return Ok(Err(error)),
+            };
         let mut first = None;
         for group in groups {
             let message = self.queue(group, &content)?;

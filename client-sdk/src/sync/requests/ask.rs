@@ -45,14 +45,14 @@ impl Asked {
     /// The request as it is posted; `None` if the note is damaged.
     pub(super) fn request(&self) -> Option<Request> {
         match Content::decode(&self.envelope)?.body {
-            Body::Request(request) => Some(request),
+            Body::Request(request) => Some(*request),
             _ => None,
         }
     }
 
     /// Changes the request for groups to come.
     pub(super) fn renew(&mut self, request: Request, now: TimestampMs) {
-        if let Ok(envelope) = message::compose(&Draft::from(Body::Request(request)), now) {
+        if let Ok(envelope) = message::compose(&Draft::from(Body::Request(Box::new(request))), now) {
             self.envelope = envelope;
         }
     }
@@ -114,12 +114,12 @@ impl Cx<'_, '_> {
         };
         let mut withheld = patient;
         if alone && shows_identity(self.thread_kind(first)) {
-            request.patient = request.patient.take().or(withheld.take());
+            request.patient = request.patient.take().or_else(|| withheld.take());
         }
         for group in &groups {
             request.check_thread(self.thread_kind(*group))?;
         }
-        let envelope = message::compose(&Draft::from(Body::Request(request.clone())), self.now)?;
+        let envelope = message::compose(&Draft::from(Body::Request(Box::new(request.clone()))), self.now)?;
         Ok(Prepared { request, envelope, groups, patient: withheld })
     }
 

@@ -110,7 +110,7 @@ impl Cx<'_, '_> {
         let receipt = Some(Receipt::new(signed));
         let action = Action::Claim { receipt, owner_name: String::new() };
         let transition = Transition { request, action, situation: claim.situation };
-        self.post(GroupId::new(claim.group), Body::Transition(transition))
+        self.post(GroupId::new(claim.group), Body::Transition(Box::new(transition)))
     }
 
     /// The hub did not take the claim.

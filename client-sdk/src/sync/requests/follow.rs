@@ -74,7 +74,7 @@ impl Cx<'_, '_> {
     fn hand_over_identity(&mut self, request: RequestId, asked: &Asked, owner: &UserId) -> Step {
         let Some(patient) = asked.patient.clone() else { return Ok(()) };
         match self.direct_with(owner)? {
-            Ok(thread) => self.post(thread, Body::Handover(Handover { request, patient })),
+            Ok(thread) => self.post(thread, Body::Handover(Box::new(Handover { request, patient }))),
             Err(error) => {
                 tracing::error!(%error, "there is no thread with the owner of a request");
                 Ok(())
@@ -109,5 +109,5 @@ impl Cx<'_, '_> {
 
 /// A step that the device takes by itself.
 pub(super) fn step(request: RequestId, action: Action) -> Body {
-    Body::Transition(Transition { request, action, situation: Situation::default() })
+    Body::Transition(Box::new(Transition { request, action, situation: Situation::default() }))
 }

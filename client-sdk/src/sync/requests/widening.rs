@@ -121,7 +121,7 @@ impl Cx<'_, '_> {
         let fresh: Vec<GroupId> = fresh.copied().collect();
         let Some(posted) = asked.request().filter(|_| !fresh.is_empty()) else { return Ok(()) };
         for group in &fresh {
-            self.post(*group, Body::Request(posted.clone()))?;
+            self.post(*group, Body::Request(Box::new(posted.clone())))?;
         }
         for group in known {
             self.post(group, step(request, Action::Widen { groups: fresh.clone() }))?;

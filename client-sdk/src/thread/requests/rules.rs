@@ -20,7 +20,7 @@
 
 use cercle_proto::{
     certificate::Root,
-    id::{DeviceId, TimestampMs, UserId},
+    id::{DeviceId, RegisterId, TimestampMs, UserId},
     receipt,
 };
 
@@ -84,12 +84,7 @@ pub(crate) fn judge(
     let mut after = course.standing.clone();
     match action {
         Action::Claim { receipt, owner_name } => {
-            let owner = match (course.is_wide(), receipt) {
-                (true, receipt) => winner(course, author, receipt.as_ref(), owner_name, root)?,
-                (false, None) => claimant(course, author)?,
-                (false, Some(_)) => return Err(Refusal::Receipt),
-            };
-            after.owner = Some(owner);
+            after.owner = Some(claim(course, author, receipt.as_ref(), owner_name, root)?);
             after.state = State::Claimed;
         }
         Action::Release { .. } => {
@@ -139,33 +134,26 @@ pub(crate) fn judge(
                 return Err(Refusal::NotPossible);
             }
         }
-        Action::Reopen { register } => {
-            requested_by(course, author)?;
-            if !course.standing.owner.as_ref().is_some_and(|owner| owner.elsewhere) {
-                in_state(course, State::Open)?;
-            } else if course.standing.state.is_closed() {
-                return Err(Refusal::Closed);
-            }
-            if !course.is_wide() || course.standing.register == Some(*register) {
-                return Err(Refusal::NotPossible);
-            }
-            reopen(&mut after);
-            after.register = Some(*register);
-        }
-        Action::Reassign { to } => {
-            if course.requester != *author.user {
-                owned_by(course, author)?;
-            }
-            if course.is_wide() || matches!(course.standing.state, State::Completed | State::Cancelled) {
-                return Err(Refusal::NotPossible);
-            }
-            reopen(&mut after);
-            after.assignee = Some(to.clone());
-            after.declined_by.retain(|user| user != to);
-        }
+        Action::Reopen { register } => open_again(course, &mut after, author, *register)?,
+        Action::Reassign { to } => reassign(course, &mut after, author, to)?,
         Action::Progress { step } => progress(course, &mut after, author, *step)?,
     }
     Ok(after)
+}
+
+/// Who has a request after this claim.
+fn claim(
+    course: &Course,
+    author: &Author<'_>,
+    receipt: Option<&Receipt>,
+    owner_name: &str,
+    root: Option<&Root>,
+) -> Result<Owner, Refusal> {
+    match receipt {
+        receipt if course.is_wide() => winner(course, author, receipt, owner_name, root),
+        None => claimant(course, author),
+        Some(_) => Err(Refusal::Receipt),
+    }
 }
 
 /// Who claims a request of this group alone.
@@ -244,6 +232,39 @@ fn decline(course: &Course, after: &mut Standing, author: &Author<'_>) -> Result
     if !after.declined_by.contains(author.user) {
         after.declined_by.push(author.user.clone());
     }
+    Ok(())
+}
+
+fn open_again(
+    course: &Course,
+    after: &mut Standing,
+    author: &Author<'_>,
+    register: RegisterId,
+) -> Result<(), Refusal> {
+    requested_by(course, author)?;
+    if !course.standing.owner.as_ref().is_some_and(|owner| owner.elsewhere) {
+        in_state(course, State::Open)?;
+    } else if course.standing.state.is_closed() {
+        return Err(Refusal::Closed);
+    }
+    if !course.is_wide() || course.standing.register == Some(register) {
+        return Err(Refusal::NotPossible);
+    }
+    reopen(after);
+    after.register = Some(register);
+    Ok(())
+}
+
+fn reassign(course: &Course, after: &mut Standing, author: &Author<'_>, to: &UserId) -> Result<(), Refusal> {
+    if course.requester != *author.user {
+        owned_by(course, author)?;
+    }
+    if course.is_wide() || matches!(course.standing.state, State::Completed | State::Cancelled) {
+        return Err(Refusal::NotPossible);
+    }
+    reopen(after);
+    after.assignee = Some(to.clone());
+    after.declined_by.retain(|user| user != to);
     Ok(())
 }
 
