@@ -112,7 +112,10 @@ impl Signed {
         manifest: &[u8],
         expected_root: Option<[u8; 32]>,
     ) -> Result<(DeviceIdentity, [u8; 32]), SignatureFault> {
-        let bytes = |text: &str| from_hex(text).ok_or(SignatureFault::Malformed);
+        // Written in one way only, in small digits, so that a changed byte is never the same signature.
+        let bytes = |text: &str| {
+            from_hex(text).filter(|bytes| to_hex(bytes) == text).ok_or(SignatureFault::Malformed)
+        };
         if self.format != FORMAT {
             return Err(SignatureFault::Malformed);
         }
