@@ -214,7 +214,7 @@ mod tests {
     const KEY: [u8; 32] = [7; 32];
 
     fn content(size: usize) -> Vec<u8> {
-        (0..size).map(|i| (i * 31 >> 3) as u8).collect()
+        (0..size).map(|i| ((i * 31) >> 3).to_le_bytes()[0]).collect()
     }
 
     fn seal(content: &[u8]) -> (Vec<Vec<u8>>, [u8; 32]) {

@@ -15,9 +15,15 @@
 mod client_world;
 #[path = "conversations/core_world.rs"]
 mod core_world;
+#[path = "conversations/link.rs"]
+mod link;
 
 #[path = "conversations/client_circle.rs"]
 mod client_circle;
+#[path = "conversations/client_documents.rs"]
+mod client_documents;
+#[path = "conversations/client_documents_refused.rs"]
+mod client_documents_refused;
 #[path = "conversations/client_shell.rs"]
 mod client_shell;
 #[path = "conversations/core_basics.rs"]

@@ -4,6 +4,8 @@
 //! English, and a test keeps the two complete. Usage errors are answered by [`answer`].
 
 mod answer;
+pub(crate) mod circle;
+pub(crate) mod documents;
 mod english;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -144,6 +146,12 @@ pub(crate) enum Command {
         #[arg(value_name = "GROUPE")]
         group: String,
     },
+    /// Envoie un document à un groupe, chiffré, et attend que le hub l'ait.
+    Attach(documents::Attach),
+    /// Télécharge le document d'un message.
+    Get(documents::Get),
+    /// Termine les envois de documents en cours, et les liste.
+    Transfers(documents::Transfers),
     /// Quitte un groupe.
     Leave {
         /// Titre ou identifiant du groupe, ou leur début.
@@ -179,6 +187,13 @@ pub(crate) enum Command {
         #[arg(value_name = "GROUPE")]
         group: String,
     },
+    /// Cercles de soins : qui y participe, sur quelle base, jusqu'à quand.
+    Circle {
+        #[command(subcommand)]
+        command: circle::Circle,
+    },
+    /// Vérifie un export, sans profil et sans hub.
+    VerifyExport(circle::VerifyExport),
     /// Montre Cercle sur cette seule machine : un hub, une CPTS fictive, des messages chiffrés.
     Demo {
         /// Joue une fois et s'arrête.
@@ -275,7 +290,7 @@ fn definition(language: Language) -> clap::Command {
     let command = Cli::command().arg(help).arg(version);
     let translated = match language {
         Language::French => command,
-        Language::English => english::translate(command),
+        Language::English => circle::translate(english::translate(command)),
     };
     headings(translated, language)
 }

@@ -2,7 +2,10 @@
 
 mod administration;
 mod chat;
+mod circle;
+mod documents;
 mod enrol;
+mod export;
 mod groups;
 mod members;
 mod people;
@@ -66,6 +69,9 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
         }
         Command::Recv { group, follow: true, .. } => Box::pin(recv::follow(context, group.as_deref())).await,
         Command::Chat { group } => Box::pin(chat::run(context, &group)).await,
+        Command::Attach(arguments) => Box::pin(documents::attach(context, arguments)).await,
+        Command::Get(arguments) => Box::pin(documents::get(context, arguments)).await,
+        Command::Transfers(arguments) => Box::pin(documents::transfers(context, arguments)).await,
         Command::Leave { group } => Box::pin(groups::leave(context, &group)).await,
         Command::Status { group } => Box::pin(status::run(context, group.as_deref())).await,
         Command::Devices { user } => Box::pin(people::devices(context, user.as_deref())).await,
@@ -74,6 +80,8 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
         }
         Command::Invitation(arguments) => Box::pin(administration::invitation(context, arguments)).await,
         Command::UpdateKeys { group } => Box::pin(groups::update_keys(context, &group)).await,
+        Command::Circle { command } => Box::pin(circle::run(context, command)).await,
+        Command::VerifyExport(arguments) => export::verify(context.output, &arguments),
         Command::Demo { once, keep } => Box::pin(demo::run(context, once, keep)).await,
     }
 }

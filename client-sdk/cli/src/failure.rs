@@ -2,6 +2,8 @@
 //!
 //! The one place where errors of the SDK become sentences and codes.
 
+mod transfers;
+
 use std::io;
 
 use cercle_proto::ErrorCode;
@@ -13,7 +15,10 @@ use cercle_sdk::{
     profile::ProfileError,
 };
 
-use crate::{exit::Exit, language::Text};
+use crate::{
+    exit::Exit,
+    language::{Language, Text},
+};
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -211,6 +216,25 @@ impl From<Error> for Failure {
                 ),
             )
             .mend(text!("Attendez que le hub soit joignable."; "Wait until the hub can be reached.")),
+            Error::CircleRefused(refusal) => {
+                let (fr, en) = (refusal.explain(Language::French), refusal.explain(Language::English));
+                Self::new(Exit::Refused, text!("Refusé : {fr}"; "Refused: {en}"))
+                    .mend(text!("Le refus est noté : cercle circle refusals"; "The refusal is noted: cercle circle refusals"))
+            }
+            Error::CircleExists(group) => {
+                let id = &group.to_hex()[..8];
+                Self::new(
+                    Exit::Refused,
+                    text!("Il existe déjà un cercle pour ce patient : {id}."; "There is a circle for this patient already: {id}."),
+                )
+                .mend(text!(
+                    "Voyez : cercle circle members {id}. S'il s'agit d'une autre personne : --despite-duplicate";
+                    "See: cercle circle members {id}. If it is another person: --despite-duplicate"
+                ))
+            }
+            Error::Field { field, problem } => {
+                Self::new(Exit::Usage, text!("Champ {field} : {problem}"; "Field {field}: {problem}"))
+            }
             Error::Invalid(what) => {
                 let french = in_french(what);
                 Self::new(Exit::Usage, text!("Refusé : {french}."; "Refused: {what}."))

@@ -1,6 +1,8 @@
 //! What `--json` prints: one object a line, with `type` first. docs/cli.md is the reference; fields are
 //! added, never renamed or removed.
 
+use std::borrow::Cow;
+
 use cercle_proto::{
     id::{MessageId, UserId},
     v1::MemberClass,
@@ -11,6 +13,8 @@ use cercle_sdk::{
     message::{Body, Language},
 };
 use serde::Serialize;
+
+pub(crate) mod circle;
 
 /// One line of output.
 #[derive(Debug, Serialize)]
@@ -25,6 +29,11 @@ pub(crate) enum Record<'a> {
     KeysUpdated { group: String },
     Accepted { group: String, id: String, seq: u64, at_ms: u64 },
     Kept { group: Option<String>, id: Option<String>, waiting: usize },
+    Attached { group: String, transfer: String },
+    Progress { transfer: String, done: u64, total: u64 },
+    Fetched(FetchedRecord<'a>),
+    Transfer(TransferRecord<'a>),
+    Cancelled { transfer: String },
     Message(MessageRecord<'a>),
     Membership(MembershipRecord<'a>),
     Joined { group: String, title: &'a str },
@@ -43,6 +52,13 @@ pub(crate) enum Record<'a> {
     Invitation { user: &'a str, link: &'a str, expires_at_ms: u64 },
     Demo(DemoRecord),
     DemoReady { invitation: &'a str, address: &'a str },
+    Circle(circle::CircleRecord<'a>),
+    CircleMember(circle::CircleMemberRecord<'a>),
+    Timeline(circle::TimelineRecord<'a>),
+    Refusal(circle::RefusalLine<'a>),
+    Exported(circle::ExportedRecord),
+    ExportVerified(circle::VerifiedRecord<'a>),
+    ExportFault { fault: &'static str, path: Option<&'a str> },
     Error(ErrorRecord<'a>),
 }
 
@@ -107,6 +123,28 @@ pub(crate) struct MessageRecord<'a> {
     text: String,
     /// The content, field by field; `kind` once more.
     content: &'a Body,
+}
+
+/// A document that was fetched.
+#[derive(Debug, Serialize)]
+pub(crate) struct FetchedRecord<'a> {
+    pub(crate) transfer: String,
+    pub(crate) path: Cow<'a, str>,
+    pub(crate) name: &'a str,
+    pub(crate) media_type: &'a str,
+    /// Bytes.
+    pub(crate) size: u64,
+}
+
+/// An upload whose message is not in the outbox yet.
+#[derive(Debug, Serialize)]
+pub(crate) struct TransferRecord<'a> {
+    pub(crate) transfer: String,
+    pub(crate) group: String,
+    pub(crate) name: &'a str,
+    /// Bytes.
+    pub(crate) size: u64,
+    pub(crate) begun_at_ms: u64,
 }
 
 #[derive(Debug, Serialize)]

@@ -11,6 +11,8 @@ mod client_crash;
 mod conversation;
 #[path = "processes/demo.rs"]
 mod demo;
+#[path = "processes/documents.rs"]
+mod documents;
 #[path = "processes/exit_codes.rs"]
 mod exit_codes;
 #[path = "processes/hub_crash.rs"]

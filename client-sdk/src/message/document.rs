@@ -79,7 +79,7 @@ impl DocumentType {
         }
     }
 
-    /// Its LOINC code and display, as in the value set of document types TRE_A05 where that has one (photos:
+    /// Its LOINC code and display, as in the value set of document types `TRE_A05` where that has one (photos:
     /// LOINC alone). `None`: no code says what it is.
     #[must_use]
     pub const fn code(self) -> Option<(&'static str, &'static str)> {

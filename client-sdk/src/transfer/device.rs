@@ -128,6 +128,7 @@ fn passes(code: ErrorCode) -> bool {
 fn refusal(code: ErrorCode) -> TransferError {
     match code {
         ErrorCode::GroupUnknown | ErrorCode::NotMember => TransferError::NotMember,
+        ErrorCode::BlobUnknown | ErrorCode::BlobIncomplete => TransferError::Gone,
         code => TransferError::Refused(code),
     }
 }

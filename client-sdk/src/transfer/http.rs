@@ -209,7 +209,9 @@ fn refused(status: StatusCode, headers: &HeaderMap) -> Failure {
         StatusCode::UNAUTHORIZED => Failure::Ticket,
         StatusCode::CONFLICT => offset(headers).map_or_else(|failure| failure, Failure::Offset),
         StatusCode::NOT_FOUND | StatusCode::GONE => Failure::Gone,
-        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::RANGE_NOT_SATISFIABLE => Failure::Full,
+        StatusCode::PAYLOAD_TOO_LARGE
+        | StatusCode::RANGE_NOT_SATISFIABLE
+        | StatusCode::UNPROCESSABLE_ENTITY => Failure::Full,
         StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Failure::Busy,
         status if status.is_server_error() => Failure::Busy,
         status => Failure::Unexpected(status),

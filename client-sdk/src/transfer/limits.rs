@@ -35,7 +35,7 @@ pub(crate) const OUTBOX_RETRY: Duration = Duration::from_secs(1);
 
 /// Tries in a row of a download that move nothing, while the session with the hub stands, before it is
 /// given up. Uploads are never given up.
-pub(crate) const FRUITLESS_TRIES_MAX: u32 = 12;
+pub(crate) const FRUITLESS_TRIES_MAX: u32 = 7;
 
 /// A ticket is not used in its last seconds, milliseconds: clocks and lines are not exact.
 pub(crate) const TICKET_MARGIN_MS: u64 = 30_000;

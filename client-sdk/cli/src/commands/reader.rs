@@ -169,6 +169,10 @@ impl<'a> Reader<'a> {
             &Record::Message(MessageRecord::new(title, message, language)),
             &text!("{at}  {place}{name}{fr} : {text}"; "{at}  {place}{name}{en}: {text}"),
         );
+        if !message.body.documents().is_empty() {
+            let id = message.id.to_hex();
+            self.context.output.say(&text!("       — cercle get {id}"; "       — cercle get {id}"));
+        }
         true
     }
 

@@ -3,12 +3,21 @@
 use cercle_proto::id::{GroupId, MessageId, Seq};
 use cercle_sdk::{
     client::{Client, Events, Notice},
+    core::GroupSummary,
     event::{Event, RefusedReason},
+    message::Body,
 };
 use tokio::time::timeout;
 
 use super::{find_group, kept};
-use crate::{context::Context, exit::Exit, failure::Failure, limits::PAGE_MESSAGES, records::Record, stdin};
+use crate::{
+    context::{Context, Enrolled},
+    exit::Exit,
+    failure::Failure,
+    limits::PAGE_MESSAGES,
+    records::Record,
+    stdin,
+};
 
 /// What became of a message.
 pub(crate) enum Verdict {
@@ -20,8 +29,18 @@ pub(crate) async fn run(context: &Context<'_>, name: &str, text: Option<String>)
     let text = stdin::text(text)?;
     let enrolled = context.enrolled().await?;
     let group = find_group(context, &enrolled, name).await?;
+    post(context, enrolled, &group, Body::text(text)).await
+}
+
+/// Sends content of any kind and waits until the hub has it.
+pub(crate) async fn post(
+    context: &Context<'_>,
+    enrolled: Enrolled,
+    group: &GroupSummary,
+    body: Body,
+) -> Result<Exit, Failure> {
     let mut events = enrolled.client.events();
-    let id = enrolled.client.send(group.group, &text).await?;
+    let id = enrolled.client.post(group.group, body.into()).await?;
     let (group_id, message_id) = (group.group.to_hex(), id.to_hex());
     match context.online(&enrolled).await {
         Ok(()) => {}

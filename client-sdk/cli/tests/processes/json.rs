@@ -76,6 +76,11 @@ const FIELDS: &[(&str, &[&str])] = &[
             "content",
         ],
     ),
+    ("attached", &["group", "transfer"]),
+    ("progress", &["transfer", "done", "total"]),
+    ("fetched", &["transfer", "path", "name", "media_type", "size"]),
+    ("transfer", &["transfer", "group", "name", "size", "begun_at_ms"]),
+    ("cancelled", &["transfer"]),
     ("status", &["user", "device", "hub", "online", "groups", "waiting", "certificate_expires_at_ms"]),
     ("delivery", &["group", "user", "device", "acked", "waiting"]),
     ("device", &["user", "device", "enrolled_at_ms", "expires_at_ms", "last_seen_at_ms", "revoked", "own"]),
@@ -101,12 +106,24 @@ fn every_command_prints_the_documented_fields() {
         let finished = person.run(arguments);
         assert!(!finished.lines.is_empty(), "{finished:#?}");
         finished.lines.iter().for_each(|line| check(line, &mut seen));
+        finished
     };
     run(&alice, &["whoami"]);
     run(&alice, &["new", "Champs"]);
     run(&alice, &["invite", "champs", "bob"]);
     run(&alice, &["send", "champs", "bonjour"]);
     run(&bob, &["recv"]);
+    let home = tempfile::tempdir().unwrap();
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("a.txt"), "Normal.").unwrap();
+    run(&alice, &["attach", "champs", &path("a.txt"), "--confidential", "masque-ps"]);
+    let received = run(&bob, &["recv"]);
+    let document = received.of_type("message").find(|line| line["kind"] == "document").unwrap();
+    let place = format!("champs/{}", document["seq"]);
+    run(&bob, &["get", &place, "-o", &path("b.txt")]);
+    run(&alice, &["--offline", "attach", "champs", &path("a.txt")]);
+    run(&alice, &["--offline", "transfers"]);
+    run(&alice, &["--offline", "transfers", "--cancel", ""]);
     run(&alice, &["groups"]);
     run(&alice, &["members", "champs"]);
     run(&alice, &["status"]);

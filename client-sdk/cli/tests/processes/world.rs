@@ -308,6 +308,15 @@ impl Running {
         self.stdin = None;
     }
 
+    /// The most memory that the process has taken, kB.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn peak_memory_kb(&self) -> u64 {
+        let id = self.process.as_ref().unwrap().id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
+    }
+
     /// Ends the process as a power cut would.
     pub(crate) fn kill(mut self) {
         end(self.process.take().unwrap(), Signal::SIGKILL);

@@ -11,9 +11,17 @@ const SECRETS: &[&[u8]] =
 
 fn picture(format: ImageFormat) -> Vec<u8> {
     let mut bytes = Vec::new();
-    let image = image::RgbImage::from_fn(37, 23, |x, y| image::Rgb([x as u8 * 6, y as u8 * 9, 99]));
+    let image = image::RgbImage::from_fn(37, 23, |x, y| image::Rgb([byte(x * 6), byte(y * 9), 99]));
     DynamicImage::ImageRgb8(image).write_to(&mut Cursor::new(&mut bytes), format).unwrap();
     bytes
+}
+
+fn byte(number: u32) -> u8 {
+    number.to_le_bytes()[0]
+}
+
+fn length(bytes: &[u8]) -> u32 {
+    u32::try_from(bytes.len()).unwrap()
 }
 
 /// An EXIF block: orientation, a GPS directory, and words.
@@ -41,7 +49,7 @@ fn decoded(bytes: &[u8]) -> (Vec<u8>, Orientation) {
 }
 
 fn jpeg_segment(marker: u8, content: &[u8]) -> Vec<u8> {
-    let length = (content.len() as u16 + 2).to_be_bytes();
+    let length = u16::try_from(content.len() + 2).unwrap().to_be_bytes();
     [&[0xff, marker][..], &length, content].concat()
 }
 
@@ -65,7 +73,7 @@ fn jpeg_of_a_camera() -> Vec<u8> {
 
 fn png_chunk(name: &[u8], content: &[u8]) -> Vec<u8> {
     // Readers take a wrong check sum of these chunks; the cleaned picture has none of them.
-    [&(content.len() as u32).to_be_bytes()[..], name, content, &[0; 4]].concat()
+    [&length(content).to_be_bytes()[..], name, content, &[0; 4]].concat()
 }
 
 fn png_of_a_camera() -> Vec<u8> {
@@ -83,7 +91,7 @@ fn png_of_a_camera() -> Vec<u8> {
 
 fn webp_chunk(name: &[u8], content: &[u8]) -> Vec<u8> {
     let padding: &[u8] = if content.len() % 2 == 1 { &[0] } else { &[] };
-    [name, &(content.len() as u32).to_le_bytes()[..], content, padding].concat()
+    [name, &length(content).to_le_bytes()[..], content, padding].concat()
 }
 
 fn webp_of_a_camera() -> Vec<u8> {
@@ -93,7 +101,7 @@ fn webp_of_a_camera() -> Vec<u8> {
     chunks.extend(&plain[12..]);
     chunks.extend(webp_chunk(b"EXIF", &camera_exif(6)));
     chunks.extend(webp_chunk(b"XMP ", SECRETS[2]));
-    [&b"RIFF"[..], &(chunks.len() as u32).to_le_bytes(), &chunks].concat()
+    [&b"RIFF"[..], &length(&chunks).to_le_bytes(), &chunks].concat()
 }
 
 fn check(media_type: &str, plain: &[u8], camera: &[u8]) {

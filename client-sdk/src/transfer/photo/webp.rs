@@ -28,7 +28,7 @@ pub(super) fn clean(picture: &[u8]) -> Option<Vec<u8>> {
             let block = content.strip_prefix(b"Exif\0\0").unwrap_or(content);
             orientation = exif::orientation_only(block);
         } else if SHOWN.iter().any(|shown| shown.as_slice() == name) {
-            header = header.or((name == b"VP8X").then_some(kept.len() + 8));
+            header = header.or_else(|| (name == b"VP8X").then_some(kept.len() + 8));
             chunk(&mut kept, name, content);
         }
         rest = rest.get(8 + length + length % 2..).unwrap_or_default();
