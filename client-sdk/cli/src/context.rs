@@ -121,11 +121,12 @@ impl Enrolled {
     }
 
     /// Waits until nothing waits to be sent, as long as there is a connection: a command can have more to
-    /// say than its user has written, the title of a group for newcomers for example.
+    /// say than its user has written, the title of a group or its history for newcomers.
     async fn outbox_empty(&self) {
         let mut events = self.client.events();
         while self.client.session() == Session::CaughtUp
-            && self.client.outbox().await.is_ok_and(|outbox| !outbox.is_empty())
+            && (self.client.outbox().await.is_ok_and(|outbox| !outbox.is_empty())
+                || self.client.history_waits().await.unwrap_or(false))
             && events.next().await.is_some()
         {}
     }

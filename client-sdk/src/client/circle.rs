@@ -4,7 +4,7 @@ use cercle_proto::id::{GroupId, UserId};
 
 use super::{Client, ClientError, operations::Invited};
 use crate::{
-    core::{Command, NewCircle, Outcome, RefusalRecord},
+    core::{Command, Core, NewCircle, Outcome, RefusalRecord},
     error::Error,
     message::{CircleMember, Language},
     thread::{
@@ -66,6 +66,18 @@ impl Client {
         language: Language,
     ) -> Result<Vec<TimelineEntry>, ClientError> {
         Ok(self.query(move |core| core.timeline(group, &filter, language)).await??)
+    }
+
+    /// Whether parts of histories wait to be put on the hub or fetched from it. They go by themselves while
+    /// the client is connected.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn history_waits(&self) -> Result<bool, ClientError> {
+        let waits = |core: &mut Core| -> Result<bool, Error> {
+            Ok(!core.history_uploads()?.is_empty() || !core.history_fetches()?.is_empty())
+        };
+        Ok(self.query(waits).await??)
     }
 
     /// What was refused on this device, oldest first: in one group, or everywhere.
