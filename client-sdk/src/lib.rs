@@ -86,6 +86,7 @@ pub mod connection;
 pub mod core;
 pub mod error;
 pub mod event;
+pub mod export;
 pub mod history;
 pub mod limits;
 pub mod message;

@@ -93,6 +93,10 @@ pub const HISTORY_PART_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const HISTORY_OPEN_BYTES_MAX: usize = 2 * HISTORY_PART_BYTES_MAX;
 /// Parts of one history, the newest messages first: 50 000 messages.
 pub const HISTORY_PARTS_MAX: usize = 25;
+/// Longest file name of a document in an export, bytes of UTF-8; the place and number come before it.
+pub const EXPORT_NAME_BYTES_MAX: usize = 120;
+/// Largest manifest of an export that is read, bytes: 100 000 files.
+pub const EXPORT_MANIFEST_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Delay between two administrators' devices in removing somebody whose period has ended: enough for one to
 /// do it and the others to see it.
 pub const PERIOD_STEP_MS: TimestampMs = 20 * SECOND_MS;

@@ -4,6 +4,7 @@
 //! English, and a test keeps the two complete. Usage errors are answered by [`answer`].
 
 mod answer;
+pub(crate) mod circle;
 pub(crate) mod documents;
 mod english;
 mod kinds;
@@ -231,6 +232,13 @@ pub(crate) enum Command {
         #[arg(value_name = "GROUPE")]
         group: String,
     },
+    /// Cercles de soins : qui y participe, sur quelle base, jusqu'à quand.
+    Circle {
+        #[command(subcommand)]
+        command: circle::Circle,
+    },
+    /// Vérifie un export, sans profil et sans hub.
+    VerifyExport(circle::VerifyExport),
     /// Montre Cercle sur cette seule machine : un hub, une CPTS fictive, des messages chiffrés.
     Demo {
         /// Joue une fois et s'arrête.
@@ -327,7 +335,7 @@ fn definition(language: Language) -> clap::Command {
     let command = Cli::command().arg(help).arg(version);
     let translated = match language {
         Language::French => command,
-        Language::English => english::translate(command),
+        Language::English => circle::translate(english::translate(command)),
     };
     headings(translated, language)
 }

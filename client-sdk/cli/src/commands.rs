@@ -2,8 +2,10 @@
 
 mod administration;
 mod chat;
+mod circle;
 mod documents;
 mod enrol;
+mod export;
 mod groups;
 mod members;
 mod people;
@@ -89,6 +91,8 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
         Command::Invitation(arguments) => Box::pin(administration::invitation(context, arguments)).await,
         Command::Request(command) => Box::pin(requests::run(context, command)).await,
         Command::UpdateKeys { group } => Box::pin(groups::update_keys(context, &group)).await,
+        Command::Circle { command } => Box::pin(circle::run(context, command)).await,
+        Command::VerifyExport(arguments) => export::verify(context.output, &arguments),
         Command::Demo { once, keep } => Box::pin(demo::run(context, once, keep)).await,
     }
 }

@@ -16,7 +16,10 @@ use cercle_sdk::{
     thread::requests::Refusal,
 };
 
-use crate::{exit::Exit, language::Text};
+use crate::{
+    exit::Exit,
+    language::{Language, Text},
+};
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -233,6 +236,22 @@ impl From<Error> for Failure {
                 "Write in the patient's circle, or to one person."
             )),
             Error::Request(refusal) => request(refusal),
+            Error::CircleRefused(refusal) => {
+                let (fr, en) = (refusal.explain(Language::French), refusal.explain(Language::English));
+                Self::new(Exit::Refused, text!("Refusé : {fr}"; "Refused: {en}"))
+                    .mend(text!("Le refus est noté : cercle circle refusals"; "The refusal is noted: cercle circle refusals"))
+            }
+            Error::CircleExists(group) => {
+                let id = &group.to_hex()[..8];
+                Self::new(
+                    Exit::Refused,
+                    text!("Il existe déjà un cercle pour ce patient : {id}."; "There is a circle for this patient already: {id}."),
+                )
+                .mend(text!(
+                    "Voyez : cercle circle members {id}. S'il s'agit d'une autre personne : --despite-duplicate";
+                    "See: cercle circle members {id}. If it is another person: --despite-duplicate"
+                ))
+            }
             Error::Invalid(what) => {
                 let french = in_french(what);
                 Self::new(Exit::Usage, text!("Refusé : {french}."; "Refused: {what}."))

@@ -17,6 +17,7 @@ use serde::Serialize;
 mod requests;
 
 pub(crate) use requests::{CSV_TITLES, RequestRecord, StepRecord, csv};
+pub(crate) mod circle;
 pub(crate) mod talk;
 
 /// One line of output.
@@ -66,6 +67,13 @@ pub(crate) enum Record<'a> {
     Kind { kind: &'a str },
     Template { kind: &'a str, content: serde_json::Value },
     State { group: &'a str, kind: &'a str, state: serde_json::Value },
+    Circle(circle::CircleRecord<'a>),
+    CircleMember(circle::CircleMemberRecord<'a>),
+    Timeline(circle::TimelineRecord<'a>),
+    Refusal(circle::RefusalLine<'a>),
+    Exported(circle::ExportedRecord),
+    ExportVerified(circle::VerifiedRecord<'a>),
+    ExportFault { fault: &'static str, path: Option<&'a str> },
     Error(ErrorRecord<'a>),
 }
 

@@ -7,6 +7,11 @@ use super::Core;
 use crate::{
     error::Error,
     event::Message,
+    export::{
+        ExportRecord, Signed,
+        manifest::to_be_signed,
+        record::{ExportedCircle, ExportedDocument, ExportedMessage, ExportedRefusal, Exporter},
+    },
     limits,
     message::{
         CircleAudience, CircleConsent, CircleMember, Content, Document, GroupProfile, Language, Patient,
@@ -159,5 +164,55 @@ impl Core {
                 look(&read_message(group, row, content)?);
             }
         }
+    }
+}
+
+impl Core {
+    /// Everything that an export of a group says, and the documents that belong to it, in the same order.
+    ///
+    /// # Errors
+    /// [`Error::NotEnrolled`], [`Error::UnknownGroup`], or the store fails.
+    pub fn export(
+        &mut self,
+        group: GroupId,
+        now: TimestampMs,
+    ) -> Result<(ExportRecord, Vec<Document>), Error> {
+        let identity = self.identity().ok_or(Error::NotEnrolled)?;
+        let circle = self.circle(group)?.map(|circle| ExportedCircle::new(&circle));
+        let (mut messages, mut documents, mut files) = (Vec::new(), Vec::new(), Vec::new());
+        self.each_message(group, |message| {
+            messages.push(ExportedMessage::new(message));
+            for (entry, document) in ExportedDocument::of(message) {
+                documents.push(entry);
+                files.push(document);
+            }
+        })?;
+        let refusals = self.refusals(Some(group))?.iter().map(ExportedRefusal::new).collect();
+        let title = self.memory.groups.get(&group).map(|lane| lane.row.record.profile.title.clone());
+        let record = ExportRecord {
+            format: 1,
+            group: group.to_hex(),
+            title: title.unwrap_or_default(),
+            exported_at_ms: now,
+            exporter: Exporter::new(&identity),
+            circle,
+            refusals,
+            documents,
+            messages,
+        };
+        Ok((record, files))
+    }
+
+    /// Signs the manifest of an export with the device key.
+    ///
+    /// # Errors
+    /// [`Error::NotEnrolled`], or the device key is damaged.
+    pub fn sign_export(&self, manifest: &[u8]) -> Result<Signed, Error> {
+        let (Some(identity), Some(me)) = (&self.memory.identity, &self.memory.me) else {
+            return Err(Error::NotEnrolled);
+        };
+        let signature = identity.keys.sign(&to_be_signed(manifest));
+        let signature = signature.map_err(|error| Error::Mls(error.to_string()))?;
+        Ok(Signed::new(manifest, &me.certificate, me.verifier.root().der(), &signature))
     }
 }

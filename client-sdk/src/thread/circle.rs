@@ -59,6 +59,18 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::NoBasis,
+        Self::NoConsent,
+        Self::Objection,
+        Self::RelativeAmongProfessionals,
+        Self::RelativeInTeam,
+        Self::Closed,
+        Self::PeriodOver,
+        Self::OtherClass,
+    ];
+
     /// Name in JSON and scripts.
     #[must_use]
     pub const fn name(self) -> &'static str {

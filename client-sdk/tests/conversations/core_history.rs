@@ -8,6 +8,8 @@ use cercle_sdk::{
     message::{Body, CircleBasis, Document, DocumentType, HistoryPolicy},
 };
 
+use cercle_storage::store::{BlobUsage, NewBlob};
+
 use super::{
     core_circle::{add, circle, entry, open},
     core_world::World,
@@ -95,8 +97,8 @@ async fn only_the_devices_that_are_named_take_it_and_a_restart_changes_nothing()
     world.reads(2, group, &["jour 0", "jour 1", "jour 2", "vu"]).await;
 }
 
-/// Puts what a device wants on the hub into this test's own hands, and says so.
-fn upload(world: &mut World, device: usize) -> Vec<(Document, Vec<u8>)> {
+/// Keeps what a device wants on the hub in this test's own hands; the hub believes that it has it.
+async fn upload(world: &mut World, device: usize) -> Vec<(Document, Vec<u8>)> {
     let mut done = Vec::new();
     for (number, upload) in world.devices[device].core().history_uploads().unwrap().into_iter().enumerate() {
         let document = Document {
@@ -111,6 +113,17 @@ fn upload(world: &mut World, device: usize) -> Vec<(Document, Vec<u8>)> {
             confidentiality: Vec::new(),
             thumbnail: Vec::new(),
         };
+        let new = NewBlob {
+            blob: document.blob,
+            group: upload.group,
+            uploader: World::user(&world.devices[device].name),
+            size: document.size,
+            at: world.clock.now(),
+        };
+        let store = world.services.store.clone();
+        let plenty = BlobUsage { blobs: u64::MAX, bytes: u64::MAX };
+        store.announce_blob(new, plenty).await.unwrap();
+        store.complete_blob(document.blob, world.clock.now()).await.unwrap();
         let command =
             Command::HistoryUploaded { key: upload.key, document: Some(Box::new(document.clone())) };
         world.start(device, command);
@@ -138,7 +151,7 @@ async fn large(world: &mut World) -> (GroupId, Vec<(Document, Vec<u8>)>) {
     // The inviter stops between his commit and the hand-over, which is owed all the same.
     world.devices[0].crash();
     world.devices[0].open();
-    let uploaded = upload(world, 0);
+    let uploaded = upload(world, 0).await;
     assert!(!uploaded.is_empty());
     (group, uploaded)
 }

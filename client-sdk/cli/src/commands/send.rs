@@ -47,6 +47,16 @@ pub(crate) async fn post(context: &Context<'_>, name: &str, draft: Draft) -> Res
     deliver(context, enrolled, &group, draft, &sent_to(&group)).await
 }
 
+/// The same, with what the caller has looked up already.
+pub(crate) async fn post_to(
+    context: &Context<'_>,
+    enrolled: Enrolled,
+    group: &GroupSummary,
+    body: Body,
+) -> Result<Exit, Failure> {
+    deliver(context, enrolled, group, body.into(), &sent_to(group)).await
+}
+
 fn sent_to(group: &GroupSummary) -> Text {
     let title = &group.profile.title;
     text!("Envoyé dans « {title} »."; "Sent to \"{title}\".")

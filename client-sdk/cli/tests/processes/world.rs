@@ -185,7 +185,15 @@ impl Person {
     /// The same, with results as sentences.
     pub(crate) fn human_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(CERCLE);
-        for name in ["CERCLE_LANG", "CERCLE_PASSPHRASE", "CERCLE_PROFILE", "LANG", "LC_ALL", "LC_MESSAGES"] {
+        for name in [
+            "CERCLE_LANG",
+            "CERCLE_PASSPHRASE",
+            "CERCLE_PROFILE",
+            "CERCLE_TEST_IDENTITIES",
+            "LANG",
+            "LC_ALL",
+            "LC_MESSAGES",
+        ] {
             command.env_remove(name);
         }
         if let Ok(filter) = std::env::var("CERCLE_TEST_LOG") {
