@@ -85,6 +85,7 @@ pub mod connection;
 pub mod core;
 pub mod error;
 pub mod event;
+pub mod fhir;
 pub mod history;
 pub mod limits;
 pub mod message;
