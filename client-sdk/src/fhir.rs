@@ -20,10 +20,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::{
-    event::Message,
-    message::Body,
-};
+use crate::{event::Message, message::Body};
 
 pub mod alert;
 pub mod circle;
@@ -38,7 +35,7 @@ use node::Node;
 
 /// Largest JSON text that is read, bytes: a bundle with a document in it.
 pub const TEXT_BYTES_MAX: usize = 8 << 20;
-/// Deepest nesting of resources in one bundle that is looked at.
+/// Resources of one bundle that are looked at: a record is far smaller, and references are looked up one by one.
 const ENTRIES_MAX: usize = 1_000;
 
 /// INS, RPPS, IDNPS, FINESS and others keep the system of the national directory.
@@ -96,8 +93,8 @@ impl Draft {
     }
 }
 
-/// Reads a resource or bundle: one draft for each ServiceRequest, CareTeam, CommunicationRequest and
-/// PractitionerRole, or else Practitioner, in it.
+/// Reads a resource or bundle: one draft for each ServiceRequest, CareTeam and CommunicationRequest in it, or
+/// else for each PractitionerRole, or else for the first Practitioner.
 ///
 /// # Errors
 /// [`FhirError`] names the element that is missing or of the wrong type.
@@ -114,8 +111,13 @@ pub fn import(text: &str) -> Result<Vec<Draft>, FhirError> {
             "ServiceRequest" => drafts.push(request::import(node, &resources)?),
             "CareTeam" => drafts.push(circle::import(node, &resources)?),
             "CommunicationRequest" => drafts.push(alert::import(node, &resources)?),
-            "PractitionerRole" => drafts.push(directory::import(node, &resources)?),
             _ => {}
+        }
+    }
+    // Beside these, a role or practitioner is a part of them.
+    if drafts.is_empty() {
+        for node in resources.nodes.iter().filter(|node| node.is("PractitionerRole")) {
+            drafts.push(directory::import(node, &resources)?);
         }
     }
     if drafts.is_empty() {
@@ -173,7 +175,11 @@ impl<'a> Resources<'a> {
     }
 
     /// What a `Reference` element points at, among the entries and what `holder` contains.
-    pub(crate) fn resolve(&self, holder: &Node<'a>, reference: &Node<'a>) -> Result<Option<Node<'a>>, FhirError> {
+    pub(crate) fn resolve(
+        &self,
+        holder: &Node<'a>,
+        reference: &Node<'a>,
+    ) -> Result<Option<Node<'a>>, FhirError> {
         let Some(target) = reference.get("reference")? else { return Ok(None) };
         let target = target.text()?;
         if let Some(id) = target.strip_prefix('#') {

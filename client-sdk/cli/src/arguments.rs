@@ -12,7 +12,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use answer::Answer;
-pub(crate) use kinds::{AvailabilityArguments, RsvpArguments};
+pub(crate) use kinds::{AvailabilityArguments, ExportArguments, ImportArguments, RsvpArguments};
 
 use crate::{language::Language, limits::PATIENCE_SECONDS};
 
@@ -156,6 +156,10 @@ pub(crate) enum Command {
     Rsvp(RsvpArguments),
     /// Dit aux membres d'un groupe quand vous êtes disponible.
     Availability(AvailabilityArguments),
+    /// Écrit un cercle de soins, une demande ou un message en FHIR R4 (JSON).
+    Export(ExportArguments),
+    /// Lit un fichier FHIR R4 (CareTeam, ServiceRequest…) et en fait des brouillons.
+    Import(ImportArguments),
     /// Montre les messages reçus depuis la dernière fois.
     Recv {
         /// Titre ou identifiant du groupe, ou leur début ; sinon tous les groupes.

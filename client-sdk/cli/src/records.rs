@@ -45,6 +45,9 @@ pub(crate) enum Record<'a> {
     DemoReady { invitation: &'a str, address: &'a str },
     Kind { kind: &'a str },
     Template { kind: &'a str, content: serde_json::Value },
+    Fhir { resource: serde_json::Value },
+    Draft { kind: &'a str, content: &'a serde_json::Value, problems: &'a [cercle_sdk::fhir::Problem] },
+    Imported { group: String, request: String },
     State { group: &'a str, kind: &'a str, state: serde_json::Value },
     Error(ErrorRecord<'a>),
 }

@@ -17,7 +17,8 @@ const EVENT_TYPE: &str = "https://interop.esante.gouv.fr/ig/fhir/nde/StructureDe
 const EVENT_TIME: &str = "https://interop.esante.gouv.fr/ig/fhir/nde/StructureDefinition/event-time";
 const LOCATION: &str = "urn:cercle:extension:event-location";
 /// Codes of JDV_J46 (type d'évènement de notification).
-const NATIONAL_TYPES: &str = "https://mos.esante.gouv.fr/NOS/TRE_R254-TypeEvenement/FHIR/TRE-R254-TypeEvenement";
+const NATIONAL_TYPES: &str =
+    "https://mos.esante.gouv.fr/NOS/TRE_R254-TypeEvenement/FHIR/TRE-R254-TypeEvenement";
 
 /// Types that the national list has, with their codes; the others are codes of ours.
 const TYPES: [(EventAlertType, &str, &str); 8] = [
@@ -87,7 +88,8 @@ pub(crate) fn import(node: &Node<'_>, resources: &Resources<'_>) -> Result<Draft
     if person.is_none() {
         problems.push(Problem::new(subject.path(), "is not in this file"));
     }
-    let coded = node.extension(EVENT_TYPE)?.map(|found| found.get("valueCodeableConcept")).transpose()?.flatten();
+    let coded =
+        node.extension(EVENT_TYPE)?.map(|found| found.get("valueCodeableConcept")).transpose()?.flatten();
     let mut alert_type = EventAlertType::Unspecified;
     if let Some(coded) = &coded {
         for (ours, system, code) in TYPES {
@@ -97,12 +99,15 @@ pub(crate) fn import(node: &Node<'_>, resources: &Resources<'_>) -> Result<Draft
         }
         if alert_type == EventAlertType::Unspecified {
             alert_type = EventAlertType::Other;
-            problems.push(Problem::new(coded.path(), "has no code that is known; it was read as another event"));
+            problems
+                .push(Problem::new(coded.path(), "has no code that is known; it was read as another event"));
         }
     }
     let date = node.extension(EVENT_TIME)?.map(|found| found.text_of("valueDateTime")).transpose()?;
     let mut location = String::new();
-    if let Some(place) = node.extension(LOCATION)?.map(|found| found.get("valueReference")).transpose()?.flatten() {
+    if let Some(place) =
+        node.extension(LOCATION)?.map(|found| found.get("valueReference")).transpose()?.flatten()
+    {
         let found = resources.resolve(node, &place)?;
         location = found.map(|found| found.text_of("name")).transpose()?.unwrap_or_default();
     }

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Draft, FhirError, Problem, Resources, bundle, directory, instant, node::Node, part_url, patient, system, tidy};
+use super::{
+    Draft, FhirError, Problem, Resources, bundle, directory, instant, node::Node, part_url, patient, system,
+    tidy,
+};
 use crate::{
-    message::{
-        Body, CircleBasis, CircleClass, CircleMember, CircleOpened, CircleStanding,
-        moment,
-    },
+    message::{Body, CircleBasis, CircleClass, CircleMember, CircleOpened, CircleStanding, moment},
     thread::Circle,
 };
 use cercle_proto::id::GroupId;
@@ -108,7 +108,10 @@ fn member<'a>(
         return Ok(Some(member));
     };
     if found.is("Organization") {
-        problems.push(Problem::new(reference.path(), "is a structure: name its people, who alone can be members"));
+        problems.push(Problem::new(
+            reference.path(),
+            "is a structure: name its people, who alone can be members",
+        ));
         return Ok(None);
     }
     member.class = if found.is("RelatedPerson") { CircleClass::Relative } else { CircleClass::Professional };

@@ -9,7 +9,8 @@ use crate::{
 };
 
 const EMAIL_TYPE: &str = "https://hl7.fr/ig/fhir/core/StructureDefinition/fr-core-contact-point-email-type";
-const EMAIL_TYPES: &str = "https://mos.esante.gouv.fr/NOS/TRE_R256-TypeMessagerie/FHIR/TRE-R256-TypeMessagerie";
+const EMAIL_TYPES: &str =
+    "https://mos.esante.gouv.fr/NOS/TRE_R256-TypeMessagerie/FHIR/TRE-R256-TypeMessagerie";
 
 /// A card that the hub has accepted.
 #[must_use]

@@ -15,7 +15,8 @@ const RELIABILITY_CODES: &str = "https://hl7.fr/ig/fhir/core/CodeSystem/fr-core-
 const IDENTIFIER_TYPES: &str = "https://hl7.fr/ig/fhir/core/CodeSystem/fr-core-cs-v2-0203";
 const BIRTH_PLACE: &str = "http://hl7.org/fhir/StructureDefinition/patient-birthPlace";
 const INSEE_CODE: &str = "https://hl7.fr/ig/fhir/core/StructureDefinition/fr-core-address-insee-code";
-const BIRTH_NAMES: &str = "https://hl7.fr/ig/fhir/core/StructureDefinition/fr-core-patient-birth-list-given-name";
+const BIRTH_NAMES: &str =
+    "https://hl7.fr/ig/fhir/core/StructureDefinition/fr-core-patient-birth-list-given-name";
 
 /// OIDs of the INS with the code of their type: NIR, NIA, and those of tests (INS guide).
 const INS_TYPES: [(&str, &str); 4] = [
@@ -114,7 +115,8 @@ pub(crate) fn import(node: &Node<'_>, problems: &mut Vec<Problem>) -> Result<Pat
             _ => Reliability::Provisional,
         };
     }
-    if let Some(place) = node.extension(BIRTH_PLACE)?.map(|place| place.get("valueAddress")).transpose()?.flatten()
+    if let Some(place) =
+        node.extension(BIRTH_PLACE)?.map(|place| place.get("valueAddress")).transpose()?.flatten()
         && let Some(insee) = place.extension(INSEE_CODE)?
     {
         patient.birth_place = insee.text_at(&["valueCoding", "code"])?;

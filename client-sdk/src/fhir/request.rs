@@ -7,11 +7,12 @@
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{Draft, FhirError, Problem, Resources, bundle, instant, node::Node, part_url, patient, system, tidy, user};
+use super::{
+    Draft, FhirError, Problem, Resources, bundle, instant, node::Node, part_url, patient, system, tidy, user,
+};
 use crate::{
     message::{
-        Body, Document, Language, Patient, Request, RequestId,
-        moment,
+        Body, Document, Language, Patient, Request, RequestId, moment,
         request::{Need, Priority, Purpose, Situation},
     },
     thread::requests::{Course, State},
@@ -138,7 +139,8 @@ pub(crate) fn import(node: &Node<'_>, resources: &Resources<'_>) -> Result<Draft
     let mut request = Request::new(id(node, &mut problems)?, purpose, title(node)?);
     for reason in node.list("reasonCode")? {
         let text = reason.text_of("text")?;
-        request.reason = [request.reason, text].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
+        request.reason =
+            [request.reason, text].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
     }
     let priority = node.text_of("priority")?;
     request.priority = match PRIORITIES.iter().find(|row| row.1 == priority) {
@@ -150,7 +152,9 @@ pub(crate) fn import(node: &Node<'_>, resources: &Resources<'_>) -> Result<Draft
     if let Some(subject) = node.get("subject")? {
         match resources.resolve(node, &subject)? {
             Some(person) => request.patient = Some(patient::import(&person, &mut problems)?),
-            None => problems.push(Problem::new(subject.path(), "is not in this file: name the patient yourself")),
+            None => {
+                problems.push(Problem::new(subject.path(), "is not in this file: name the patient yourself"))
+            }
         }
     }
     for attached in node.list("supportingInfo")? {
@@ -180,14 +184,19 @@ fn due(node: &Node<'_>) -> Result<Option<u64>, FhirError> {
     }
     // A day alone means its end, in UTC.
     let text = if moment::is_day(&text) { format!("{text}T23:59:59Z") } else { text };
-    let wrong = || FhirError::new(format!("{}.occurrence", node.path()), "must be a day, or a moment with its offset");
+    let wrong = || {
+        FhirError::new(format!("{}.occurrence", node.path()), "must be a day, or a moment with its offset")
+    };
     moment::at_ms(&text).map(Some).ok_or_else(wrong)
 }
 
 fn id(node: &Node<'_>, problems: &mut Vec<Problem>) -> Result<RequestId, FhirError> {
     let identifiers = node.list("identifier")?;
     let Some(first) = identifiers.first() else {
-        problems.push(Problem::new(format!("{}.identifier", node.path()), "is missing: a second import would ask twice"));
+        problems.push(Problem::new(
+            format!("{}.identifier", node.path()),
+            "is missing: a second import would ask twice",
+        ));
         return Ok(hashed(&node.value().to_string()));
     };
     let (system, value) = (first.text_of("system")?, first.text_of("value")?);

@@ -119,7 +119,8 @@ impl Kind for AdverseEventReference {
 
     fn render(&self, language: Language) -> String {
         let date = moment::day(&self.date, language);
-        let declared = language.pick("Évènement indésirable déclaré, numéro", "Adverse event declared, number");
+        let declared =
+            language.pick("Évènement indésirable déclaré, numéro", "Adverse event declared, number");
         format!("{declared} {} ({date})", self.reference)
     }
 }

@@ -160,7 +160,8 @@ impl Kind for CarePlan {
 
     fn render(&self, language: Language) -> String {
         let state = |state: PlanState, due: &str| {
-            let due = if due.is_empty() { String::new() } else { format!(", {}", moment::day(due, language)) };
+            let due =
+                if due.is_empty() { String::new() } else { format!(", {}", moment::day(due, language)) };
             format!("({}{due})", state.label(language))
         };
         let mut page = Page::new(language, &format!("[PPS] {}, v{}", self.title, self.version))

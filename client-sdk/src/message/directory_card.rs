@@ -71,16 +71,17 @@ impl Kind for DirectoryCard {
     }
 
     fn render(&self, language: Language) -> String {
-        let page = Page::new(language, &format!("[{}] {}", language.pick("annuaire", "directory"), self.name))
-            .line("Profession", "Profession", &self.profession)
-            .line("Compétences", "Skills", self.specialties.join(", "))
-            .line("Structure", "Structure", &self.structure)
-            .line("Adresse", "Address", &self.address)
-            .line("Commune", "Commune", &self.commune)
-            .line("Téléphone", "Telephone", &self.phone)
-            .line("MSSanté", "MSSanté", &self.mailbox)
-            .line("Cercle", "Cercle", &self.user)
-            .plain(&self.text);
+        let page =
+            Page::new(language, &format!("[{}] {}", language.pick("annuaire", "directory"), self.name))
+                .line("Profession", "Profession", &self.profession)
+                .line("Compétences", "Skills", self.specialties.join(", "))
+                .line("Structure", "Structure", &self.structure)
+                .line("Adresse", "Address", &self.address)
+                .line("Commune", "Commune", &self.commune)
+                .line("Téléphone", "Telephone", &self.phone)
+                .line("MSSanté", "MSSanté", &self.mailbox)
+                .line("Cercle", "Cercle", &self.user)
+                .plain(&self.text);
         let line = |identifier: &CardIdentifier| format!("- {} {}", identifier.system, identifier.value);
         self.identifiers.iter().fold(page, |page, identifier| page.plain(&line(identifier))).finish()
     }

@@ -223,12 +223,7 @@ pub(crate) fn present<T>(field: &'static str, value: Option<&T>) -> Result<(), E
 }
 
 /// Checks that a list has 1 to `max` texts, each 1 to `bytes_max` bytes.
-pub(crate) fn texts(
-    field: &'static str,
-    list: &[String],
-    max: usize,
-    bytes_max: usize,
-) -> Result<(), Error> {
+pub(crate) fn texts(field: &'static str, list: &[String], max: usize, bytes_max: usize) -> Result<(), Error> {
     filled(field, list, max)?;
     list.iter().try_for_each(|text| required(field, text, bytes_max))
 }

@@ -73,8 +73,7 @@ impl Kind for LibraryEntry {
 
     fn render(&self, language: Language) -> String {
         let state = if self.withdrawn { language.pick(" (retiré)", " (withdrawn)") } else { "" };
-        let heading =
-            format!("[{}] {}, v{}{state}", self.category.label(language), self.title, self.version);
+        let heading = format!("[{}] {}, v{}{state}", self.category.label(language), self.title, self.version);
         Page::new(language, &heading)
             .plain(&self.text)
             .line("Public", "Audience", self.audience.join(", "))

@@ -83,7 +83,8 @@ impl AlertState {
     #[must_use]
     pub fn waiting_for(&self) -> Vec<&str> {
         let silent = |recipient: &&String| {
-            recipient.contains('@') && !self.acknowledgements.keys().any(|user| user.as_str() == recipient.as_str())
+            recipient.contains('@')
+                && !self.acknowledgements.keys().any(|user| user.as_str() == recipient.as_str())
         };
         self.alert.recipients.iter().filter(silent).map(String::as_str).collect()
     }

@@ -58,7 +58,8 @@ impl Availabilities {
         states.retain_mut(|state| {
             let availability = &mut state.availability;
             availability.slots.retain(|slot| ends_later(&slot.end));
-            let empty = availability.availability_type == AvailabilityType::Slots && availability.slots.is_empty();
+            let empty =
+                availability.availability_type == AvailabilityType::Slots && availability.slots.is_empty();
             ends_later(&availability.until) && !empty
         });
         states

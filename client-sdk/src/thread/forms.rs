@@ -76,7 +76,8 @@ impl Forms {
             Body::FormAnswer(answer) => {
                 let found = self.forms.iter_mut().rev().find(|form| Some(form.id) == answer.form);
                 let Some(found) = found else { return };
-                let closed = moment::at_ms(&found.form.closes_at).is_some_and(|end_ms| message.at_ms > end_ms);
+                let closed =
+                    moment::at_ms(&found.form.closes_at).is_some_and(|end_ms| message.at_ms > end_ms);
                 if !closed && found.form.takes(answer) {
                     found.answers.insert(message.sender.clone(), answer.clone());
                 }

@@ -34,7 +34,8 @@ pub(crate) fn example(context: &Context<'_>, kind: Option<&str>) -> Result<Exit,
         }
         return Ok(Exit::Done);
     };
-    let json = template::of(kind).ok_or_else(|| unknown_kind(kind, template::TEMPLATES.iter().map(|row| row.0)))?;
+    let json =
+        template::of(kind).ok_or_else(|| unknown_kind(kind, template::TEMPLATES.iter().map(|row| row.0)))?;
     let content: serde_json::Value = serde_json::from_str(json).map_err(|error| Failure::fault(&error))?;
     let shown = json.trim_end();
     context.output.result(&Record::Template { kind, content }, &text!("{shown}"; "{shown}"));
@@ -52,7 +53,8 @@ pub(crate) async fn show(context: &Context<'_>, group: &str, kind: Option<&str>)
     let (id, language) = (group.group.to_hex(), context.output.language());
     for name in Kinds::NAMES.iter().filter(|name| kind.is_none_or(|kind| kind == **name)) {
         let at_ms = now_ms();
-        let states = enrolled.client.thread(group.group, move |thread| thread.kinds().states(name, at_ms, language));
+        let states =
+            enrolled.client.thread(group.group, move |thread| thread.kinds().states(name, at_ms, language));
         for state in states.await?.unwrap_or_default() {
             let shown = state.text;
             let record = Record::State { group: &id, kind: name, state: state.json };
@@ -129,7 +131,10 @@ pub(crate) fn input(file: &str) -> Result<String, Failure> {
         File::open(Path::new(file)).and_then(|file| file.take(JSON_BYTES_MAX + 1).read_to_string(&mut text))
     };
     read.map_err(|error| {
-        Failure::new(Exit::Usage, text!("« {file} » ne se lit pas : {error}"; "\"{file}\" cannot be read: {error}"))
+        Failure::new(
+            Exit::Usage,
+            text!("« {file} » ne se lit pas : {error}"; "\"{file}\" cannot be read: {error}"),
+        )
     })?;
     if text.len() as u64 > JSON_BYTES_MAX {
         return Err(Failure::new(Exit::Usage, text!("Ce fichier est trop long."; "This file is too long.")));

@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn icope_counts_domains_and_not_observations() {
-        let all: Vec<(&str, i64)> = ICOPE_DOMAINS.iter().flat_map(|domain| domain.iter()).map(|code| (*code, 1)).collect();
+        let all: Vec<(&str, i64)> =
+            ICOPE_DOMAINS.iter().flat_map(|domain| domain.iter()).map(|code| (*code, 1)).collect();
         assert_eq!(scored("icope1", &all).unwrap().0, 6);
         let none: Vec<(&str, i64)> = all.iter().map(|(code, _)| (*code, 0)).collect();
         assert_eq!(scored("icope1", &none).unwrap().0, 0);

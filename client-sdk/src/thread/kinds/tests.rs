@@ -88,7 +88,10 @@ fn places_go_in_the_order_of_the_log_and_on_to_the_next_when_given_up() {
         message(BOB, 3, 3, &answer("yes")),
     ];
     let state = &states(&after(&messages), "event")[0];
-    assert_eq!((&state["coming"], &state["waiting"]), (&json!(["ann@cpts.example"]), &json!(["bob@cpts.example"])));
+    assert_eq!(
+        (&state["coming"], &state["waiting"]),
+        (&json!(["ann@cpts.example"]), &json!(["bob@cpts.example"]))
+    );
     messages.push(message(ANN, 4, 4, &answer("no")));
     // 2026-12-02, a day late.
     messages.push(message(BOB, 5, 1_796_200_000_000, &answer("no")));
@@ -98,9 +101,8 @@ fn places_go_in_the_order_of_the_log_and_on_to_the_next_when_given_up() {
 
 #[test]
 fn results_without_names_hold_no_name_and_those_by_name_do() {
-    let answer = |value: &str| {
-        filled("form_answer", &[("/form", id(1)), ("/answers/0/values", json!([value]))])
-    };
+    let answer =
+        |value: &str| filled("form_answer", &[("/form", id(1)), ("/answers/0/values", json!([value]))]);
     for (results, named) in [("without_names", false), ("by_name", true)] {
         let kinds = after(&[
             message(ANN, 1, 1, &filled("form", &[("/results", results.into())])),
@@ -121,7 +123,8 @@ fn results_without_names_hold_no_name_and_those_by_name_do() {
 #[test]
 fn a_new_version_of_a_plan_needs_new_validations_from_those_who_hold_the_role() {
     let validation = |version: u32, decision: &str| {
-        let changes = [("/version", version.into()), ("/decision", decision.into()), ("/comment", "vu".into())];
+        let changes =
+            [("/version", version.into()), ("/decision", decision.into()), ("/comment", "vu".into())];
         filled("care_plan_validation", &changes)
     };
     let mut messages = vec![
