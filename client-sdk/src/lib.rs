@@ -87,6 +87,7 @@ pub mod core;
 pub mod error;
 pub mod event;
 pub mod export;
+pub mod fhir;
 pub mod history;
 pub mod limits;
 pub mod message;

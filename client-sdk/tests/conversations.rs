@@ -24,6 +24,8 @@ mod client_circle;
 mod client_documents;
 #[path = "conversations/client_documents_refused.rs"]
 mod client_documents_refused;
+#[path = "conversations/client_kinds.rs"]
+mod client_kinds;
 #[path = "conversations/client_shell.rs"]
 mod client_shell;
 #[path = "conversations/client_talk.rs"]

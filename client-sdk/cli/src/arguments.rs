@@ -16,7 +16,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use answer::Answer;
-pub(crate) use kinds::{AvailabilityArguments, RsvpArguments};
+pub(crate) use kinds::{AvailabilityArguments, ExportArguments, ImportArguments, RsvpArguments};
 pub(crate) use requests::{
     AskArguments, BoardArguments, DetailArguments, PatientArguments, ReasonArguments, RequestCommand,
     TextArguments,
@@ -159,7 +159,7 @@ pub(crate) enum Command {
         kind: Option<String>,
     },
     /// Montre où en sont les alertes, formulaires, plans, évènements, protocoles d'un groupe.
-    Show {
+    State {
         /// Titre ou identifiant du groupe, ou leur début.
         #[arg(value_name = "GROUPE")]
         group: String,
@@ -171,6 +171,10 @@ pub(crate) enum Command {
     Rsvp(RsvpArguments),
     /// Dit aux membres d'un groupe quand vous êtes disponible.
     Availability(AvailabilityArguments),
+    /// Écrit un cercle de soins, une demande ou un message en FHIR R4 (JSON).
+    Export(ExportArguments),
+    /// Lit un fichier FHIR R4 (CareTeam, ServiceRequest…) et en fait des brouillons.
+    Import(ImportArguments),
     /// Montre les messages reçus depuis la dernière fois.
     Recv {
         /// Titre ou identifiant du groupe, ou leur début ; sinon tous les groupes.

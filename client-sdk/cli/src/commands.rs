@@ -6,6 +6,7 @@ mod circle;
 mod documents;
 mod enrol;
 mod export;
+mod fhir;
 mod groups;
 mod members;
 mod people;
@@ -71,8 +72,10 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
         Command::Talk(talk) => Box::pin(talk::run(context, talk)).await,
         Command::Post { group, file } => Box::pin(post::run(context, &group, &file)).await,
         Command::Template { kind } => post::example(context, kind.as_deref()),
-        Command::Show { group, kind } => Box::pin(post::show(context, &group, kind.as_deref())).await,
+        Command::State { group, kind } => Box::pin(post::state(context, &group, kind.as_deref())).await,
         Command::Rsvp(arguments) => Box::pin(post::rsvp(context, arguments)).await,
+        Command::Export(arguments) => Box::pin(fhir::export(context, arguments)).await,
+        Command::Import(arguments) => Box::pin(fhir::import(context, arguments)).await,
         Command::Availability(arguments) => Box::pin(post::availability(context, arguments)).await,
         Command::Recv { group, follow: false, all } => {
             Box::pin(recv::once(context, group.as_deref(), all)).await

@@ -21,6 +21,8 @@ mod exit_codes;
 mod hub_crash;
 #[path = "processes/json.rs"]
 mod json;
+#[path = "processes/kinds.rs"]
+mod kinds;
 #[path = "processes/offline.rs"]
 mod offline;
 #[path = "processes/profiles.rs"]

@@ -284,19 +284,11 @@ impl Page {
 
     pub(crate) fn patient(self, patient: Option<&Patient>) -> Self {
         let Some(patient) = patient else { return self };
-        let line = person(patient, self.language);
+        let line = patient.traits(self.language);
         self.line("Patient", "Patient", line)
     }
 
     pub(crate) fn finish(self) -> String {
         self.text
     }
-}
-
-/// A patient in one line: name, first name, date of birth, so that nobody is taken for another.
-pub(crate) fn person(patient: &Patient, language: Language) -> String {
-    let given = patient.birth_given_names.first().map_or("", String::as_str);
-    let born = language.pick("né(e) le", "born");
-    let date = super::moment::day(&patient.birth_date, language);
-    format!("{} {given}, {born} {date}", patient.birth_name)
 }

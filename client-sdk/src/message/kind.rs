@@ -293,6 +293,19 @@ macro_rules! table {
                 }
             }
 
+            /// Checks required fields and bounds, as before sending.
+            ///
+            /// # Errors
+            /// [`Error::Field`] with the first field that breaks a rule.
+            pub fn check_fields(&self) -> Result<(), Error> {
+                match self {
+                    $(Self::$variant(content) => content.check(),)*
+                    Self::Unknown { .. } => {
+                        Err(Error::Invalid("a message of an unknown kind cannot be sent"))
+                    }
+                }
+            }
+
             fn to_wire(&self) -> Result<wire::envelope::Body, Error> {
                 match self {
                     $(Self::$variant(content) => {

@@ -26,7 +26,25 @@ pub const TEMPLATES: &[(&str, &str)] = &[
 ];
 
 /// Kinds that commands of their own write, because they need keys, files or ids that a script does not make up.
-pub const WITHOUT_TEMPLATE: &[&str] = &["group_profile", "document"];
+pub const WITHOUT_TEMPLATE: &[&str] = &[
+    "group_profile",
+    "document",
+    "circle_opened",
+    "circle_member",
+    "circle_consent",
+    "circle_identity",
+    "circle_status",
+    "history_handed_over",
+    "request",
+    "transition",
+    "handover",
+    "reaction",
+    "edit",
+    "retract",
+    "receipt",
+    "pin",
+    "typing",
+];
 
 /// The example of a kind, pretty-printed JSON.
 #[must_use]

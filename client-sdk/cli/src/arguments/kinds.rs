@@ -1,7 +1,9 @@
 //! Arguments of the commands for single kinds of messages.
 
+use std::path::PathBuf;
+
 use cercle_sdk::message::{RsvpAnswer, availability::AvailabilityType};
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 
 /// Whether one comes to an event.
 #[derive(Debug, Args)]
@@ -9,7 +11,7 @@ pub(crate) struct RsvpArguments {
     /// Titre ou identifiant du groupe, ou leur début.
     #[arg(value_name = "GROUPE")]
     pub(crate) group: String,
-    /// Identifiant de l'évènement, ou son début (cercle show).
+    /// Identifiant de l'évènement, ou son début (cercle state).
     #[arg(value_name = "ÉVÈNEMENT")]
     pub(crate) event: String,
     /// Réponse : yes, no, maybe.
@@ -41,6 +43,37 @@ pub(crate) struct AvailabilityArguments {
     /// Retire ce qui avait été dit.
     #[arg(long)]
     pub(crate) withdraw: bool,
+}
+
+/// What to write as FHIR.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArguments {
+    /// Titre ou identifiant du groupe, ou leur début.
+    #[arg(value_name = "GROUPE")]
+    pub(crate) group: String,
+    /// Identifiant d'une demande ou d'un message, ou son début ; sinon le cercle de soins lui-même.
+    #[arg(value_name = "IDENTIFIANT")]
+    pub(crate) id: Option<String>,
+    /// En FHIR R4 (JSON).
+    #[arg(long, required = true, action = ArgAction::SetTrue)]
+    pub(crate) fhir: bool,
+    /// Fichier à écrire ; sinon la sortie standard.
+    #[arg(short, long, value_name = "FICHIER")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// What to read as FHIR.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// Fichier JSON, ou - pour l'entrée standard.
+    #[arg(value_name = "FICHIER")]
+    pub(crate) file: String,
+    /// En FHIR R4 (JSON).
+    #[arg(long, required = true, action = ArgAction::SetTrue)]
+    pub(crate) fhir: bool,
+    /// Envoie dans ce groupe ce qui est complet.
+    #[arg(long, value_name = "GROUPE")]
+    pub(crate) post: Option<String>,
 }
 
 /// An answer to an event, as an argument.

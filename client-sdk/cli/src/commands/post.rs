@@ -43,7 +43,7 @@ pub(crate) fn example(context: &Context<'_>, kind: Option<&str>) -> Result<Exit,
 }
 
 /// Shows what the typed messages of a group add up to.
-pub(crate) async fn show(context: &Context<'_>, group: &str, kind: Option<&str>) -> Result<Exit, Failure> {
+pub(crate) async fn state(context: &Context<'_>, group: &str, kind: Option<&str>) -> Result<Exit, Failure> {
     if let Some(kind) = kind.filter(|kind| !Kinds::NAMES.contains(kind)) {
         return Err(unknown_kind(kind, Kinds::NAMES.iter().copied()));
     }

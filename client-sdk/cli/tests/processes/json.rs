@@ -132,6 +132,11 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("read", &["group", "up_to", "messages", "mentions"]),
     ("read_place", &["group", "user", "up_to", "at_ms"]),
     ("hit", HIT),
+    ("kind", &["kind"]),
+    ("template", &["kind", "content"]),
+    ("state", &["group", "kind", "state"]),
+    ("draft", &["kind", "content", "problems"]),
+    ("fhir", &["resource"]),
     ("error", &["code", "name", "message", "mend"]),
 ];
 
@@ -240,6 +245,21 @@ fn every_command_prints_the_documented_fields() {
     run(&alice, &["board"]);
     run(&alice, &["--offline", "send", "champs", "plus tard"]);
     run(&alice, &["send", "inconnu", "x"]);
+    run(&alice, &["template"]);
+    run(&alice, &["template", "text"]);
+    let folder = tempfile::tempdir().unwrap();
+    let card = folder.path().join("card.json");
+    let template = bob.run(&["template", "directory_card"]);
+    let content = template.of_type("template").next().unwrap()["content"].to_string();
+    std::fs::write(&card, content).unwrap();
+    let accepted = bob.run(&["post", "champs", card.to_str().unwrap()]);
+    let id = accepted.of_type("accepted").next().unwrap()["id"].as_str().unwrap().to_owned();
+    run(&bob, &["availability", "champs", "on-duty", "2099-12-31"]);
+    run(&bob, &["state", "champs"]);
+    run(&bob, &["export", "champs", &id, "--fhir"]);
+    let exported = bob.run(&["export", "champs", &id, "--fhir"]);
+    std::fs::write(&card, exported.of_type("fhir").next().unwrap()["resource"].to_string()).unwrap();
+    run(&bob, &["import", card.to_str().unwrap(), "--fhir"]);
     run(&alice, &["remove", "champs", "bob"]);
     run(&alice, &["leave", "champs"]);
     let documented: BTreeSet<String> = FIELDS.iter().map(|(name, _)| (*name).to_owned()).collect();

@@ -263,6 +263,24 @@ fn a_value_of_a_newer_version_is_shown_by_the_fallback() {
 }
 
 #[test]
+fn an_older_client_shows_every_kind_by_its_fallback() {
+    use prost::Message as _;
+
+    use crate::message::wire;
+    for (kind, json) in TEMPLATES.iter().filter(|(kind, _)| *kind != "text") {
+        let (_, body) = parsed(kind, json);
+        let mut envelope = wire::Envelope::decode(sent(body.clone()).unwrap().as_slice()).unwrap();
+        envelope.body = None;
+        let mut bytes = envelope.encode_to_vec();
+        bytes.extend([0xfa, 0x0f, 2, 8, 1]); // field 255: a number that this version does not know
+        let shown = Content::decode(&bytes).unwrap().body;
+        let Body::Unknown { fallback } = &shown else { panic!("{kind}: {shown:?}") };
+        assert!(!fallback.is_empty() && body.render(Language::French).starts_with(fallback), "{kind}");
+        assert_eq!(shown.render(Language::English), *fallback, "{kind}");
+    }
+}
+
+#[test]
 fn addresses_that_are_not_plain_https_are_refused() {
     let (value, _) = parsed("meeting_link", super::of("meeting_link").unwrap());
     for url in
