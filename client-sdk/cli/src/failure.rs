@@ -215,9 +215,6 @@ impl From<Error> for Failure {
             )
             .mend(text!("Attendez que le hub soit joignable."; "Wait until the hub can be reached.")),
             Error::Request(refusal) => request(refusal),
-            Error::Field { field, problem } => {
-                Self::new(Exit::Usage, text!("Refusé : {field} : {problem}"; "Refused: {field}: {problem}"))
-            }
             Error::Invalid(what) => {
                 let french = in_french(what);
                 Self::new(Exit::Usage, text!("Refusé : {french}."; "Refused: {what}."))
