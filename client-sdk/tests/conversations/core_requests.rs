@@ -104,7 +104,7 @@ fn document(document_type: DocumentType) -> Document {
     }
 }
 
-/// One request of each kind. That of a prescription needs a stored file and is tried where there is one.
+/// One request of each kind but a prescription, which needs a stored file: the command line's tests have one.
 fn one_of_each_kind() -> Vec<Request> {
     let text = str::to_owned;
     let need = Need { profession: text("70"), what: text("Kinésithérapie") };
@@ -166,19 +166,26 @@ async fn every_kind_goes_from_asked_over_each_step_to_handled_and_survives_a_res
 }
 
 #[tokio::test]
-async fn a_prescription_is_received_prepared_and_dispensed_in_that_order() {
+async fn a_prescription_without_its_document_is_refused_and_nothing_is_posted() {
     let mut world = World::with(&["anne", "bruno"]).await;
     let group = world.conversation("Officine", &[0, 1]).await;
-    let mut posted = request(Purpose::Prescription { structure: "Officine fictive".into() }, "Ordonnance");
-    let missing = Ask { request: posted.clone(), groups: vec![group], widening: Vec::new(), patient: None };
+    let posted = request(Purpose::Prescription { structure: "Officine fictive".into() }, "Ordonnance");
+    let missing = Ask { request: posted, groups: vec![group], widening: Vec::new(), patient: None };
     let refused = world.run(0, Command::Ask(Box::new(missing))).await;
     assert!(matches!(refused, Err(Error::Field { field: "documents", .. })), "{refused:?}");
-    // The hub takes a reference to stored bytes only; what the steps do needs none.
-    posted.documents = vec![document(DocumentType::Prescription)];
-    let draft = Body::Request(Box::new(posted.clone()));
-    assert!(draft.render(Default::default()).contains("[ordonnance] ordonnance.pdf"));
-    let steps = [PrescriptionStep::Received, PrescriptionStep::Prepared, PrescriptionStep::Dispensed];
-    assert!(steps.is_sorted());
+    let now = world.clock.now();
+    assert!(world.devices[0].core().board(&BoardFilter::default(), now).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn documents_go_to_one_group_because_the_hub_gives_them_to_no_other() {
+    let mut world = World::with(&["anne", "bruno"]).await;
+    let groups = vec![world.conversation("Un", &[0, 1]).await, world.conversation("Deux", &[0, 1]).await];
+    let mut posted = visit();
+    posted.documents = vec![document(DocumentType::Photo)];
+    let ask = Ask { request: posted, groups, widening: Vec::new(), patient: None };
+    let refused = world.run(0, Command::Ask(Box::new(ask))).await;
+    assert!(matches!(refused, Err(Error::Field { field: "documents", .. })), "{refused:?}");
 }
 
 #[tokio::test]
