@@ -216,31 +216,41 @@ impl From<Error> for Failure {
                 ),
             )
             .mend(text!("Attendez que le hub soit joignable."; "Wait until the hub can be reached.")),
-            Error::CircleRefused(refusal) => {
-                let (fr, en) = (refusal.explain(Language::French), refusal.explain(Language::English));
-                Self::new(Exit::Refused, text!("Refusé : {fr}"; "Refused: {en}"))
-                    .mend(text!("Le refus est noté : cercle circle refusals"; "The refusal is noted: cercle circle refusals"))
-            }
-            Error::CircleExists(group) => {
-                let id = &group.to_hex()[..8];
-                Self::new(
-                    Exit::Refused,
-                    text!("Il existe déjà un cercle pour ce patient : {id}."; "There is a circle for this patient already: {id}."),
-                )
-                .mend(text!(
-                    "Voyez : cercle circle members {id}. S'il s'agit d'une autre personne : --despite-duplicate";
-                    "See: cercle circle members {id}. If it is another person: --despite-duplicate"
-                ))
-            }
-            Error::Field { field, problem } => {
-                Self::new(Exit::Usage, text!("Champ {field} : {problem}"; "Field {field}: {problem}"))
-            }
+            Error::CircleRefused(_) | Error::CircleExists(_) | Error::Field { .. } => content_refused(&error),
             Error::Invalid(what) => {
                 let french = in_french(what);
                 Self::new(Exit::Usage, text!("Refusé : {french}."; "Refused: {what}."))
             }
             _ => Self::fault(&error),
         }
+    }
+}
+
+/// What the rules of a kind of message or of patient circles do not allow.
+fn content_refused(error: &Error) -> Failure {
+    match error {
+        Error::CircleRefused(refusal) => {
+            let (fr, en) = (refusal.explain(Language::French), refusal.explain(Language::English));
+            Failure::new(Exit::Refused, text!("Refusé : {fr}"; "Refused: {en}")).mend(text!(
+                "Le refus est noté : cercle circle refusals";
+                "The refusal is noted: cercle circle refusals"
+            ))
+        }
+        Error::CircleExists(group) => {
+            let id = &group.to_hex()[..8];
+            let what = text!(
+                "Il existe déjà un cercle pour ce patient : {id}.";
+                "There is a circle for this patient already: {id}."
+            );
+            Failure::new(Exit::Refused, what).mend(text!(
+                "Voyez : cercle circle members {id}. S'il s'agit d'une autre personne : --despite-duplicate";
+                "See: cercle circle members {id}. If it is another person: --despite-duplicate"
+            ))
+        }
+        Error::Field { field, problem } => {
+            Failure::new(Exit::Usage, text!("Champ {field} : {problem}"; "Field {field}: {problem}"))
+        }
+        other => Failure::fault(other),
     }
 }
 

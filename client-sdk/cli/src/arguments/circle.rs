@@ -156,7 +156,7 @@ pub(crate) struct Timeline {
     /// Titre ou identifiant du cercle, ou leur début.
     #[arg(value_name = "CERCLE")]
     pub(crate) group: String,
-    /// Seulement ce genre de message, par exemple circle_consent ou text (plusieurs fois possible).
+    /// Seulement ce genre de message, par exemple `circle_consent` ou text (plusieurs fois possible).
     #[arg(long, value_name = "GENRE")]
     pub(crate) kind: Vec<String>,
     /// Seulement de cette personne.
