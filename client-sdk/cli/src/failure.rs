@@ -217,41 +217,11 @@ impl From<Error> for Failure {
                 ),
             )
             .mend(text!("Attendez que le hub soit joignable."; "Wait until the hub can be reached.")),
-            Error::Field { field, problem } => {
-                let french = in_french(problem);
-                Self::new(Exit::Usage, text!("{field} : {french}."; "{field}: {problem}.")).mend(text!(
-                    "Un exemple complet par genre : cercle template <genre>";
-                    "A complete example of each kind: cercle template <kind>"
-                ))
-            }
-            Error::IdentityInWideThread { kind } => Self::new(
-                Exit::Refused,
-                text!(
-                    "Un message « {kind} » concerne un patient : il n'a pas sa place dans ce groupe.";
-                    "A message \"{kind}\" is about one patient: it does not belong in this group."
-                ),
-            )
-            .mend(text!(
-                "Écrivez dans le cercle de soins du patient, ou à une seule personne.";
-                "Write in the patient's circle, or to one person."
-            )),
             Error::Request(refusal) => request(refusal),
-            Error::CircleRefused(refusal) => {
-                let (fr, en) = (refusal.explain(Language::French), refusal.explain(Language::English));
-                Self::new(Exit::Refused, text!("Refusé : {fr}"; "Refused: {en}"))
-                    .mend(text!("Le refus est noté : cercle circle refusals"; "The refusal is noted: cercle circle refusals"))
-            }
-            Error::CircleExists(group) => {
-                let id = &group.to_hex()[..8];
-                Self::new(
-                    Exit::Refused,
-                    text!("Il existe déjà un cercle pour ce patient : {id}."; "There is a circle for this patient already: {id}."),
-                )
-                .mend(text!(
-                    "Voyez : cercle circle members {id}. S'il s'agit d'une autre personne : --despite-duplicate";
-                    "See: cercle circle members {id}. If it is another person: --despite-duplicate"
-                ))
-            }
+            Error::CircleRefused(_)
+            | Error::CircleExists(_)
+            | Error::Field { .. }
+            | Error::IdentityInWideThread { .. } => content_refused(&error),
             Error::Invalid(what) => {
                 let french = in_french(what);
                 Self::new(Exit::Usage, text!("Refusé : {french}."; "Refused: {what}."))
@@ -285,6 +255,49 @@ fn request(refusal: &Refusal) -> Failure {
                 "That is not possible where the request stands (cercle show)."
             ),
         ),
+    }
+}
+
+/// What the rules of a kind of message or of patient circles do not allow.
+fn content_refused(error: &Error) -> Failure {
+    match error {
+        Error::CircleRefused(refusal) => {
+            let (fr, en) = (refusal.explain(Language::French), refusal.explain(Language::English));
+            Failure::new(Exit::Refused, text!("Refusé : {fr}"; "Refused: {en}")).mend(text!(
+                "Le refus est noté : cercle circle refusals";
+                "The refusal is noted: cercle circle refusals"
+            ))
+        }
+        Error::CircleExists(group) => {
+            let id = &group.to_hex()[..8];
+            let what = text!(
+                "Il existe déjà un cercle pour ce patient : {id}.";
+                "There is a circle for this patient already: {id}."
+            );
+            Failure::new(Exit::Refused, what).mend(text!(
+                "Voyez : cercle circle members {id}. S'il s'agit d'une autre personne : --despite-duplicate";
+                "See: cercle circle members {id}. If it is another person: --despite-duplicate"
+            ))
+        }
+        Error::Field { field, problem } => {
+            let french = in_french(problem);
+            Failure::new(Exit::Usage, text!("{field} : {french}."; "{field}: {problem}.")).mend(text!(
+                "Un exemple complet par genre : cercle template <genre>";
+                "A complete example of each kind: cercle template <kind>"
+            ))
+        }
+        Error::IdentityInWideThread { kind } => Failure::new(
+            Exit::Refused,
+            text!(
+                "Un message « {kind} » concerne un patient : il n'a pas sa place dans ce groupe.";
+                "A message \"{kind}\" is about one patient: it does not belong in this group."
+            ),
+        )
+        .mend(text!(
+            "Écrivez dans le cercle de soins du patient, ou à une seule personne.";
+            "Write in the patient's circle, or to one person."
+        )),
+        other => Failure::fault(other),
     }
 }
 

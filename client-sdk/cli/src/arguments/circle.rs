@@ -156,8 +156,11 @@ pub(crate) struct Timeline {
     /// Titre ou identifiant du cercle, ou leur début.
     #[arg(value_name = "CERCLE")]
     pub(crate) group: String,
-    /// Seulement ce genre de message, par exemple circle_consent ou text (plusieurs fois possible).
-    #[arg(long, value_name = "GENRE")]
+    #[arg(
+        long,
+        value_name = "GENRE",
+        help = "Seulement ce genre de message, par exemple circle_consent ou text (plusieurs fois possible)."
+    )]
     pub(crate) kind: Vec<String>,
     /// Seulement de cette personne.
     #[arg(long, value_name = "PERSONNE")]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::world::{Finished, Hub, Person};
 
 /// Nobody: the identity is invented, and provisional.
-const NEW: [&str; 13] = [
+pub(crate) const NEW: [&str; 13] = [
     "circle",
     "new",
     "Cercle O. I.",

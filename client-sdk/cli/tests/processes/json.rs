@@ -137,6 +137,57 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("state", &["group", "kind", "state"]),
     ("draft", &["kind", "content", "problems"]),
     ("fhir", &["resource"]),
+    (
+        "circle",
+        &["group", "title", "patient", "traits", "warnings", "audience", "standing", "consents", "summary"],
+    ),
+    (
+        "circle_member",
+        &[
+            "group",
+            "user",
+            "display_name",
+            "class",
+            "role",
+            "basis",
+            "starts_at_ms",
+            "ends_at_ms",
+            "note",
+            "current",
+            "present",
+        ],
+    ),
+    (
+        "timeline",
+        &[
+            "group",
+            "seq",
+            "message",
+            "at_ms",
+            "kind",
+            "line",
+            "author",
+            "display_name",
+            "device",
+            "exported_by",
+        ],
+    ),
+    ("refusal", &["group", "user", "reason", "at_ms"]),
+    ("exported", &["group", "messages", "documents", "missing", "manifest_sha256"]),
+    (
+        "export_verified",
+        &[
+            "exporter",
+            "device",
+            "display_name",
+            "root_fingerprint",
+            "root_expected",
+            "exported_at_ms",
+            "messages",
+            "files",
+        ],
+    ),
+    ("export_fault", &["fault", "path"]),
     ("error", &["code", "name", "message", "mend"]),
 ];
 
@@ -260,6 +311,15 @@ fn every_command_prints_the_documented_fields() {
     let exported = bob.run(&["export", "champs", &id, "--fhir"]);
     std::fs::write(&card, exported.of_type("fhir").next().unwrap()["resource"].to_string()).unwrap();
     run(&bob, &["import", card.to_str().unwrap(), "--fhir"]);
+    run(&alice, &crate::circle::NEW);
+    run(&alice, &["circle", "add", "cercle", "bob", "--role", "infirmier"]);
+    run(&alice, &["circle", "refusals"]);
+    run(&alice, &["circle", "timeline", "cercle"]);
+    let export = path("export");
+    run(&alice, &["circle", "export", "cercle", &export]);
+    run(&bob, &["verify-export", &export]);
+    std::fs::write(home.path().join("export/more"), "x").unwrap();
+    run(&bob, &["verify-export", &export]);
     run(&alice, &["remove", "champs", "bob"]);
     run(&alice, &["leave", "champs"]);
     let documented: BTreeSet<String> = FIELDS.iter().map(|(name, _)| (*name).to_owned()).collect();
