@@ -3,11 +3,11 @@
 //! | ours | FHIR R4 | profile that it follows |
 //! |---|---|---|
 //! | [`Patient`](crate::message::Patient) | Patient | fr-core-patient, fr-core-patient-ins |
-//! | event_alert | CommunicationRequest | notification d'évènements, flux 3 |
-//! | document | DocumentReference, Binary | IHE MHD |
-//! | directory_card | Practitioner, PractitionerRole, Organization | annuaire santé |
-//! | request | ServiceRequest, Task | téléexpertise |
-//! | circle_opened, [`Circle`](crate::thread::Circle) | CareTeam | cercle de soins |
+//! | `event_alert` | `CommunicationRequest` | notification d'évènements, flux 3 |
+//! | document | `DocumentReference`, Binary | IHE MHD |
+//! | `directory_card` | Practitioner, `PractitionerRole`, Organization | annuaire santé |
+//! | request | `ServiceRequest`, Task | téléexpertise |
+//! | `circle_opened`, [`Circle`](crate::thread::Circle) | `CareTeam` | cercle de soins |
 //!
 //! Export is complete for what Cercle knows; what it does not know (a structure's address) is left out, and a
 //! key or the place of encrypted bytes never leaves. Import gives [`Draft`]s: the JSON form of a kind, with a
@@ -93,8 +93,8 @@ impl Draft {
     }
 }
 
-/// Reads a resource or bundle: one draft for each ServiceRequest, CareTeam and CommunicationRequest in it, or
-/// else for each PractitionerRole, or else for the first Practitioner.
+/// Reads a resource or bundle: one draft for each `ServiceRequest`, `CareTeam` and `CommunicationRequest` in it, or
+/// else for each `PractitionerRole`, or else for the first Practitioner.
 ///
 /// # Errors
 /// [`FhirError`] names the element that is missing or of the wrong type.
@@ -120,10 +120,10 @@ pub fn import(text: &str) -> Result<Vec<Draft>, FhirError> {
             drafts.push(directory::import(node, &resources)?);
         }
     }
-    if drafts.is_empty() {
-        if let Some(practitioner) = resources.first("Practitioner") {
-            drafts.push(directory::import_practitioner(practitioner)?);
-        }
+    if drafts.is_empty()
+        && let Some(practitioner) = resources.first("Practitioner")
+    {
+        drafts.push(directory::import_practitioner(practitioner)?);
     }
     if drafts.is_empty() {
         let wanted = "holds no ServiceRequest, CareTeam, CommunicationRequest or PractitionerRole";

@@ -1,4 +1,4 @@
-//! An alert about a patient as a CommunicationRequest (notification d'évènements, flux 3).
+//! An alert about a patient as a `CommunicationRequest` (notification d'évènements, flux 3).
 //!
 //! The profile has no place for where it happened: a contained Location is named by an extension of ours.
 
@@ -16,7 +16,7 @@ use crate::{
 const EVENT_TYPE: &str = "https://interop.esante.gouv.fr/ig/fhir/nde/StructureDefinition/event-type";
 const EVENT_TIME: &str = "https://interop.esante.gouv.fr/ig/fhir/nde/StructureDefinition/event-time";
 const LOCATION: &str = "urn:cercle:extension:event-location";
-/// Codes of JDV_J46 (type d'évènement de notification).
+/// Codes of `JDV_J46` (type d'évènement de notification).
 const NATIONAL_TYPES: &str =
     "https://mos.esante.gouv.fr/NOS/TRE_R254-TypeEvenement/FHIR/TRE-R254-TypeEvenement";
 

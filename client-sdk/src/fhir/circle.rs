@@ -1,4 +1,4 @@
-//! A patient circle as a CareTeam (cercle de soins). One participant for each period: coming back is another.
+//! A patient circle as a `CareTeam` (cercle de soins). One participant for each period: coming back is another.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::{
 };
 use cercle_proto::id::GroupId;
 
-/// A circle: a bundle of CareTeam, Patient, and a resource for each member.
+/// A circle: a bundle of `CareTeam`, Patient, and a resource for each member.
 #[must_use]
 pub fn export(group: GroupId, title: &str, circle: &Circle) -> Value {
     let id = group.as_bytes();
@@ -65,7 +65,7 @@ fn person(member: &CircleMember, patient_url: &str) -> Value {
     })
 }
 
-/// A CareTeam as the first message of a circle. Users of the hub and the basis of each member are for a person
+/// A `CareTeam` as the first message of a circle. Users of the hub and the basis of each member are for a person
 /// to say, where the file does not come from Cercle.
 pub(crate) fn import(node: &Node<'_>, resources: &Resources<'_>) -> Result<Draft, FhirError> {
     let mut problems = Vec::new();

@@ -1,4 +1,4 @@
-//! A card of the directory as Practitioner, PractitionerRole and Organization (annuaire santé).
+//! A card of the directory as Practitioner, `PractitionerRole` and Organization (annuaire santé).
 
 use serde_json::{Value, json};
 
@@ -81,7 +81,7 @@ fn commune(code: &str) -> Value {
     json!([{ "url": url, "valueCoding": { "system": system::COMMUNE, "code": code } }])
 }
 
-/// A PractitionerRole with what it refers to in the same file.
+/// A `PractitionerRole` with what it refers to in the same file.
 pub(crate) fn import(node: &Node<'_>, resources: &Resources<'_>) -> Result<Draft, FhirError> {
     let (mut card, mut problems) = (DirectoryCard::default(), Vec::new());
     for (name, person) in [("practitioner", true), ("organization", false)] {

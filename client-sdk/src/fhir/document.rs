@@ -1,4 +1,4 @@
-//! A document as a DocumentReference, with a Binary if its content is at hand.
+//! A document as a `DocumentReference`, with a Binary if its content is at hand.
 //!
 //! The key, the id of the encrypted bytes and the SHA-256 stay here: FHIR R4 knows SHA-1 only, and whoever has
 //! the key can read.
@@ -24,7 +24,7 @@ const fn loinc(kind: DocumentType) -> &'static str {
     }
 }
 
-/// A document that the hub has accepted: a DocumentReference, or with its content a bundle of that and a
+/// A document that the hub has accepted: a `DocumentReference`, or with its content a bundle of that and a
 /// Binary.
 #[must_use]
 pub fn export(message: &Message, document: &Document, content: Option<&[u8]>) -> Value {

@@ -1,4 +1,4 @@
-//! A request as a ServiceRequest, and what became of it as a Task (téléexpertise, and by the same elements the
+//! A request as a `ServiceRequest`, and what became of it as a Task (téléexpertise, and by the same elements the
 //! other kinds).
 //!
 //! The profile asks for `status=draft`, `intent=proposal` while it is prepared; Cercle exports what was sent:
@@ -25,7 +25,7 @@ const PRIORITIES: [(Priority, &str); 4] = [
     (Priority::Stat, "stat"),
 ];
 
-/// A request and its standing at a time: a bundle of ServiceRequest, Task, and the patient if this device may
+/// A request and its standing at a time: a bundle of `ServiceRequest`, Task, and the patient if this device may
 /// know whom it is about.
 #[must_use]
 pub fn export(course: &Course, patient: Option<&Patient>, now_ms: u64) -> Value {
@@ -131,7 +131,7 @@ fn task(course: &Course, service_url: &str, now_ms: u64) -> Value {
     }))
 }
 
-/// A ServiceRequest as a request that can be asked: its id follows from the identifier, so that an import
+/// A `ServiceRequest` as a request that can be asked: its id follows from the identifier, so that an import
 /// twice is the same request.
 pub(crate) fn import(node: &Node<'_>, resources: &Resources<'_>) -> Result<Draft, FhirError> {
     let mut problems = Vec::new();

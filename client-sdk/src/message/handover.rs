@@ -6,9 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Kind, Language, Patient, RequestId, ThreadKind,
+    Kind, Language, Patient, RequestId,
     kind::{Wire, hidden},
-    request::shows_identity,
     wire,
 };
 use crate::error::Error;
@@ -24,20 +23,6 @@ pub struct Handover {
 
 hidden!(Handover);
 
-impl Handover {
-    /// Checks that it may be posted in a thread of this kind.
-    ///
-    /// # Errors
-    /// [`Error::Field`] with the field `patient`.
-    pub fn check_thread(&self, thread: ThreadKind) -> Result<(), Error> {
-        if shows_identity(thread) {
-            return Ok(());
-        }
-        let problem = "is named among two people or in the circle of the patient only";
-        Err(Error::Field { field: "patient", problem: problem.into() })
-    }
-}
-
 impl Kind for Handover {
     fn check(&self) -> Result<(), Error> {
         self.patient.check()
@@ -48,6 +33,10 @@ impl Kind for Handover {
         let given = birth_given_names.join(" ");
         let what = language.pick("Patient de la demande", "Patient of the request");
         format!("{what} : {birth_name} {given}, {birth_date}")
+    }
+
+    fn patients(&self) -> Vec<&Patient> {
+        vec![&self.patient]
     }
 }
 

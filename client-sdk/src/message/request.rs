@@ -3,13 +3,13 @@
 //! A [`Request`] says what is wanted, by when, and of whom; [`Transition`](super::Transition)s of the same
 //! group say what becomes of it, and [`crate::thread::requests`] adds them up. Where it is shown to more
 //! people than those who care for the patient it carries no identity (CSP L1110-4): see
-//! [`Request::check_thread`].
+//! [`guard`](super::guard).
 
-use cercle_proto::id::{BlobId, TimestampMs, UserId};
+use cercle_proto::id::{TimestampMs, UserId};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Document, DocumentType, Kind, Language, Patient, ThreadKind,
+    Document, DocumentType, Kind, Language, Patient,
     kind::{Wire, at_most, bounded, hidden, required},
     wire,
 };
@@ -117,25 +117,6 @@ impl Request {
             situation: Situation::default(),
         }
     }
-
-    /// Checks that it may be posted in a thread of this kind: with an identity, only among two people or
-    /// in the circle of the patient (CSP L1110-4).
-    ///
-    /// # Errors
-    /// [`Error::Field`] with the field `patient`.
-    pub fn check_thread(&self, thread: ThreadKind) -> Result<(), Error> {
-        if self.patient.is_some() && !shows_identity(thread) {
-            let problem =
-                "must not be named in this thread; it is handed over to whoever takes the request on";
-            return Err(Error::Field { field: "patient", problem: problem.into() });
-        }
-        Ok(())
-    }
-}
-
-/// Whether everybody in a thread of this kind may know whom something is about.
-pub(crate) const fn shows_identity(thread: ThreadKind) -> bool {
-    matches!(thread, ThreadKind::Direct | ThreadKind::PatientCircle)
 }
 
 impl Kind for Request {
@@ -174,8 +155,12 @@ impl Kind for Request {
         lines.join("\n")
     }
 
-    fn blobs(&self) -> Vec<BlobId> {
-        self.documents.iter().map(|document| document.blob).collect()
+    fn documents(&self) -> Vec<&Document> {
+        self.documents.iter().collect()
+    }
+
+    fn patients(&self) -> Vec<&Patient> {
+        self.patient.iter().collect()
     }
 }
 

@@ -2,11 +2,10 @@
 //!
 //! Whether it counts is decided by [`crate::thread::requests`], on every device alike.
 
-use cercle_proto::id::BlobId;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Kind, Language, RequestId,
+    Document, Kind, Language, RequestId,
     kind::{Wire, hidden},
     request::Situation,
     wire,
@@ -41,8 +40,8 @@ impl Kind for Transition {
         self.action.render(language)
     }
 
-    fn blobs(&self) -> Vec<BlobId> {
-        self.action.documents().iter().map(|document| document.blob).collect()
+    fn documents(&self) -> Vec<&Document> {
+        self.action.documents().iter().collect()
     }
 }
 

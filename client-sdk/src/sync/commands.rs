@@ -135,14 +135,7 @@ impl Cx<'_, '_> {
     }
 
     fn send(&mut self, id: u64, group: GroupId, draft: &Draft) -> Step<Begun> {
-        let thread = match self.usable(group) {
-            Ok(lane) => lane.row.record.profile.thread,
-            Err(error) => return Ok(Err(error)),
-        };
-        if let Err(error) = message::guard::check(&draft.body, thread) {
-            return Ok(Err(error));
-        }
-        if let Err(error) = self.check_thread(group, &draft.body) {
+        if let Err(error) = self.usable(group) {
             return Ok(Err(error));
         }
         if let Err(error) = self.may_send(group, draft)? {

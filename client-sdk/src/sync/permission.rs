@@ -9,7 +9,7 @@ use cercle_proto::{
 use super::{Cx, Step};
 use crate::{
     error::Error,
-    message::{Body, GroupProfile, ThreadKind},
+    message::{Body, GroupProfile, ThreadKind, guard},
     mls::group,
 };
 
@@ -19,8 +19,12 @@ impl Cx<'_, '_> {
     /// # Errors
     /// Inner: [`Error::Field`] if the message that it is about is unknown, withdrawn, or somebody else's, or a
     /// thread is to become a library in which everybody writes;
+    /// [`Error::IdentityInWideThread`] if the thread may not know the patient;
     /// [`Error::Denied`] if only administrators may; [`Error::Invalid`] for what is never stored.
     pub(crate) fn permitted(&mut self, group: GroupId, body: &Body) -> Step<Result<(), Error>> {
+        if let Err(error) = guard::check(body, self.thread_kind(group)) {
+            return Ok(Err(error));
+        }
         match body {
             Body::Typing(_) => Ok(Err(Error::Invalid("this is no message but an ephemeral sign"))),
             Body::GroupProfile(profile) => self.about_the_thread(group, profile),
@@ -31,7 +35,7 @@ impl Cx<'_, '_> {
             Body::Retract(retract) => self.about(group, retract.message, Needs::Own),
             Body::Reaction(reaction) => self.about(group, reaction.message, Needs::Message),
             Body::Pin(pin) => self.about(group, pin.message, Needs::Message),
-            body => Ok(self.check_thread(group, body)),
+            _ => Ok(Ok(())),
         }
     }
 

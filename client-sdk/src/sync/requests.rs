@@ -15,7 +15,6 @@ use cercle_proto::id::{GroupId, TimestampMs};
 
 use super::{Cx, Step};
 use crate::{
-    error::Error,
     event::{Event, Message},
     message::{self, Body, Draft, RequestId, ThreadKind, transition::Action},
     thread::requests::Course,
@@ -89,20 +88,8 @@ impl Cx<'_, '_> {
         }
     }
 
-    /// Checks what the thread decides about a message: where identities may be named.
-    ///
-    /// # Errors
-    /// [`Error::Field`].
-    pub(crate) fn check_thread(&self, group: GroupId, body: &Body) -> Result<(), Error> {
-        let thread = self.thread_kind(group);
-        match body {
-            Body::Request(request) => request.check_thread(thread),
-            Body::Handover(handover) => handover.check_thread(thread),
-            _ => Ok(()),
-        }
-    }
-
-    fn thread_kind(&self, group: GroupId) -> ThreadKind {
+    /// What a thread of this device is for.
+    pub(crate) fn thread_kind(&self, group: GroupId) -> ThreadKind {
         self.m.groups.get(&group).map(|lane| lane.row.record.profile.thread).unwrap_or_default()
     }
 }

@@ -45,7 +45,7 @@ async fn every_kind_arrives_as_it_was_written_and_adds_up() {
                 all.map(|states| states[0].json.clone()),
             )
         };
-        seen.push(client.thread(group, states).await.unwrap());
+        seen.push(client.with_thread(group, states).await.unwrap());
     }
     assert_eq!(
         (&seen[0].0, seen[0].1),

@@ -45,7 +45,7 @@ async fn circle(enrolled: &Enrolled, group: &GroupSummary) -> Result<Value, Fail
     let export = move |thread: &cercle_sdk::thread::Thread| {
         thread.circle().map(|circle| fhir::circle::export(id, &title, circle))
     };
-    enrolled.client.thread(id, export).await?.ok_or_else(|| {
+    enrolled.client.with_thread(id, export).await?.ok_or_else(|| {
         Failure::new(
             Exit::NotFound,
             text!("Ce groupe n'est pas un cercle de soins."; "This group is no patient circle."),
@@ -64,12 +64,12 @@ async fn one(enrolled: &Enrolled, group: &GroupSummary, prefix: &str) -> Result<
     let requests = move |thread: &cercle_sdk::thread::Thread| {
         let found = thread.requests.iter().filter(|course| course.request.id.to_hex().starts_with(&begin));
         let export = |course: &cercle_sdk::thread::requests::Course| {
-            let patient = thread.requests.handover(course.request.id).map(|handed| &handed.patient);
+            let patient = thread.requests.handed_over(course.request.id, &course.requester);
             fhir::request::export(course, patient, now)
         };
         found.map(export).collect::<Vec<_>>()
     };
-    let mut found = enrolled.client.thread(group.group, requests).await?;
+    let mut found = enrolled.client.with_thread(group.group, requests).await?;
     let mut after = 0;
     loop {
         let page = enrolled.client.messages(group.group, after, PAGE_MESSAGES).await?;
@@ -122,7 +122,7 @@ pub(crate) async fn import(context: &Context<'_>, arguments: ImportArguments) ->
     for draft in drafts {
         let body: Body = serde_json::from_value(draft.content).map_err(|error| Failure::fault(&error))?;
         exit = match body {
-            Body::Request(request) => ask(context, group, request).await?,
+            Body::Request(request) => ask(context, group, *request).await?,
             body => send::post(context, group, body.into()).await?,
         };
     }

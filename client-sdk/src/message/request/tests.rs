@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     message::{
         Body, Content, Document, DocumentType, Draft, Handover, Kind as _, Language, Patient, ThreadKind,
-        Transition, compose,
+        Transition, compose, guard,
         transition::{Action, PrescriptionStep, Receipt},
     },
 };
@@ -166,11 +166,12 @@ fn a_wide_request_cannot_hold_an_identity_and_one_that_does_is_not_read() {
         Audience::Several(Several { register, groups: vec![GroupId::new([1; 16])], widening: vec![] });
     wide.patient = Some(patient());
     assert!(matches!(wide.check(), Err(Error::Field { field: "patient", .. })));
+    let body = Body::Request(Box::new(wide));
     for thread in [ThreadKind::Territory, ThreadKind::Conversation, ThreadKind::Structure] {
-        assert!(wide.check_thread(thread).is_err());
+        assert!(guard::check(&body, thread).is_err());
     }
-    assert!(wide.check_thread(ThreadKind::PatientCircle).is_ok());
-    let handover = Handover { request: ID, patient: patient() };
-    assert!(handover.check_thread(ThreadKind::Coordination).is_err());
-    assert!(handover.check_thread(ThreadKind::Direct).is_ok());
+    assert!(guard::check(&body, ThreadKind::PatientCircle).is_ok());
+    let handover = Body::Handover(Box::new(Handover { request: ID, patient: patient() }));
+    assert!(guard::check(&handover, ThreadKind::Coordination).is_err());
+    assert!(guard::check(&handover, ThreadKind::Direct).is_ok());
 }

@@ -10,7 +10,8 @@ use crate::{
     limits,
     message::{
         self, Body, Content, Draft, Patient, Request, RequestId,
-        request::{Audience, Several, audience::check_plan, shows_identity},
+        guard::{self, may_identify},
+        request::{Audience, Several, audience::check_plan},
     },
 };
 
@@ -113,13 +114,14 @@ impl Cx<'_, '_> {
             Audience::Several(Several { register, groups: groups.clone(), widening })
         };
         let mut withheld = patient;
-        if alone && shows_identity(self.thread_kind(first)) {
+        if alone && may_identify(self.thread_kind(first)) {
             request.patient = request.patient.take().or_else(|| withheld.take());
         }
+        let body = Body::Request(Box::new(request.clone()));
         for group in &groups {
-            request.check_thread(self.thread_kind(*group))?;
+            guard::check(&body, self.thread_kind(*group))?;
         }
-        let envelope = message::compose(&Draft::from(Body::Request(Box::new(request.clone()))), self.now)?;
+        let envelope = message::compose(&Draft::from(body), self.now)?;
         Ok(Prepared { request, envelope, groups, patient: withheld })
     }
 
