@@ -19,7 +19,7 @@ pub(crate) enum Verdict {
 
 pub(crate) async fn run(context: &Context<'_>, name: &str, text: Option<String>) -> Result<Exit, Failure> {
     let text = stdin::text(text)?;
-    post(context, name, Body::text(text).into()).await
+    Box::pin(post(context, name, Body::text(text).into())).await
 }
 
 /// Puts a message of any kind into the outbox and waits until the hub has it.
