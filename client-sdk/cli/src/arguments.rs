@@ -154,8 +154,7 @@ pub(crate) enum Command {
     },
     /// Montre un exemple JSON complet d'un genre de message, ou la liste des genres.
     Template {
-        /// Genre, par exemple event_alert.
-        #[arg(value_name = "GENRE")]
+        #[arg(value_name = "GENRE", help = "Genre, par exemple event_alert.")]
         kind: Option<String>,
     },
     /// Montre où en sont les alertes, formulaires, plans, évènements, protocoles d'un groupe.
@@ -163,8 +162,11 @@ pub(crate) enum Command {
         /// Titre ou identifiant du groupe, ou leur début.
         #[arg(value_name = "GROUPE")]
         group: String,
-        /// Seulement ce genre : event_alert, library_entry, availability, event, form, care_plan, adverse_event.
-        #[arg(long, value_name = "GENRE")]
+        #[arg(
+            long,
+            value_name = "GENRE",
+            help = "Seulement ce genre : event_alert, library_entry, availability, event, form, care_plan, adverse_event."
+        )]
         kind: Option<String>,
     },
     /// Répond à l'invitation à un évènement.
@@ -173,7 +175,7 @@ pub(crate) enum Command {
     Availability(AvailabilityArguments),
     /// Écrit un cercle de soins, une demande ou un message en FHIR R4 (JSON).
     Export(ExportArguments),
-    /// Lit un fichier FHIR R4 (CareTeam, ServiceRequest…) et en fait des brouillons.
+    #[command(about = "Lit un fichier FHIR R4 (CareTeam, ServiceRequest…) et en fait des brouillons.")]
     Import(ImportArguments),
     /// Montre les messages reçus depuis la dernière fois.
     Recv {

@@ -59,7 +59,7 @@ choice! {
 }
 
 choice! {
-    /// Who may book a slot (TRE_R314).
+    /// Who may book a slot (`TRE_R314`).
     pub enum SlotAudience {
         /// Anybody (PUBLIC).
         Public = "grand public", "public";

@@ -123,7 +123,7 @@ pub(crate) async fn import(context: &Context<'_>, arguments: ImportArguments) ->
         let body: Body = serde_json::from_value(draft.content).map_err(|error| Failure::fault(&error))?;
         exit = match body {
             Body::Request(request) => ask(context, group, *request).await?,
-            body => send::post(context, group, body.into()).await?,
+            body => Box::pin(send::post(context, group, body.into())).await?,
         };
     }
     Ok(exit)

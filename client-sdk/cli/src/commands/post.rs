@@ -23,7 +23,7 @@ use crate::{
 /// Sends a message that a file holds in its JSON form.
 pub(crate) async fn run(context: &Context<'_>, group: &str, file: &str) -> Result<Exit, Failure> {
     let body = read(&input(file)?)?;
-    send::post(context, group, body.into()).await
+    Box::pin(send::post(context, group, body.into())).await
 }
 
 /// Prints the example of a kind, or the names of all kinds.
@@ -77,7 +77,7 @@ pub(crate) async fn rsvp(context: &Context<'_>, arguments: RsvpArguments) -> Res
     let event = resolve(&events.await?, &event)?;
     enrolled.close().await;
     let rsvp = Rsvp { event: Some(event), answer: answer.into(), comment: comment.unwrap_or_default() };
-    send::post(context, &name, Body::Rsvp(rsvp).into()).await
+    Box::pin(send::post(context, &name, Body::Rsvp(rsvp).into())).await
 }
 
 /// Says when one can see patients.
@@ -94,7 +94,7 @@ pub(crate) async fn availability(
         withdrawn: arguments.withdraw,
         ..Availability::default()
     };
-    send::post(context, &arguments.group, Body::Availability(availability).into()).await
+    Box::pin(send::post(context, &arguments.group, Body::Availability(availability).into())).await
 }
 
 /// A day means its end, by the offset of this machine; a moment means itself.

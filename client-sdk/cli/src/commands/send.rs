@@ -37,14 +37,14 @@ pub(crate) async fn run(
     let mentions = mentions(&enrolled, mention)?;
     let group = find_group(context, &enrolled, name).await?;
     let draft = Body::Text(Words { text, mentions }).into();
-    deliver(context, enrolled, &group, draft, &sent_to(&group)).await
+    Box::pin(deliver(context, enrolled, &group, draft, &sent_to(&group))).await
 }
 
 /// Puts a message of any kind into the outbox and waits until the hub has it.
 pub(crate) async fn post(context: &Context<'_>, name: &str, draft: Draft) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
     let group = find_group(context, &enrolled, name).await?;
-    deliver(context, enrolled, &group, draft, &sent_to(&group)).await
+    Box::pin(deliver(context, enrolled, &group, draft, &sent_to(&group))).await
 }
 
 /// The same, with what the caller has looked up already.

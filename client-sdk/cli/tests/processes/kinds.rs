@@ -60,7 +60,11 @@ fn a_refusal_names_the_field_and_nothing_is_sent() {
         let error = finished.expect_exit(exit).of_type("error").next().unwrap()["message"].to_string();
         assert!(error.contains(word), "{word}: {error}");
     }
-    assert!(bob.run(&["recv"]).expect_exit(0).of_type("message").all(|line| line["kind"] == "text"));
+    alice.run(&["send", "équipe", "rien d'autre"]).expect_exit(0);
+    let refused = ["bulletin", "meeting_link", "event_alert"].map(Value::from);
+    let received = bob.run(&["recv", "--all"]);
+    assert!(received.expect_exit(0).texts().contains(&"rien d'autre"));
+    assert!(received.of_type("message").all(|line| !refused.contains(&line["kind"])));
 }
 
 #[test]
