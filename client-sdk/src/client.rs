@@ -12,7 +12,7 @@ mod clock;
 mod error;
 mod events;
 mod limits;
-mod operations;
+pub(crate) mod operations;
 
 use std::{sync::Arc, thread};
 

@@ -83,6 +83,7 @@
 pub mod client;
 pub mod connection;
 pub mod core;
+pub mod directory;
 pub mod error;
 pub mod event;
 pub mod limits;

@@ -77,6 +77,8 @@ error_codes! {
     KeyPackageInvalid = 400, "A key package does not verify or is not for this device.", "Make new ones.";
     KeyPackagesFull = 401, "The device has its full stock already.", "Publish later.";
 
+    DirectoryEntryUnknown = 450, "No entry of the directory has this key, or it is not shown.", "Search again.";
+
     RateLimited = 500, "Too many requests.", "Wait retry_after_ms.";
     TooManyConnections = 501, "The hub (or this address) has its most connections.", "Wait retry_after_ms, connect again.";
     TooLarge = 502, "A field is longer than the hub takes; the message names it.", "Send less, or as an attachment.";

@@ -3,7 +3,9 @@
 //!
 //! - [`request`]: frames become requests of validated ids here, and nowhere else.
 //! - [`reply`]: answers become frames here, and nowhere else.
+//! - [`directory`]: both, for the requests of the directory.
 
+pub mod directory;
 pub mod reply;
 pub mod request;
 
@@ -15,6 +17,7 @@ use crate::{
     auth::{AuthenticationService, Identity, Inviter},
     clock::Clock,
     delivery::Delivery,
+    directory::Directory,
     error::Refusal,
     fanout::Fanout,
     telemetry::Metrics,
@@ -29,6 +32,8 @@ pub struct Dispatch {
     pub auth: AuthenticationService,
     /// Delivery service.
     pub delivery: Delivery,
+    /// The directory.
+    pub directory: Directory,
     /// Sessions to wake or end.
     pub fanout: Fanout,
     /// Where links of invitations lead.
@@ -135,6 +140,7 @@ impl Dispatch {
                 delivery.ephemeral(by, group, mls).await?;
                 Reply::Done
             }
+            Call::Directory(call) => directory::carry_out(&self.directory, by, call, now).await?,
         })
     }
 

@@ -18,6 +18,7 @@ pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod delivery;
+pub mod directory;
 pub mod dispatch;
 pub mod doctor;
 pub mod error;

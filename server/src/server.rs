@@ -21,6 +21,7 @@ use crate::{
     clock::Clock,
     config::{Config, ConfigError, Durability},
     delivery::Delivery,
+    directory::{self, Directory},
     dispatch::{Dispatch, LinkTarget},
     error::Refusal,
     fanout::Fanout,
@@ -257,6 +258,11 @@ fn build(
     Ok(Dispatch {
         auth: AuthenticationService::new(store.clone(), issuer, config.auth()),
         delivery,
+        directory: Directory::new(
+            &config.directory_folder(),
+            store.clone(),
+            directory::Settings { entries_per_day: config.directory_entries_per_day },
+        ),
         fanout,
         link: Arc::new(link),
         clock: clock.clone(),

@@ -5,7 +5,10 @@ use cercle_proto::{
     v1,
 };
 
-use crate::message::{Draft, GroupProfile};
+use crate::{
+    directory::{Entry, Page, Question},
+    message::{Draft, GroupProfile},
+};
 
 /// What an app can ask for.
 ///
@@ -81,6 +84,8 @@ pub enum Command {
     },
     /// Renews the device certificate now instead of when two thirds of its life are over.
     RenewCertificate,
+    /// Asks the directory something.
+    Directory(Box<Question>),
 }
 
 impl std::fmt::Debug for Command {
@@ -98,6 +103,7 @@ impl std::fmt::Debug for Command {
             Self::ListDevices { .. } => "ListDevices",
             Self::RevokeDevice { .. } => "RevokeDevice",
             Self::RenewCertificate => "RenewCertificate",
+            Self::Directory(_) => "Directory",
         })
     }
 }
@@ -165,6 +171,10 @@ pub enum Outcome {
     },
     /// The devices of a user.
     Devices(Vec<DeviceState>),
+    /// Found entries of the directory.
+    DirectoryPage(Box<Page>),
+    /// An entry of the directory.
+    DirectoryEntry(Box<Entry>),
 }
 
 impl std::fmt::Debug for Outcome {
@@ -179,6 +189,8 @@ impl std::fmt::Debug for Outcome {
             Self::DeliveryStatus(_) => f.write_str("DeliveryStatus"),
             Self::InvitationCreated { .. } => f.write_str("InvitationCreated"),
             Self::Devices(_) => f.write_str("Devices"),
+            Self::DirectoryPage(_) => f.write_str("DirectoryPage"),
+            Self::DirectoryEntry(_) => f.write_str("DirectoryEntry"),
         }
     }
 }

@@ -59,6 +59,7 @@ impl Cx<'_, '_> {
                 self.ask(id, Request::RevokeDevice(v1::RevokeDevice { device: device.to_bytes() }))
             }
             Command::RenewCertificate => self.renew_now(id),
+            Command::Directory(question) => self.ask(id, question.frame()),
         };
         if let Err(error) = begun {
             self.finish(id, Err(error));
@@ -209,6 +210,8 @@ pub(crate) fn outcome(answer: Answer) -> Result<Outcome, Error> {
     let damaged = || Error::Invalid("the hub's answer is damaged");
     match answer {
         Answer::Done(_) => Ok(Outcome::Done),
+        Answer::DirectoryPage(page) => Ok(Outcome::DirectoryPage(Box::new(page))),
+        Answer::DirectoryEntry(entry) => Ok(Outcome::DirectoryEntry(Box::new(entry))),
         Answer::InvitationCreated(created) => Ok(Outcome::InvitationCreated {
             user: UserId::parse(&created.user).map_err(|_| damaged())?,
             link: created.link,

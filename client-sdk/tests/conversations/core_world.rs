@@ -117,9 +117,11 @@ impl World {
         };
         let sender = HubSender::new(&keyed).unwrap();
         let settings = delivery::Settings::default();
+        let folder = tempfile::tempdir().unwrap();
         let dispatch = Dispatch {
             auth: AuthenticationService::new(store.clone(), issuer, auth::Settings::default()),
             delivery: Delivery::new(store.clone(), trusted, sender, fanout.clone(), settings),
+            directory: Directory::new(folder.path(), store.clone(), directory::Settings::default()),
             fanout,
             link: Arc::new(link),
             clock: clock.clone(),
@@ -138,7 +140,6 @@ impl World {
             abort: CancellationToken::new(),
             tracker: TaskTracker::new(),
         };
-        let folder = tempfile::tempdir().unwrap();
         Self { services, clock, devices: Vec::new(), settings: SETTINGS, folder, commands: 0, seed: 0 }
     }
 

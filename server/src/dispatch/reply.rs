@@ -14,6 +14,7 @@ use cercle_storage::store::{DeviceRecord, InboxBody, InboxRecord};
 use crate::{
     auth::{Authenticated, CreatedInvitation, IssuedCertificate},
     delivery::{Accepted, ClaimReply, Delivered, GroupInfoReply, Membership},
+    directory::{Hit, Page},
     error::Refusal,
     fanout::{MembershipKind, Relayed},
 };
@@ -32,6 +33,8 @@ pub enum Reply {
     Accepted(Accepted),
     KeyPackagesPublished { left: usize },
     KeyPackages(ClaimReply),
+    DirectoryPage(Box<Page>),
+    DirectoryEntry(Box<Hit>),
     Done,
     Pong,
 }
@@ -190,6 +193,8 @@ fn body(reply: Reply) -> Body {
             Body::KeyPackagesPublished(v1::KeyPackagesPublished { left: narrow(left) })
         }
         Reply::KeyPackages(claimed) => Body::KeyPackages(key_packages(claimed)),
+        Reply::DirectoryPage(page) => Body::DirectoryPage(super::directory::page(*page)),
+        Reply::DirectoryEntry(hit) => Body::DirectoryEntry(super::directory::hit(*hit)),
         Reply::Done => Body::Done(v1::Done {}),
         Reply::Pong => Body::Pong(v1::Pong {}),
     }

@@ -8,6 +8,8 @@ use cercle_proto::{
     v1::{self, client_frame::Body},
 };
 
+pub use super::directory::DirectoryCall;
+use super::directory;
 use crate::{
     auth::InvitationRequest,
     delivery::{ClaimRequest, CommitRequest, CreateGroupRequest, WelcomeOutcome},
@@ -106,6 +108,7 @@ pub enum Call {
     PublishKeyPackages { generation: u64, packages: Vec<Bytes>, last_resort: Option<Bytes> },
     ClaimKeyPackages(ClaimRequest),
     Ephemeral { group: GroupId, mls: Bytes },
+    Directory(DirectoryCall),
 }
 
 impl Call {
@@ -131,6 +134,7 @@ impl Call {
             Self::PublishKeyPackages { .. } => "publish_key_packages",
             Self::ClaimKeyPackages(_) => "claim_key_packages",
             Self::Ephemeral { .. } => "ephemeral",
+            Self::Directory(call) => call.kind(),
         }
     }
 
@@ -231,6 +235,9 @@ fn call(body: Body) -> Result<Call, Refusal> {
         Body::Ephemeral(v1::Ephemeral { group, mls, .. }) => {
             Call::Ephemeral { group: GroupId::try_from(&group)?, mls }
         }
+        Body::DirectorySearch(search) => Call::Directory(directory::search(search)?),
+        Body::DirectoryGet(get) => Call::Directory(DirectoryCall::Get(get.key)),
+        Body::UpdateCard(update) => Call::Directory(directory::update(update)?),
         Body::Hello(_)
         | Body::Enrol(_)
         | Body::Authenticate(_)
