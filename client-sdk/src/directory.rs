@@ -14,6 +14,7 @@ use cercle_proto::v1::{DirectoryGet, UpdateCard, client_frame::Body, update_card
 use crate::{
     client::{Client, ClientError, operations::unexpected},
     core::{Command, Outcome},
+    error::Error,
 };
 
 /// What is asked of the directory; needs a connection.
@@ -75,12 +76,17 @@ impl Client {
         self.entry(Question::UpdateCard(card)).await
     }
 
-    /// Makes or changes a shared inbox: one address with several people behind it. Without users, it is given up;
-    /// `None` then.
+    /// Makes (without an id) or changes a shared inbox: one address with several people behind it. Without users,
+    /// it is given up; `None` then.
     ///
     /// # Errors
     /// When there is no connection, a field is out of bounds, or the inbox is not the user's.
-    pub async fn update_inbox(&self, inbox: SharedInbox) -> Result<Option<Entry>, ClientError> {
+    pub async fn update_inbox(&self, mut inbox: SharedInbox) -> Result<Option<Entry>, ClientError> {
+        if inbox.id.is_empty() {
+            let mut id = [0; 16];
+            getrandom::fill(&mut id).map_err(|_| Error::Invalid("this machine gives no random numbers"))?;
+            inbox.id = id.to_vec().into();
+        }
         match self.command(Command::Directory(Question::UpdateInbox(inbox).into())).await? {
             Outcome::DirectoryEntry(entry) => Ok(Some(*entry)),
             Outcome::Done => Ok(None),

@@ -4,6 +4,7 @@
 //! English, and a test keeps the two complete. Usage errors are answered by [`answer`].
 
 mod answer;
+pub(crate) mod directory;
 mod english;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -98,7 +99,7 @@ pub(crate) enum Command {
         /// Titre ou identifiant du groupe, ou leur début.
         #[arg(value_name = "GROUPE")]
         group: String,
-        /// Identifiants, par exemple claire.martin.
+        /// Identifiants, par exemple claire.martin, ou clés de l'annuaire (ps:…, inbox:…).
         #[arg(value_name = "PERSONNE", required = true)]
         users: Vec<String>,
     },
@@ -178,6 +179,11 @@ pub(crate) enum Command {
         /// Titre ou identifiant du groupe, ou leur début.
         #[arg(value_name = "GROUPE")]
         group: String,
+    },
+    /// Annuaire : chercher, montrer une fiche, tenir la vôtre.
+    Directory {
+        #[command(subcommand)]
+        command: directory::DirectoryCommand,
     },
     /// Montre Cercle sur cette seule machine : un hub, une CPTS fictive, des messages chiffrés.
     Demo {

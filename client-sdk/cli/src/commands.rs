@@ -2,6 +2,7 @@
 
 mod administration;
 mod chat;
+mod directory;
 mod enrol;
 mod groups;
 mod members;
@@ -74,6 +75,7 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
         }
         Command::Invitation(arguments) => Box::pin(administration::invitation(context, arguments)).await,
         Command::UpdateKeys { group } => Box::pin(groups::update_keys(context, &group)).await,
+        Command::Directory { command } => Box::pin(directory::run(context, command)).await,
         Command::Demo { once, keep } => Box::pin(demo::run(context, once, keep)).await,
     }
 }

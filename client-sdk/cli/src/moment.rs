@@ -14,6 +14,18 @@ pub(crate) fn day(at_ms: u64) -> String {
     local(at_ms).strftime("%Y-%m-%d").to_string()
 }
 
+/// A time written as 2026-11-22T20:00, in the time zone of this machine.
+pub(crate) fn parse(text: &str) -> Option<u64> {
+    let then = text.trim().parse::<jiff::civil::DateTime>().ok()?.to_zoned(TimeZone::system()).ok()?;
+    u64::try_from(then.timestamp().as_millisecond()).ok()
+}
+
+/// So many days from now, by the clock of the SDK.
+pub(crate) fn in_days(days: u64) -> u64 {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+    cercle_sdk::client::now_ms() + days * DAY_MS
+}
+
 fn local(at_ms: u64) -> jiff::Zoned {
     let at = i64::try_from(at_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
     at.unwrap_or(Timestamp::MAX).to_zoned(TimeZone::system())

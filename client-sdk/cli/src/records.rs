@@ -1,6 +1,8 @@
 //! What `--json` prints: one object a line, with `type` first. docs/cli.md is the reference; fields are
 //! added, never renamed or removed.
 
+mod directory;
+
 use cercle_proto::{
     id::{MessageId, UserId},
     v1::MemberClass,
@@ -10,6 +12,7 @@ use cercle_sdk::{
     event::{GapReason, MembershipChange},
     message::{Body, Language},
 };
+pub(crate) use directory::{EntryRecord, FacetRecord};
 use serde::Serialize;
 
 /// One line of output.
@@ -41,6 +44,13 @@ pub(crate) enum Record<'a> {
     Device(DeviceRecord<'a>),
     Revoked { device: String },
     Invitation { user: &'a str, link: &'a str, expires_at_ms: u64 },
+    DirectoryEntry(Box<EntryRecord<'a>>),
+    DirectoryPage {
+        total: u32,
+        professions: Vec<FacetRecord<'a>>,
+        communes: Vec<FacetRecord<'a>>,
+        imported_at_ms: u64,
+    },
     Demo(DemoRecord),
     DemoReady { invitation: &'a str, address: &'a str },
     Error(ErrorRecord<'a>),

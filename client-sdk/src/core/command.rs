@@ -142,7 +142,7 @@ impl std::fmt::Debug for NewInvitation {
 }
 
 /// What came of a command.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Outcome {
     /// The group is registered.

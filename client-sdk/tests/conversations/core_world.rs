@@ -29,6 +29,7 @@ use cercle_server::{
     },
     clock::Clock,
     delivery::{self, Delivery, HubSender},
+    directory::{self, Directory},
     dispatch::{Dispatch, LinkTarget},
     fanout::Fanout,
     session::{
