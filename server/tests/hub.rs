@@ -13,6 +13,8 @@ mod support;
 
 #[path = "hub/binary.rs"]
 mod binary;
+#[path = "hub/directory.rs"]
+mod directory;
 #[path = "hub/hostile.rs"]
 mod hostile;
 #[path = "hub/operation.rs"]

@@ -198,9 +198,13 @@ fn show(folder: &Path, key: &str, json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let mut lines = vec![entry.key.clone(), format!("{} {} {}", entry.title, entry.family, entry.given)];
-    lines.extend(entry.professions.iter().chain(&entry.skills).map(|coded| {
-        format!("  {} {}", coded.code, coded.label)
-    }));
+    lines.extend(
+        entry
+            .professions
+            .iter()
+            .chain(&entry.skills)
+            .map(|coded| format!("  {} {}", coded.code, coded.label)),
+    );
     lines.extend(entry.activities.iter().map(|place| {
         format!("  {}, {}, {} {}", place.name, place.street, place.postal_code, place.commune.label)
     }));

@@ -92,7 +92,8 @@ impl Communes {
         let mut communes = Self::default();
         for line in lines {
             let row = cells(line, separator);
-            let cell = |column: Option<usize>| column.and_then(|column| row.get(column)).map_or("", |text| text);
+            let cell =
+                |column: Option<usize>| column.and_then(|column| row.get(column)).map_or("", |text| text);
             let centre = pair(cell(point)).or_else(|| {
                 Some((cell(latitude).trim().parse().ok()?, cell(longitude).trim().parse().ok()?))
             });
@@ -112,7 +113,8 @@ impl Communes {
             postal_codes: Vec::new(),
             centre: None,
         });
-        let in_range = |(latitude, longitude): &(f64, f64)| latitude.abs() <= 90.0 && longitude.abs() <= 180.0;
+        let in_range =
+            |(latitude, longitude): &(f64, f64)| latitude.abs() <= 90.0 && longitude.abs() <= 180.0;
         commune.centre = commune.centre.or(centre.filter(in_range));
         for postal in postal.split([' ', ',', '/']).filter(|postal| !postal.is_empty()) {
             if !commune.postal_codes.iter().any(|known| known == postal) {
@@ -194,7 +196,8 @@ fn pair(text: &str) -> Option<(f64, f64)> {
 fn distance_km((lat_a, lon_a): (f64, f64), (lat_b, lon_b): (f64, f64)) -> f64 {
     const EARTH_KM: f64 = 6371.0;
     let half = |degrees: f64| (degrees.to_radians() / 2.0).sin().powi(2);
-    let chord = half(lat_b - lat_a) + lat_a.to_radians().cos() * lat_b.to_radians().cos() * half(lon_b - lon_a);
+    let chord =
+        half(lat_b - lat_a) + lat_a.to_radians().cos() * lat_b.to_radians().cos() * half(lon_b - lon_a);
     2.0 * EARTH_KM * chord.sqrt().asin()
 }
 

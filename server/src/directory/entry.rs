@@ -117,11 +117,9 @@ impl Entry {
 
     /// Adds what another fragment of the same entry says: single values only where none is, lists as unions.
     pub fn absorb(&mut self, other: Self) {
-        for (mine, theirs) in [
-            (&mut self.title, other.title),
-            (&mut self.family, other.family),
-            (&mut self.given, other.given),
-        ] {
+        for (mine, theirs) in
+            [(&mut self.title, other.title), (&mut self.family, other.family), (&mut self.given, other.given)]
+        {
             if mine.is_empty() {
                 *mine = theirs;
             }

@@ -48,8 +48,11 @@ pub(super) fn name_terms(name: &str) -> Vec<String> {
 #[must_use]
 pub(super) fn query_terms(text: &str) -> Vec<String> {
     let all = words(text);
-    let telling: Vec<String> =
-        all.iter().filter(|word| !is_particle(word) && word.chars().count() > 1).cloned().collect();
+    // A last letter may be the beginning of a name; the others are elisions.
+    let tells = |(place, word): &(usize, &String)| {
+        !is_particle(word) && (word.chars().count() > 1 || (*place > 0 && place + 1 == all.len()))
+    };
+    let telling: Vec<String> = all.iter().enumerate().filter(tells).map(|(_, word)| word.clone()).collect();
     if telling.is_empty() { all } else { telling }
 }
 
@@ -79,8 +82,8 @@ fn spelt_out(word: &str) -> String {
 
 fn is_particle(word: &str) -> bool {
     const PARTICLES: &[&str] = &[
-        "de", "du", "des", "la", "le", "les", "au", "aux", "en", "et", "chez", "sur", "pour", "dr", "docteur",
-        "pr", "mme", "madame", "monsieur", "mr", "dans", "pres", "autour", "un", "une",
+        "de", "du", "des", "la", "le", "les", "au", "aux", "en", "et", "chez", "sur", "pour", "dr",
+        "docteur", "pr", "mme", "madame", "monsieur", "mr", "dans", "pres", "autour", "un", "une", "a",
     ];
     PARTICLES.contains(&word)
 }

@@ -36,9 +36,7 @@ impl Harvest {
 
     /// Counts a search.
     pub(super) fn search(&self, user: &UserId, now: TimestampMs) -> Result<(), Error> {
-        self.searches
-            .check(user.clone(), now)
-            .map_err(|retry_after_ms| Error::RateLimited { retry_after_ms })
+        self.searches.check(user.clone(), now).map_err(|retry_after_ms| Error::RateLimited { retry_after_ms })
     }
 
     /// Counts the entries that are about to be shown; those seen before that day cost nothing.

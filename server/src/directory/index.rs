@@ -32,7 +32,9 @@ pub(super) struct Fields {
     pub(super) family: Field,
     /// Words of the given names.
     pub(super) given: Field,
-    /// Words of professions, skills, structures and communes.
+    /// Words of professions and skills.
+    pub(super) trade: Field,
+    /// Words of structures, sectors and communes.
     pub(super) about: Field,
     /// Words of skills.
     pub(super) skill_words: Field,
@@ -67,6 +69,7 @@ pub(super) fn schema() -> (Schema, Fields) {
         body: builder.add_bytes_field("body", BytesOptions::default().set_stored()),
         family: builder.add_text_field("family", worded()),
         given: builder.add_text_field("given", worded()),
+        trade: builder.add_text_field("trade", worded()),
         about: builder.add_text_field("about", worded()),
         skill_words: builder.add_text_field("skill_words", worded()),
         place_words: builder.add_text_field("place_words", worded()),
@@ -125,7 +128,11 @@ pub(super) fn open(generation: &Generation) -> Result<Index, Error> {
 
 fn open_existing(path: &Path) -> Result<Index, Error> {
     let index = Index::open_in_dir(path)?;
-    if index.schema() == schema().0 { Ok(index) } else { Err(Error::Damaged("the index is of another version")) }
+    if index.schema() == schema().0 {
+        Ok(index)
+    } else {
+        Err(Error::Damaged("the index is of another version"))
+    }
 }
 
 /// The mark of the local entries that an index holds; empty if none were ever added.
@@ -167,18 +174,20 @@ fn document(fields: &Fields, entry: &Entry) -> TantivyDocument {
     // Persons come before places, each by name.
     let place = u64::from(entry.kind != Kind::Professional) << 63;
     document.add_u64(fields.order, place | sort_key(&format!("{} {}", entry.family, entry.given)) >> 1);
-    let mut about = Vec::new();
+    let mut trade = Vec::new();
     for profession in &entry.professions {
-        about.extend(words(&profession.label));
-        about.extend(words(everyday_words(&profession.code)));
+        trade.extend(words(&profession.label));
+        trade.extend(words(everyday_words(&profession.code)));
         document.add_text(fields.profession, &profession.code);
     }
     for skill in &entry.skills {
         let named = words(&format!("{} {}", skill.label, everyday_words(&skill.code)));
         document.add_text(fields.skill_words, named.join(" "));
         document.add_text(fields.skill, &skill.code);
-        about.extend(named);
+        trade.extend(named);
     }
+    document.add_text(fields.trade, trade.join(" "));
+    let mut about = Vec::new();
     let mut places = vec![entry.key.as_str()];
     let mut communes: Vec<&str> = Vec::new();
     for activity in &entry.activities {

@@ -14,12 +14,7 @@ use std::{
 use cercle_proto::id::{from_hex, to_hex};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{
-    card::Card,
-    entry::Entry,
-    error::Error,
-    generation::replace,
-};
+use super::{card::Card, entry::Entry, error::Error, generation::replace};
 use crate::limits;
 
 /// What is said here about the entry with a key.

@@ -268,11 +268,7 @@ impl Scene<'_> {
         })
     }
 
-    fn entry(
-        &self,
-        address: DocAddress,
-        near: &HashMap<String, f64>,
-    ) -> Result<(Entry, Option<u32>), Error> {
+    fn entry(&self, address: DocAddress, near: &HashMap<String, f64>) -> Result<(Entry, Option<u32>), Error> {
         let document: TantivyDocument = self.searcher.doc(address)?;
         let entry = index::entry(self.fields, &document)?;
         let distances = entry.activities.iter().filter_map(|activity| near.get(&activity.commune.code));

@@ -243,13 +243,7 @@ impl Known {
 
 impl View {
     fn scene<'a>(&'a self, searcher: &'a Searcher, sets: &'a Sets) -> Scene<'a> {
-        Scene {
-            searcher,
-            fields: &self.fields,
-            communes: &self.communes,
-            manifest: &self.manifest,
-            sets,
-        }
+        Scene { searcher, fields: &self.fields, communes: &self.communes, manifest: &self.manifest, sets }
     }
 }
 
@@ -359,7 +353,8 @@ fn local_part(user: &str) -> &str {
 
 /// Keys under which the national directory may know the users.
 fn candidates(users: &[(UserRecord, bool)]) -> Vec<String> {
-    let spellings = |user: &str| [person_key(local_part(user)), person_key(&format!("8{}", local_part(user)))];
+    let spellings =
+        |user: &str| [person_key(local_part(user)), person_key(&format!("8{}", local_part(user)))];
     users.iter().flat_map(|(user, _)| spellings(user.user.as_str())).collect()
 }
 

@@ -100,14 +100,12 @@ pub(super) fn search(search: v1::DirectorySearch) -> Result<DirectoryCall, Refus
 pub(super) fn update(update: v1::UpdateCard) -> Result<DirectoryCall, Refusal> {
     match update.what {
         Some(What::Card(card)) => Ok(DirectoryCall::UpdateCard(Box::new(read_card(card)))),
-        Some(What::Inbox(inbox)) if inbox.id.len() == 16 => {
-            Ok(DirectoryCall::UpdateInbox(Box::new(Inbox {
-                key: format!("inbox:{}", to_hex(&inbox.id)),
-                name: inbox.name,
-                users: inbox.users,
-                commune: inbox.commune,
-            })))
-        }
+        Some(What::Inbox(inbox)) if inbox.id.len() == 16 => Ok(DirectoryCall::UpdateInbox(Box::new(Inbox {
+            key: format!("inbox:{}", to_hex(&inbox.id)),
+            name: inbox.name,
+            users: inbox.users,
+            commune: inbox.commune,
+        }))),
         Some(What::Inbox(_)) => Err(Refusal::new(ErrorCode::InvalidField, "inbox.id must be 16 bytes")),
         None => Err(Refusal::new(ErrorCode::InvalidField, "the card is missing")),
     }

@@ -8,8 +8,8 @@ use cercle_proto::{
     v1::{self, client_frame::Body},
 };
 
-pub use super::directory::DirectoryCall;
 use super::directory;
+pub use super::directory::DirectoryCall;
 use crate::{
     auth::InvitationRequest,
     delivery::{ClaimRequest, CommitRequest, CreateGroupRequest, WelcomeOutcome},

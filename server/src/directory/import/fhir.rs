@@ -54,7 +54,9 @@ pub(super) fn read(
             }
             match line.text.map(|text| serde_json::from_str::<Value>(&text)) {
                 Ok(Ok(resource)) => take(&resource, line.number, pass, references, sink)?,
-                Ok(Err(_)) if pass == Pass::WhoAndWhere => sink.refuse(line.number, "the line is not JSON")?,
+                Ok(Err(_)) if pass == Pass::WhoAndWhere => {
+                    sink.refuse(line.number, "the line is not JSON")?
+                }
                 Err(fault) if pass == Pass::WhoAndWhere => sink.refuse(line.number, fault)?,
                 _ => {}
             }
@@ -244,7 +246,9 @@ fn place(resource: &Value, key: String, name: &str) -> Activity {
     Activity {
         structure: key,
         name: name.to_owned(),
-        sector: sector.map(|coding| Coded::new(text(&coding["code"]), text(&coding["display"]))).unwrap_or_default(),
+        sector: sector
+            .map(|coding| Coded::new(text(&coding["code"]), text(&coding["display"])))
+            .unwrap_or_default(),
         street: list(&address["line"]).iter().map(text).collect::<Vec<_>>().join(" "),
         postal_code: text(&address["postalCode"]).to_owned(),
         commune: Coded::new(insee.map(text).next().unwrap_or_default(), text(&address["city"])),

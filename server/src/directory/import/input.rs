@@ -82,7 +82,8 @@ impl<'a> Input<'a> {
     pub(super) fn next_line(&mut self) -> Result<Option<Line>, ImportError> {
         let mut bytes = Vec::new();
         let most = limits::DIRECTORY_LINE_BYTES_MAX as u64;
-        let read = self.reader.by_ref().take(most).read_until(b'\n', &mut bytes).map_err(ImportError::Read)?;
+        let read =
+            self.reader.by_ref().take(most).read_until(b'\n', &mut bytes).map_err(ImportError::Read)?;
         if read == 0 {
             return Ok(None);
         }

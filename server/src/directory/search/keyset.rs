@@ -34,7 +34,9 @@ impl KeySet {
             let mut documents = BitSet::with_max_value(segment.max_doc());
             for key in keys.clone() {
                 let term = Term::from_field_text(field, key);
-                let Some(mut found) = inverted.read_postings(&term, IndexRecordOption::Basic)? else { continue };
+                let Some(mut found) = inverted.read_postings(&term, IndexRecordOption::Basic)? else {
+                    continue;
+                };
                 while found.doc() != TERMINATED {
                     documents.insert(found.doc());
                     found.advance();

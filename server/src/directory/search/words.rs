@@ -13,6 +13,8 @@ use crate::directory::{
     index::Fields,
 };
 
+type Goodness = [f32; 4];
+
 /// Which words may hold a typing error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tolerance {
@@ -22,18 +24,21 @@ pub(super) enum Tolerance {
     All,
 }
 
-/// How good it is to find a word in a field: exactly, as a beginning, with a typing error. A family name counts
-/// more than a given name, which counts more than a profession or place; but an exact word always counts more
-/// than a beginning, and a beginning more than an error.
-const FAMILY: [f32; 3] = [11.0, 7.0, 4.0];
-const GIVEN: [f32; 3] = [9.0, 6.0, 3.0];
-const ABOUT: [f32; 3] = [8.0, 5.0, 2.0];
+/// How good it is to find a word in a field: exactly, as a beginning, with one typing error, with two. A family
+/// name or a profession counts more than a given name, which counts more than a place; but an exact word always
+/// counts more than a beginning, and a beginning more than an error.
+const FAMILY: Goodness = [11.0, 7.0, 4.0, 2.5];
+const TRADE: Goodness = [11.0, 6.5, 4.0, 2.5];
+const GIVEN: Goodness = [9.0, 7.0, 3.5, 2.0];
+const ABOUT: Goodness = [8.0, 5.0, 3.0, 1.5];
 /// Two or three words that together are one name ("Le Goff", "Jean-Pierre").
 const COMPOUND: f32 = 2.0;
 /// Letters from which a word that is not the last one counts as a beginning.
 const BEGINNING_LETTERS: usize = 3;
-/// Letters from which a word may hold one typing error, and two.
+/// Letters from which a word may hold one typing error, and two; and from which it may hold two if nothing is
+/// found otherwise.
 const ERROR_LETTERS: [usize; 2] = [4, 8];
+const TWO_ERRORS_LETTERS: usize = 5;
 
 /// The clauses for a text; none if it has no word.
 pub(super) fn clauses(
@@ -43,13 +48,19 @@ pub(super) fn clauses(
     tolerance: Tolerance,
 ) -> Result<Vec<(Occur, Box<dyn Query>)>, Error> {
     let terms = query_terms(text);
+    let all = words(text);
     let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::new();
     for (place, term) in terms.iter().enumerate() {
         let is_last = place + 1 == terms.len();
-        let ways = ways(searcher, fields, term, is_last, tolerance)?;
+        let mut ways = ways(searcher, fields, term, is_last, tolerance)?;
+        // "le goff" may be written LEGOFF.
+        for pair in all.windows(2).filter(|pair| pair[1] == *term) {
+            for (field, [exact, ..]) in [(fields.family, FAMILY), (fields.given, GIVEN)] {
+                ways.push(Box::new(ConstScoreQuery::new(exactly(field, &pair.concat()), exact)));
+            }
+        }
         clauses.push((Occur::Must, Box::new(DisjunctionMaxQuery::new(ways))));
     }
-    let all = words(text);
     for length in 2..=3 {
         for run in all.windows(length) {
             for field in [fields.family, fields.given] {
@@ -80,10 +91,12 @@ fn ways(
     let mut ways: Vec<Box<dyn Query>> = Vec::new();
     let mut add = |query: Box<dyn Query>, score| ways.push(Box::new(ConstScoreQuery::new(query, score)));
     let letters = word.chars().count();
-    let errors = ERROR_LETTERS.iter().filter(|least| letters >= **least).count();
-    let errors = u8::try_from(errors).expect("there are two steps");
+    let errors = match tolerance {
+        Tolerance::All if letters >= TWO_ERRORS_LETTERS => 2,
+        _ => ERROR_LETTERS.iter().filter(|least| letters >= **least).count(),
+    };
     let mut is_known = false;
-    for (field, [exact, beginning, _]) in weights(fields) {
+    for (field, [exact, beginning, ..]) in weights(fields) {
         let term = Term::from_field_text(field, word);
         is_known |= searcher.doc_freq(&term)? > 0;
         add(exactly(field, word), exact);
@@ -93,18 +106,21 @@ fn ways(
     }
     let may_err = tolerance == Tolerance::All || !is_known;
     if may_err && errors > 0 {
-        for (field, [.., error]) in weights(fields) {
+        for (field, [.., one, two]) in weights(fields) {
             let term = Term::from_field_text(field, word);
-            add(Box::new(FuzzyTermQuery::new(term.clone(), errors, true)), error);
+            add(Box::new(FuzzyTermQuery::new(term.clone(), 1, true)), one);
+            if errors > 1 {
+                add(Box::new(FuzzyTermQuery::new(term.clone(), 2, true)), two);
+            }
             if is_last && tolerance == Tolerance::All {
                 // The beginning of a longer name, with an error in it.
-                add(Box::new(FuzzyTermQuery::new_prefix(term, 1, true)), error - 1.0);
+                add(Box::new(FuzzyTermQuery::new_prefix(term, 1, true)), two - 1.0);
             }
         }
     }
     Ok(ways)
 }
 
-fn weights(fields: &Fields) -> [(Field, [f32; 3]); 3] {
-    [(fields.family, FAMILY), (fields.given, GIVEN), (fields.about, ABOUT)]
+fn weights(fields: &Fields) -> [(Field, Goodness); 4] {
+    [(fields.family, FAMILY), (fields.trade, TRADE), (fields.given, GIVEN), (fields.about, ABOUT)]
 }
