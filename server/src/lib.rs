@@ -7,6 +7,7 @@
 //! - [`transport`]: TLS, WebSocket, gRPC, health: adapters only.
 //! - [`session`]: one connected device. [`dispatch`]: one request → one service call → one reply.
 //! - [`auth`]: authentication service. [`delivery`]: delivery service. [`fanout`]: from the log to sessions.
+//! - [`directory`]: who there is and how to reach them.
 //! - [`admin`]: what the operator does over the local socket. [`init`]: first start. [`doctor`]: what is wrong.
 //!   [`health`]: asks a running hub. [`telemetry`]: logs and metrics.
 //!

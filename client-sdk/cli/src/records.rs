@@ -22,28 +22,77 @@ pub(crate) enum Record<'a> {
     Identity(IdentityRecord<'a>),
     Group(GroupRecord<'a>),
     Member(MemberRecord<'a>),
-    Invited { group: String, devices: Vec<String>, missing: Vec<&'a str> },
-    Removed { group: String, users: Vec<&'a str> },
-    Left { group: String },
-    KeysUpdated { group: String },
-    Accepted { group: String, id: String, seq: u64, at_ms: u64 },
-    Kept { group: Option<String>, id: Option<String>, waiting: usize },
+    Invited {
+        group: String,
+        devices: Vec<String>,
+        missing: Vec<&'a str>,
+    },
+    Removed {
+        group: String,
+        users: Vec<&'a str>,
+    },
+    Left {
+        group: String,
+    },
+    KeysUpdated {
+        group: String,
+    },
+    Accepted {
+        group: String,
+        id: String,
+        seq: u64,
+        at_ms: u64,
+    },
+    Kept {
+        group: Option<String>,
+        id: Option<String>,
+        waiting: usize,
+    },
     Message(MessageRecord<'a>),
     Membership(MembershipRecord<'a>),
-    Joined { group: String, title: &'a str },
-    Closed { group: String, title: &'a str },
-    Gap { group: String, skipped: u64, reason: &'static str },
-    Recovering { group: String, reason: &'static str },
-    Recovered { group: String },
+    Joined {
+        group: String,
+        title: &'a str,
+    },
+    Closed {
+        group: String,
+        title: &'a str,
+    },
+    Gap {
+        group: String,
+        skipped: u64,
+        reason: &'static str,
+    },
+    Recovering {
+        group: String,
+        reason: &'static str,
+    },
+    Recovered {
+        group: String,
+    },
     RestoredCopy {},
-    Missed { events: u64 },
+    Missed {
+        events: u64,
+    },
     CaughtUp {},
     Offline {},
     Status(StatusRecord<'a>),
-    Delivery { group: String, user: &'a str, device: String, acked: u64, waiting: u64 },
+    Delivery {
+        group: String,
+        user: &'a str,
+        device: String,
+        acked: u64,
+        waiting: u64,
+    },
     Device(DeviceRecord<'a>),
-    Revoked { device: String },
-    Invitation { user: &'a str, link: &'a str, expires_at_ms: u64 },
+    Revoked {
+        device: String,
+    },
+    Invitation {
+        user: &'a str,
+        link: &'a str,
+        expires_at_ms: u64,
+    },
     DirectoryEntry(Box<EntryRecord<'a>>),
     DirectoryPage {
         total: u32,
@@ -52,7 +101,10 @@ pub(crate) enum Record<'a> {
         imported_at_ms: u64,
     },
     Demo(DemoRecord),
-    DemoReady { invitation: &'a str, address: &'a str },
+    DemoReady {
+        invitation: &'a str,
+        address: &'a str,
+    },
     Error(ErrorRecord<'a>),
 }
 

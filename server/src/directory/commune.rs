@@ -115,7 +115,7 @@ impl Communes {
         });
         let in_range =
             |(latitude, longitude): &(f64, f64)| latitude.abs() <= 90.0 && longitude.abs() <= 180.0;
-        commune.centre = commune.centre.or(centre.filter(in_range));
+        commune.centre = commune.centre.or_else(|| centre.filter(in_range));
         for postal in postal.split([' ', ',', '/']).filter(|postal| !postal.is_empty()) {
             if !commune.postal_codes.iter().any(|known| known == postal) {
                 commune.postal_codes.push(postal.to_owned());

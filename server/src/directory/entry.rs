@@ -65,9 +65,9 @@ pub struct Activity {
     pub structure: String,
     /// Name of the structure.
     pub name: String,
-    /// Mode (TRE_R23: L self-employed, S employed, B voluntary).
+    /// Mode (`TRE_R23`: L self-employed, S employed, B voluntary).
     pub mode: String,
-    /// Sector (TRE_R02, SAxx).
+    /// Sector (`TRE_R02`, `SAxx`).
     pub sector: Coded,
     /// Number and street.
     pub street: String,
@@ -94,9 +94,9 @@ pub struct Entry {
     pub family: String,
     /// Given names.
     pub given: String,
-    /// Professions (TRE_G15 and others), usually one.
+    /// Professions (`TRE_G15` and others), usually one.
     pub professions: Vec<Coded>,
-    /// Specialties and skills (TRE_R38 and others).
+    /// Specialties and skills (`TRE_R38` and others).
     pub skills: Vec<Coded>,
     /// Where the person works; of a structure: its address.
     pub activities: Vec<Activity>,

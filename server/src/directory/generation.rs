@@ -251,7 +251,7 @@ pub(super) fn hash(key: &str) -> u64 {
 
 /// Replaces a file so that a reader, or a crash, finds the old or the new one whole.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
     fs::create_dir_all(folder)?;
     let temporary = path.with_extension("new");
     let mut file = File::create(&temporary)?;

@@ -1,5 +1,5 @@
 //! Labels of profession codes where a source has none, and the everyday words under which people look for them.
-//! Nomenclature TRE_G15-ProfessionSante, version of 28 March 2025 (Agence du numérique en santé).
+//! Nomenclature `TRE_G15-ProfessionSante`, version of 28 March 2025 (Agence du numérique en santé).
 
 /// Code, label, everyday words.
 const PROFESSIONS: &[(&str, &str, &str)] = &[
@@ -35,7 +35,7 @@ const PROFESSIONS: &[(&str, &str, &str)] = &[
     ("98", "Manipulateur ERM", "radio"),
 ];
 
-/// Skill code of TRE_R38 and the name of whoever has it.
+/// Skill code of `TRE_R38` and the name of whoever has it.
 const SPECIALISTS: &[(&str, &str)] = &[
     ("SM04", "cardiologue"),
     ("SM32", "neurologue"),

@@ -90,6 +90,9 @@ pub(super) struct Found {
     pub(super) communes: Vec<Facet>,
 }
 
+/// A part of a query, and whether it must, may or must not hold.
+type Clause = (Occur, Box<dyn Query>);
+
 /// Who fits what changes by the minute.
 #[derive(Debug, Default)]
 pub(super) struct Sets {
@@ -158,9 +161,9 @@ impl Scene<'_> {
         &self,
         filter: &Filter,
         near: Option<&Arc<HashMap<String, f64>>>,
-    ) -> Result<Vec<(Occur, Box<dyn Query>)>, Error> {
+    ) -> Result<Vec<Clause>, Error> {
         let fields = self.fields;
-        let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::new();
+        let mut clauses: Vec<Clause> = Vec::new();
         let mut must = |query: Box<dyn Query>| clauses.push((Occur::Must, silent(query)));
         if !filter.professions.is_empty() {
             let codes = filter.professions.iter().flat_map(|name| self.profession_codes(name));
@@ -223,7 +226,7 @@ impl Scene<'_> {
     fn query(
         &self,
         filter: &Filter,
-        filters: &[(Occur, Box<dyn Query>)],
+        filters: &[Clause],
         tolerance: Tolerance,
     ) -> Result<Box<dyn Query>, Error> {
         let mut clauses = words::clauses(self.searcher, self.fields, &filter.text, tolerance)?;

@@ -163,6 +163,11 @@ impl Snapshots {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    async fn has_device(&self, user: &UserId) -> Result<bool, Error> {
+        let devices = self.store.devices_of(user).await?;
+        Ok(devices.iter().any(|device| device.revoked_at.is_none()))
+    }
+
     /// All users, and whether a device of theirs can be reached.
     async fn users(&self, known: &mut Known, now: TimestampMs) -> Result<Vec<(UserRecord, bool)>, Error> {
         if now >= known.checked_at + limits::DIRECTORY_RECHECK_MS {
@@ -176,13 +181,11 @@ impl Snapshots {
             after = page.last().map(|user| user.user.clone());
             let is_last = page.len() < limits::DIRECTORY_USERS_PER_READ;
             for user in page {
-                if !known.reachable.contains(&user.user) {
-                    let devices = self.store.devices_of(&user.user).await?;
-                    if devices.iter().any(|device| device.revoked_at.is_none()) {
-                        known.reachable.insert(user.user.clone());
-                    }
+                let is_reachable =
+                    known.reachable.contains(&user.user) || self.has_device(&user.user).await?;
+                if is_reachable {
+                    known.reachable.insert(user.user.clone());
                 }
-                let is_reachable = known.reachable.contains(&user.user);
                 all.push((user, is_reachable));
             }
             if is_last {
@@ -193,6 +196,7 @@ impl Snapshots {
 }
 
 impl Known {
+    /// Reads what has changed and makes a snapshot of it.
     fn make(
         &mut self,
         folder: &Folder,

@@ -1,5 +1,5 @@
 //! FHIR resources of the national directory (API v2, R4): bundles, arrays, single resources or NDJSON, of
-//! Practitioner, PractitionerRole, Organization and HealthcareService.
+//! `Practitioner`, `PractitionerRole`, `Organization` and `HealthcareService`.
 //!
 //! References between resources are technical ids, so a text is read twice: first who and where, then who works
 //! where. Bundles are read entry by entry; only ids and addresses stay in memory.
@@ -33,9 +33,9 @@ pub(super) struct References {
 /// Which of the two readings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pass {
-    /// Practitioner and Organization.
+    /// `Practitioner` and `Organization`.
     WhoAndWhere,
-    /// PractitionerRole and HealthcareService.
+    /// `PractitionerRole` and `HealthcareService`.
     WhoWorksWhere,
 }
 

@@ -1,4 +1,4 @@
-//! The national extraction of secure mailboxes (Extraction_Correspondance_MSSante): one line for each mailbox and
+//! The national extraction of secure mailboxes (`Extraction_Correspondance_MSSante`): one line for each mailbox and
 //! holder. Boxes on the red list are not in it.
 
 use super::{

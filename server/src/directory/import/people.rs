@@ -1,4 +1,4 @@
-//! The national extraction of persons and activities (PS_LibreAcces_Personne_activite, and the variant for Pro
+//! The national extraction of persons and activities (`PS_LibreAcces_Personne_activite`, and the variant for Pro
 //! Santé Connect): one line for each person, activity and skill.
 
 use super::{

@@ -6,7 +6,7 @@ use tantivy::{
     schema::Field,
 };
 
-use super::exactly;
+use super::{Clause, exactly};
 use crate::directory::{
     error::Error,
     fold::{query_terms, words},
@@ -46,10 +46,10 @@ pub(super) fn clauses(
     fields: &Fields,
     text: &str,
     tolerance: Tolerance,
-) -> Result<Vec<(Occur, Box<dyn Query>)>, Error> {
+) -> Result<Vec<Clause>, Error> {
     let terms = query_terms(text);
     let all = words(text);
-    let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::new();
+    let mut clauses: Vec<Clause> = Vec::new();
     for (place, term) in terms.iter().enumerate() {
         let is_last = place + 1 == terms.len();
         let mut ways = ways(searcher, fields, term, is_last, tolerance)?;
