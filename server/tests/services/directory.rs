@@ -1,4 +1,5 @@
 //! The directory: what an import takes and refuses, what a search finds, who is never found.
+#![expect(clippy::cast_possible_truncation, reason = "counts of a test are small")]
 
 use std::{
     fs,
@@ -24,7 +25,7 @@ use cercle_server::{
 };
 use cercle_storage::store::{DeviceRecord, Enrolment, InvitationRecord, Store, UserRecord};
 
-use crate::synthetic::{MAILBOX_HEADER, PEOPLE_HEADER, rpps};
+use crate::synthetic::{self, MAILBOX_HEADER, PEOPLE_HEADER, rpps};
 
 const DOMAIN: &str = "cpts.example";
 const NOW: u64 = 1_800_000_000_000;
@@ -385,6 +386,9 @@ async fn the_samples_are_read_whole_and_other_layouts_by_their_headers() {
     }
 }
 
+/// Damages a file.
+type DamageFn = dyn Fn(String) -> Vec<u8>;
+
 /// What a damaged file leads to.
 enum Outcome {
     /// All is taken but so many lines.
@@ -396,6 +400,7 @@ enum Outcome {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table of damages")]
 async fn a_file_damaged_in_twenty_ways_is_never_half_applied() {
     use Outcome::{Refused, Skipped, Warned};
     type Damage = fn(String) -> Vec<u8>;
@@ -404,7 +409,7 @@ async fn a_file_damaged_in_twenty_ways_is_never_half_applied() {
         lines[3] = lines[3].replacen(from, to, 1);
         (lines.join("\n") + "\n").into_bytes()
     };
-    let damages: Vec<(&str, Box<dyn Fn(String) -> Vec<u8>>, Outcome)> = vec![
+    let damages: Vec<(&str, Box<DamageFn>, Outcome)> = vec![
         ("nothing", Box::new(String::into_bytes as Damage), Warned(0)),
         ("a column too few", Box::new(move |t| replace_in_third(t, "|", "")), Skipped(1)),
         ("a column too many", Box::new(move |t| replace_in_third(t, "|", "||")), Skipped(1)),
@@ -704,6 +709,21 @@ async fn nobody_copies_the_directory() {
         assert!(answered < 1_000, "searches are not limited");
     }
     assert_eq!(answered, 120);
+}
+
+#[tokio::test]
+async fn a_generated_directory_is_the_same_each_time_and_imported_without_a_fault() {
+    let world = World::new();
+    let (mut people, mut again, mut mailboxes) = (Vec::new(), Vec::new(), Vec::new());
+    let written = synthetic::write(300, &mut people, &mut mailboxes).unwrap();
+    synthetic::write(300, &mut again, &mut Vec::new()).unwrap();
+    assert!(people == again);
+    let files = vec![world.file("people.txt", people), world.file("mailboxes.txt", mailboxes)];
+    let options = Options { files, now_ms: NOW, ..Options::default() };
+    let report = import::run(&world.path(), &options, &mut |_| {}).unwrap();
+    assert_eq!((report.lines, report.refused, report.warned), (written.lines + written.mailboxes, 0, 0));
+    let persons = world.search(Filter { kind: Some(Kind::Professional), ..Filter::default() }).await;
+    assert_eq!(persons.total, 300);
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ pub(crate) struct Written {
     pub(crate) mailboxes: u64,
 }
 
-/// Random numbers, always the same (SplitMix64).
+/// Random numbers, always the same (`SplitMix64`).
 struct Dice(u64);
 
 impl Dice {
