@@ -7,7 +7,6 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 
 #[path = "../tests/services/synthetic.rs"]
-#[expect(dead_code, reason = "tests use more of it")]
 #[expect(clippy::unwrap_used, reason = "a fault ends the benchmark")]
 mod synthetic;
 
