@@ -14,7 +14,7 @@ mod documents;
 mod error;
 mod events;
 mod limits;
-mod operations;
+pub(crate) mod operations;
 
 use std::{sync::Arc, thread};
 

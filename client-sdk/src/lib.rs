@@ -84,6 +84,7 @@ pub mod bare;
 pub mod client;
 pub mod connection;
 pub mod core;
+pub mod directory;
 pub mod error;
 pub mod event;
 pub mod export;

@@ -5,6 +5,7 @@
 
 mod answer;
 pub(crate) mod circle;
+pub(crate) mod directory;
 pub(crate) mod documents;
 mod english;
 mod kinds;
@@ -110,7 +111,7 @@ pub(crate) enum Command {
         /// Titre ou identifiant du groupe, ou leur début.
         #[arg(value_name = "GROUPE")]
         group: String,
-        /// Identifiants, par exemple claire.martin.
+        /// Identifiants, par exemple claire.martin, ou clés de l'annuaire (ps:…, inbox:…).
         #[arg(value_name = "PERSONNE", required = true)]
         users: Vec<String>,
     },
@@ -245,6 +246,11 @@ pub(crate) enum Command {
     },
     /// Vérifie un export, sans profil et sans hub.
     VerifyExport(circle::VerifyExport),
+    /// Annuaire : chercher, montrer une fiche, tenir la vôtre.
+    Directory {
+        #[command(subcommand)]
+        command: directory::DirectoryCommand,
+    },
     /// Montre Cercle sur cette seule machine : un hub, une CPTS fictive, des messages chiffrés.
     Demo {
         /// Joue une fois et s'arrête.

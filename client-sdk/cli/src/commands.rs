@@ -3,6 +3,7 @@
 mod administration;
 mod chat;
 mod circle;
+mod directory;
 mod documents;
 mod enrol;
 mod export;
@@ -96,6 +97,7 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
         Command::UpdateKeys { group } => Box::pin(groups::update_keys(context, &group)).await,
         Command::Circle { command } => Box::pin(circle::run(context, command)).await,
         Command::VerifyExport(arguments) => export::verify(context.output, &arguments),
+        Command::Directory { command } => Box::pin(directory::run(context, command)).await,
         Command::Demo { once, keep } => Box::pin(demo::run(context, once, keep)).await,
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn age(ms: u64) -> String {
 /// Reads a time: from the present on (`30m`, `2h`, `3d`), a day, or a day with a time of day, in the time zone
 /// of this machine.
 pub(crate) fn when(text: &str) -> Result<u64, Failure> {
-    from_the_present(text).or_else(|| on_the_clock(text)).ok_or_else(|| {
+    from_the_present(text).or_else(|| parse(text)).ok_or_else(|| {
         Failure::new(Exit::Usage, text!("« {text} » n'est pas un moment."; "\"{text}\" is not a time.")).mend(
             text!(
                 "Par exemple : 30m, 2h, 3d, 2026-11-23, 2026-11-23T14:30";
@@ -55,10 +55,17 @@ fn from_the_present(text: &str) -> Option<u64> {
     cercle_sdk::client::now_ms().checked_add(count.checked_mul(unit_ms)?)
 }
 
-fn on_the_clock(text: &str) -> Option<u64> {
-    let at: DateTime = text.parse().ok()?;
+/// A day, or a day with a time of day (2026-11-22T20:00), in the time zone of this machine.
+pub(crate) fn parse(text: &str) -> Option<u64> {
+    let at: DateTime = text.trim().parse().ok()?;
     let at = at.to_zoned(TimeZone::system()).ok()?;
     u64::try_from(at.timestamp().as_millisecond()).ok()
+}
+
+/// So many days from now, by the clock of the SDK.
+pub(crate) fn in_days(days: u64) -> u64 {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+    cercle_sdk::client::now_ms() + days * DAY_MS
 }
 
 fn local(at_ms: u64) -> jiff::Zoned {

@@ -12,8 +12,10 @@ use cercle_sdk::{
     event::{GapReason, MembershipChange},
     message::{Body, Language},
 };
+pub(crate) use directory::{EntryRecord, FacetRecord};
 use serde::Serialize;
 
+mod directory;
 mod requests;
 
 pub(crate) use requests::{CSV_TITLES, RequestRecord, StepRecord, csv};
@@ -27,56 +29,161 @@ pub(crate) enum Record<'a> {
     Identity(IdentityRecord<'a>),
     Group(GroupRecord<'a>),
     Member(MemberRecord<'a>),
-    Invited { group: String, devices: Vec<String>, missing: Vec<&'a str> },
-    Removed { group: String, users: Vec<&'a str> },
-    Left { group: String },
-    KeysUpdated { group: String },
-    Accepted { group: String, id: String, seq: u64, at_ms: u64 },
-    Kept { group: Option<String>, id: Option<String>, waiting: usize },
-    Attached { group: String, transfer: String },
-    Progress { transfer: String, done: u64, total: u64 },
+    Invited {
+        group: String,
+        devices: Vec<String>,
+        missing: Vec<&'a str>,
+    },
+    Removed {
+        group: String,
+        users: Vec<&'a str>,
+    },
+    Left {
+        group: String,
+    },
+    KeysUpdated {
+        group: String,
+    },
+    Accepted {
+        group: String,
+        id: String,
+        seq: u64,
+        at_ms: u64,
+    },
+    Kept {
+        group: Option<String>,
+        id: Option<String>,
+        waiting: usize,
+    },
+    Attached {
+        group: String,
+        transfer: String,
+    },
+    Progress {
+        transfer: String,
+        done: u64,
+        total: u64,
+    },
     Fetched(FetchedRecord<'a>),
     Transfer(TransferRecord<'a>),
-    Cancelled { transfer: String },
+    Cancelled {
+        transfer: String,
+    },
     Message(MessageRecord<'a>),
     Membership(MembershipRecord<'a>),
-    Joined { group: String, title: &'a str },
-    Closed { group: String, title: &'a str },
-    Gap { group: String, skipped: u64, reason: &'static str },
-    Recovering { group: String, reason: &'static str },
-    Recovered { group: String },
+    Joined {
+        group: String,
+        title: &'a str,
+    },
+    Closed {
+        group: String,
+        title: &'a str,
+    },
+    Gap {
+        group: String,
+        skipped: u64,
+        reason: &'static str,
+    },
+    Recovering {
+        group: String,
+        reason: &'static str,
+    },
+    Recovered {
+        group: String,
+    },
     RestoredCopy {},
-    Missed { events: u64 },
+    Missed {
+        events: u64,
+    },
     CaughtUp {},
     Offline {},
     Status(StatusRecord<'a>),
-    Delivery { group: String, user: &'a str, device: String, acked: u64, waiting: u64 },
+    Delivery {
+        group: String,
+        user: &'a str,
+        device: String,
+        acked: u64,
+        waiting: u64,
+    },
     Device(DeviceRecord<'a>),
     Thread(talk::ThreadRecord<'a>),
     ThreadMessage(talk::ThreadMessageRecord<'a>),
-    Read { group: String, up_to: u64, messages: u64, mentions: u64 },
-    ReadPlace { group: String, user: &'a str, up_to: u64, at_ms: u64 },
-    Typing { group: String, user: &'a str, device: String, display_name: &'a str, stopped: bool },
+    Read {
+        group: String,
+        up_to: u64,
+        messages: u64,
+        mentions: u64,
+    },
+    ReadPlace {
+        group: String,
+        user: &'a str,
+        up_to: u64,
+        at_ms: u64,
+    },
+    Typing {
+        group: String,
+        user: &'a str,
+        device: String,
+        display_name: &'a str,
+        stopped: bool,
+    },
     Hit(talk::HitRecord<'a>),
-    Revoked { device: String },
-    Invitation { user: &'a str, link: &'a str, expires_at_ms: u64 },
+    Revoked {
+        device: String,
+    },
+    Invitation {
+        user: &'a str,
+        link: &'a str,
+        expires_at_ms: u64,
+    },
     Request(RequestRecord<'a>),
     Step(StepRecord<'a>),
+    DirectoryEntry(Box<EntryRecord<'a>>),
+    DirectoryPage {
+        total: u32,
+        professions: Vec<FacetRecord<'a>>,
+        communes: Vec<FacetRecord<'a>>,
+        imported_at_ms: u64,
+    },
     Demo(DemoRecord),
-    DemoReady { invitation: &'a str, address: &'a str },
-    Kind { kind: &'a str },
-    Template { kind: &'a str, content: serde_json::Value },
-    Fhir { resource: serde_json::Value },
-    Draft { kind: &'a str, content: &'a serde_json::Value, problems: &'a [cercle_sdk::fhir::Problem] },
-    Imported { group: String, request: String },
-    State { group: &'a str, kind: &'a str, state: serde_json::Value },
+    DemoReady {
+        invitation: &'a str,
+        address: &'a str,
+    },
+    Kind {
+        kind: &'a str,
+    },
+    Template {
+        kind: &'a str,
+        content: serde_json::Value,
+    },
+    Fhir {
+        resource: serde_json::Value,
+    },
+    Draft {
+        kind: &'a str,
+        content: &'a serde_json::Value,
+        problems: &'a [cercle_sdk::fhir::Problem],
+    },
+    Imported {
+        group: String,
+        request: String,
+    },
+    State {
+        group: &'a str,
+        kind: &'a str,
+        state: serde_json::Value,
+    },
     Circle(circle::CircleRecord<'a>),
     CircleMember(circle::CircleMemberRecord<'a>),
     Timeline(circle::TimelineRecord<'a>),
     Refusal(circle::RefusalLine<'a>),
     Exported(circle::ExportedRecord),
     ExportVerified(circle::VerifiedRecord<'a>),
-    ExportFault { fault: &'static str, path: Option<&'a str> },
+    ExportFault {
+        fault: &'static str,
+        path: Option<&'a str>,
+    },
     Error(ErrorRecord<'a>),
 }
 

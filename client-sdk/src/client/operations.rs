@@ -359,6 +359,6 @@ impl Client {
 }
 
 /// The core answered a command with another's outcome: a fault of this program, reported, not a panic.
-fn unexpected() -> ClientError {
+pub(crate) fn unexpected() -> ClientError {
     crate::error::Error::Invalid("the core answered with the outcome of another command").into()
 }

@@ -6,10 +6,13 @@ use cercle_proto::{
 };
 
 use super::{NewCircle, Ticket};
-use crate::message::{
-    CircleMember, Document, Draft, GroupProfile, Patient, Request, RequestId,
-    request::{Situation, Widening},
-    transition::Action,
+use crate::{
+    directory::{Entry, Page, Question},
+    message::{
+        CircleMember, Document, Draft, GroupProfile, Patient, Request, RequestId,
+        request::{Situation, Widening},
+        transition::Action,
+    },
 };
 
 /// What an app can ask for.
@@ -182,6 +185,8 @@ pub enum Command {
         /// The bytes.
         blob: BlobId,
     },
+    /// Asks the directory something.
+    Directory(Box<Question>),
 }
 
 impl std::fmt::Debug for Command {
@@ -214,6 +219,7 @@ impl std::fmt::Debug for Command {
             Self::AbandonUpload { .. } => "AbandonUpload",
             Self::CreateBlob { .. } => "CreateBlob",
             Self::OpenBlob { .. } => "OpenBlob",
+            Self::Directory(_) => "Directory",
         })
     }
 }
@@ -289,7 +295,7 @@ impl std::fmt::Debug for NewInvitation {
 }
 
 /// What came of a command.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Outcome {
     /// The group is registered.
@@ -326,6 +332,10 @@ pub enum Outcome {
     Devices(Vec<DeviceState>),
     /// A ticket for bytes on the hub.
     Ticket(Ticket),
+    /// Found entries of the directory.
+    DirectoryPage(Box<Page>),
+    /// An entry of the directory.
+    DirectoryEntry(Box<Entry>),
 }
 
 impl std::fmt::Debug for Outcome {
@@ -344,6 +354,8 @@ impl std::fmt::Debug for Outcome {
             Self::InvitationCreated { .. } => f.write_str("InvitationCreated"),
             Self::Devices(_) => f.write_str("Devices"),
             Self::Ticket(ticket) => write!(f, "{ticket:?}"),
+            Self::DirectoryPage(_) => f.write_str("DirectoryPage"),
+            Self::DirectoryEntry(_) => f.write_str("DirectoryEntry"),
         }
     }
 }

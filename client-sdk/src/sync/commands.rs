@@ -96,6 +96,7 @@ impl Cx<'_, '_> {
             Command::OpenBlob { blob } => {
                 self.ask(id, Request::OpenBlob(v1::OpenBlob { blob: blob.to_bytes() }))
             }
+            Command::Directory(question) => self.ask(id, question.frame()),
         };
         if let Err(error) = begun {
             self.finish(id, Err(error));
@@ -289,6 +290,8 @@ pub(crate) fn outcome(answer: Answer) -> Result<Outcome, Error> {
     match answer {
         Answer::Done(_) => Ok(Outcome::Done),
         Answer::BlobTicket(answer) => transfers::ticket(&answer).map(Outcome::Ticket).ok_or_else(damaged),
+        Answer::DirectoryPage(page) => Ok(Outcome::DirectoryPage(Box::new(page))),
+        Answer::DirectoryEntry(entry) => Ok(Outcome::DirectoryEntry(Box::new(entry))),
         Answer::InvitationCreated(created) => Ok(Outcome::InvitationCreated {
             user: UserId::parse(&created.user).map_err(|_| damaged())?,
             link: created.link,

@@ -6,7 +6,7 @@ use clap::Command;
 
 const ABOUT: &str = "Cercle: end-to-end encrypted messaging for health professionals.";
 
-/// Command (empty: every command), argument (empty: the command itself), English sentence.
+/// Command (empty: every command; `a b`: command b of a), argument (empty: the command itself), English sentence.
 const SENTENCES: &[(&str, &str, &str)] = &[
     ("", "profile", "Identity to use, if there are several on this machine."),
     ("", "home", "Folder of the profiles (else CERCLE_HOME, then the usual data folder)."),
@@ -24,7 +24,7 @@ const SENTENCES: &[(&str, &str, &str)] = &[
     ("new", "announcements", "Only administrators write, add and remove."),
     ("invite", "", "Adds people to a group."),
     ("invite", "group", "Title or id of the group, or its beginning."),
-    ("invite", "users", "Ids, for example claire.martin."),
+    ("invite", "users", "Ids, for example claire.martin, or keys of the directory (ps:…, inbox:…)."),
     ("remove", "", "Removes people from a group."),
     ("remove", "group", "Title or id of the group, or its beginning."),
     ("remove", "users", "Ids, for example claire.martin."),
@@ -126,6 +126,40 @@ const SENTENCES: &[(&str, &str, &str)] = &[
         "root",
         "Fingerprint of the expected root (cercle whoami --json); else that of the export is shown.",
     ),
+    ("directory", "", "Directory: search, show an entry, keep yours."),
+    ("directory search", "", "Finds professionals, structures and shared inboxes."),
+    ("directory search", "words", "Words: name, profession, place, in any order."),
+    ("directory search", "profession", "Profession, code or name; may be repeated."),
+    ("directory search", "skill", "Specialty or skill, code or words; may be repeated."),
+    ("directory search", "structure", "Structure, key or words of its name."),
+    ("directory search", "commune", "Commune: name, INSEE code or postal code; may be repeated."),
+    ("directory search", "radius", "And communes as near as this, in km."),
+    ("directory search", "accepting", "Accepts new patients."),
+    ("directory search", "on_duty", "On duty at the moment."),
+    ("directory search", "member", "Reachable on Cercle: yes or no."),
+    ("directory search", "kind", "Only: professional, structure, inbox."),
+    ("directory search", "page", "Page, from 1."),
+    ("directory search", "limit", "Entries in a page (at most 50)."),
+    ("directory search", "facets", "Counts by profession and commune too."),
+    ("directory show", "", "Shows an entry."),
+    ("directory show", "key", "Key (ps:…, st:…), RPPS or FINESS number, or Cercle id."),
+    ("directory card", "", "Shows or changes your own card."),
+    ("directory card", "note", "A line for your colleagues."),
+    ("directory card", "accepting_days", "Accepts new patients for so many days; 0: does not."),
+    (
+        "directory card",
+        "on_duty",
+        "Periods on duty, FROM/TO in local time (2026-11-22T20:00/2026-11-23T08:00); none: none.",
+    ),
+    ("directory card", "quiet", "Quiet hours of each day, for example 20:00-07:00; none: none."),
+    ("directory card", "delegate", "Who stands in for you; none: nobody."),
+    ("directory card", "hide", "Do not show: phone, street, mailboxes; none: show everything."),
+    ("directory card", "listed", "To be found: yes or no."),
+    ("directory inbox", "", "Makes or changes a shared inbox (practice, role); without people, gives it up."),
+    ("directory inbox", "name", "Name, seen by everybody."),
+    ("directory inbox", "users", "Ids of the people behind it."),
+    ("directory inbox", "key", "Key of an inbox that exists (inbox:…)."),
+    ("directory inbox", "commune", "INSEE code of the commune."),
     ("demo", "", "Shows Cercle on this machine alone: a hub, a fictitious CPTS, encrypted messages."),
     ("demo", "once", "Plays once and ends."),
     ("demo", "keep", "Keeps the data in this folder (else they vanish at the end)."),
@@ -136,11 +170,17 @@ pub(super) fn translate(command: Command) -> Command {
     let sentences = SENTENCES.iter().chain(super::talk::SENTENCES).chain(requests::SENTENCES);
     sentences.fold(command.about(ABOUT), |command, (name, argument, sentence)| match (*name, *argument) {
         ("", argument) => command.mut_arg(argument, |arg| arg.help(*sentence)),
-        (name, "") => command.mut_subcommand(name, |sub| sub.about(*sentence)),
-        (name, argument) => {
-            command.mut_subcommand(name, |sub| sub.mut_arg(argument, |arg| arg.help(*sentence)))
-        }
+        (path, "") => within(command, path, |sub| sub.about(*sentence)),
+        (path, argument) => within(command, path, |sub| sub.mut_arg(argument, |arg| arg.help(*sentence))),
     })
+}
+
+/// Changes the command that the names lead to, one below the other.
+fn within<F: FnOnce(Command) -> Command>(command: Command, path: &str, change: F) -> Command {
+    match path.split_once(' ') {
+        Some((first, rest)) => command.mut_subcommand(first, |sub| within(sub, rest, change)),
+        None => command.mut_subcommand(path, change),
+    }
 }
 
 #[cfg(test)]
@@ -160,12 +200,18 @@ mod tests {
         for argument in command.get_arguments() {
             assert!(sentence("", argument.get_id().as_str()).is_some(), "{}", argument.get_id());
         }
+        check("", &command);
+    }
+
+    fn check(path: &str, command: &Command) {
         for sub in command.get_subcommands() {
-            assert!(sentence(sub.get_name(), "").is_some(), "{}", sub.get_name());
+            let path = format!("{path} {}", sub.get_name()).trim().to_owned();
+            assert!(sentence(&path, "").is_some(), "{path}");
             for argument in sub.get_arguments() {
-                let found = sentence(sub.get_name(), argument.get_id().as_str());
-                assert!(found.is_some(), "{} {}", sub.get_name(), argument.get_id());
+                let found = sentence(&path, argument.get_id().as_str());
+                assert!(found.is_some(), "{path} {}", argument.get_id());
             }
+            check(&path, sub);
         }
     }
 }
