@@ -5,6 +5,7 @@
 //! nothing is on its way, moves the common clock to the next time that a device waits for.
 
 use std::{
+    collections::BTreeSet,
     num::NonZeroU32,
     pin::Pin,
     sync::Arc,
@@ -342,14 +343,16 @@ impl World {
         self.seed += 1;
         tokio::spawn(actor::run(HubEnd { frames, out }, self.services.clone(), None));
         let device = &mut self.devices[number];
-        device.connection = Some(DeviceEnd { out: to_hub, frames: from_hub });
+        device.connection = Some(DeviceEnd { out: to_hub, frames: from_hub, unanswered: BTreeSet::new() });
         device.handle(Input::Connected, self.clock.now());
         true
     }
 
     /// Waits a moment for a frame to any device.
     async fn frame_comes(&mut self) -> bool {
-        let moment = Duration::from_millis(40);
+        // A busy machine must not make the hub look silent while it works on an answer.
+        let owed = |device: &Device| device.connection.as_ref().is_some_and(|end| !end.unanswered.is_empty());
+        let moment = Duration::from_millis(if self.devices.iter().any(owed) { 2_000 } else { 40 });
         let now = self.clock.now();
         let connected = self.devices.iter_mut().filter(|device| device.connection.is_some());
         let waiting = connected.map(|device| {
