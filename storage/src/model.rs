@@ -22,7 +22,7 @@ use crate::{
     record::expiry::bucket,
     store::{
         Appended, AuditRecord, Caps, ClaimedPackage, DeviceRecord, Entry, ExpirePolicy, Expired, GroupRecord,
-        InboxBody, InvitationRecord, KeyPackageRecord, Maintenance, RosterEntry, Timer, UserRecord,
+        InboxBody, InvitationRecord, KeyPackageRecord, Maintenance, NoteKey, RosterEntry, Timer, UserRecord,
         WriteError,
     },
 };
@@ -59,6 +59,7 @@ struct State {
     devices: BTreeMap<DeviceId, DeviceRecord>,
     invitations: BTreeMap<[u8; 32], InvitationRecord>,
     timers: BTreeMap<[u8; 16], Timer>,
+    notes: BTreeMap<NoteKey, Bytes>,
     audit: Vec<AuditRecord>,
 }
 

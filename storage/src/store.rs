@@ -14,6 +14,7 @@ pub mod group;
 pub mod inbox;
 pub mod key_package;
 pub mod log;
+pub mod note;
 pub mod timer;
 
 pub use account::{Accounts, DeviceRecord, EnrolError, Enrolment, InvitationRecord, UserRecord};
@@ -24,14 +25,18 @@ pub use group::{
 pub use inbox::{Inbox, InboxBody, InboxRecord};
 pub use key_package::{ClaimedPackage, KeyPackageRecord, KeyPackages, PublishError};
 pub use log::{Append, AppendError, Appended, Entry, Kind, Log, Page, ReadFrom, ReadLimit};
-pub use timer::{Timer, TimerEffect, TimerEffects, Timers};
+pub use note::{NoteDecision, NoteKey, NoteKind, Notes};
+pub use timer::{Effect, Timer, TimerEffects, Timers};
 
 use cercle_proto::id::TimestampMs;
 
 /// All operations together: what the hub is built on.
-pub trait Store: Log + Groups + Inbox + KeyPackages + Accounts + Timers + Audit + Maintenance {}
+pub trait Store:
+    Log + Groups + Inbox + KeyPackages + Accounts + Timers + Notes + Audit + Maintenance
+{
+}
 
-impl<S: Log + Groups + Inbox + KeyPackages + Accounts + Timers + Audit + Maintenance> Store for S {}
+impl<S: Log + Groups + Inbox + KeyPackages + Accounts + Timers + Notes + Audit + Maintenance> Store for S {}
 
 /// What an engine promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

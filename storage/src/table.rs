@@ -6,6 +6,8 @@
 
 use cercle_proto::id::{DeviceId, Epoch, GroupId, MessageId, Seq, TimestampMs, UserId};
 
+use crate::store::NoteKey;
+
 /// A table: a name space of keys. Names are part of the on-disk format and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Table {
@@ -63,11 +65,13 @@ pub enum Table {
     Audit,
     /// Time, kind, first subject → rows to look at when that time has passed.
     Expiry,
+    /// Kind, key chosen by the service → note of a service of the hub.
+    Notes,
 }
 
 impl Table {
     /// All tables, in the order of their names here.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Meta,
         Self::Groups,
         Self::GroupInfos,
@@ -95,6 +99,7 @@ impl Table {
         Self::TimersDue,
         Self::Audit,
         Self::Expiry,
+        Self::Notes,
     ];
 
     /// Its name on disk.
@@ -128,6 +133,7 @@ impl Table {
             Self::TimersDue => "timers_due",
             Self::Audit => "audit",
             Self::Expiry => "expiry",
+            Self::Notes => "notes",
         }
     }
 
@@ -252,6 +258,11 @@ pub(crate) fn user_device(user: &UserId, device: DeviceId) -> Key {
 /// Key of the timers' index by due time.
 pub(crate) fn timer_due(due: TimestampMs, id: &[u8; 16]) -> Key {
     join(&due.to_be_bytes(), id)
+}
+
+/// Key of a note.
+pub(crate) fn note(note: &NoteKey) -> Key {
+    join(&[note.kind as u8], &note.key)
 }
 
 /// Key of an audit record.
