@@ -60,6 +60,9 @@ pub struct Config {
     pub devices_per_user_max: usize,
     pub certificate_days: u64,
     pub invitation_hours: u64,
+    pub push: PathBuf,
+    pub alert_hook: String,
+    pub alert_two_persons: bool,
 }
 
 /// What must survive.
@@ -159,9 +162,13 @@ impl Config {
             }
         }
         let mut config: Self = table.try_into().map_err(malformed)?;
-        for path in
-            [&mut config.data, &mut config.tls_certificate, &mut config.tls_key, &mut config.admin_socket]
-        {
+        for path in [
+            &mut config.data,
+            &mut config.tls_certificate,
+            &mut config.tls_key,
+            &mut config.admin_socket,
+            &mut config.push,
+        ] {
             // Components, so that the default "." leaves no trace in messages.
             *path = directory.join(&*path).components().collect();
         }

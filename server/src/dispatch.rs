@@ -2,8 +2,10 @@
 //! whatever transport it came by.
 //!
 //! - [`request`]: frames become requests of validated ids here, and nowhere else.
+//! - `alerts`: requests about push and alerts.
 //! - [`reply`]: answers become frames here, and nowhere else.
 
+mod alerts;
 pub mod reply;
 pub mod request;
 
@@ -12,11 +14,13 @@ use std::{sync::Arc, time::Duration};
 use cercle_proto::ErrorCode;
 
 use crate::{
+    alert::Alerts,
     auth::{AuthenticationService, Identity, Inviter},
     clock::Clock,
     delivery::Delivery,
     error::Refusal,
     fanout::Fanout,
+    push::Push,
     telemetry::Metrics,
 };
 use reply::Reply;
@@ -29,6 +33,10 @@ pub struct Dispatch {
     pub auth: AuthenticationService,
     /// Delivery service.
     pub delivery: Delivery,
+    /// Wakes devices without a session.
+    pub push: Push,
+    /// Alerts until they are acknowledged.
+    pub alerts: Alerts,
     /// Sessions to wake or end.
     pub fanout: Fanout,
     /// Where links of invitations lead.
@@ -97,7 +105,9 @@ impl Dispatch {
             Call::ListDevices(user) => Reply::Devices(self.auth.devices(Inviter::User(by), user).await?),
             Call::ListGroups => Reply::Groups(delivery.list_groups(by).await?),
             Call::Acknowledge { groups, inbox } => {
+                let cursors = groups.clone();
                 delivery.acknowledge(by, groups, inbox).await?;
+                self.cursors_moved(by, &cursors, now).await?;
                 Reply::Done
             }
             Call::WelcomeAck { group, outcome } => {
@@ -109,9 +119,15 @@ impl Dispatch {
                 Reply::DeliveryStatus { group, devices: delivery.delivery_status(by, group).await? }
             }
             Call::CreateGroup(request) => Reply::Accepted(delivery.create_group(by, request, now).await?),
-            Call::Commit(request) => Reply::Accepted(delivery.commit(by, request, now).await?),
+            Call::Commit(request) => {
+                let accepted = delivery.commit(by, request, now).await?;
+                self.push.news(accepted.group);
+                Reply::Accepted(accepted)
+            }
             Call::SendApplication { group, message_id, mls } => {
-                Reply::Accepted(delivery.send_application(by, group, message_id, mls, now).await?)
+                let accepted = delivery.send_application(by, group, message_id, mls, now).await?;
+                self.push.news(group);
+                Reply::Accepted(accepted)
             }
             Call::SendProposal { group, message_id, mls } => {
                 Reply::Accepted(delivery.send_proposal(by, group, message_id, mls, now).await?)
@@ -135,6 +151,21 @@ impl Dispatch {
                 delivery.ephemeral(by, group, mls).await?;
                 Reply::Done
             }
+            Call::RegisterPush(request) => self.register_push(by, request).await?,
+            Call::OpenAlert(request) => Reply::AlertStatus(self.alerts.open(by, *request, now).await?),
+            Call::ConfirmAlert(alert) => Reply::AlertStatus(self.alerts.confirm(by, alert, now).await?),
+            Call::AlertAck { alert, acknowledged } => {
+                self.alerts.acknowledge(by, alert, acknowledged, now).await?;
+                Reply::Done
+            }
+            Call::WatchAlert { alert, live, after } => {
+                Reply::AlertReport(self.alerts.watch(by, alert, live, after, now).await?)
+            }
+            Call::CloseAlert(alert) => Reply::AlertStatus(self.alerts.close(by, alert, now).await?),
+            Call::GetReachability { group, after } => {
+                let (users, more) = self.alerts.reachability(by, group, after).await?;
+                Reply::Reachability { users, more }
+            }
         })
     }
 
@@ -148,6 +179,7 @@ impl Dispatch {
         let now = self.clock.now();
         self.auth.revoke_device(by, device, now).await?;
         self.fanout.end_session(device, ErrorCode::DeviceRevoked);
+        self.push.forget(device).await.map_err(crate::push::RegisterError::from)?;
         self.delivery.propose_removals(device, now).await?;
         Ok(())
     }

@@ -7,6 +7,7 @@
 //! - [`transport`]: TLS, WebSocket, gRPC, health: adapters only.
 //! - [`session`]: one connected device. [`dispatch`]: one request → one service call → one reply.
 //! - [`auth`]: authentication service. [`delivery`]: delivery service. [`fanout`]: from the log to sessions.
+//! - [`alert`]: alerts until they are acknowledged. [`push`]: wake-ups for devices without a session.
 //! - [`admin`]: what the operator does over the local socket. [`init`]: first start. [`doctor`]: what is wrong.
 //!   [`health`]: asks a running hub. [`telemetry`]: logs and metrics.
 //!
@@ -14,6 +15,7 @@
 //! MLS key of a member ever exists in this process.
 
 pub mod admin;
+pub mod alert;
 pub mod auth;
 pub mod clock;
 pub mod config;
@@ -25,6 +27,7 @@ pub mod fanout;
 pub mod health;
 pub mod init;
 pub mod limits;
+pub mod push;
 pub mod server;
 pub mod session;
 pub mod telemetry;

@@ -9,14 +9,19 @@ mod housekeeping;
 pub mod keys;
 mod metrics_port;
 mod system;
+mod timers;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use cercle_storage::{OpenError, store::Store};
+use cercle_storage::{
+    OpenError,
+    store::{ReadError, Store},
+};
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    alert::{Alerts, hook::Hook},
     auth::{AuthenticationService, CreatedInvitation, InvitationRequest, Inviter, authority::AuthorityError},
     clock::Clock,
     config::{Config, ConfigError, Durability},
@@ -25,6 +30,11 @@ use crate::{
     error::Refusal,
     fanout::Fanout,
     limits,
+    push::{
+        Push,
+        quiet::{NoQuietHours, QuietHours},
+        settings::{PushSettings, SettingsError},
+    },
     session::actor::Services,
     telemetry::Metrics,
     transport::{
@@ -41,6 +51,7 @@ pub struct Server {
     config: Config,
     clock: Clock,
     store: Option<Arc<dyn Store>>,
+    quiet: Arc<dyn QuietHours>,
 }
 
 /// A hub that serves.
@@ -69,9 +80,15 @@ pub enum StartError {
     /// The TLS certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The file about push services, or what it names.
+    #[error(transparent)]
+    Push(#[from] SettingsError),
     /// The store.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// What the store keeps of push addresses and alerts.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The engine promises too little.
     #[error(
         "the engine {engine} does not keep acknowledged writes through a power loss, and `durability` asks for it: use redb, or set `durability = \"process\"` if losing messages is acceptable"
@@ -105,13 +122,20 @@ impl Server {
     /// A hub with this configuration, the machine's clock and the store in its data directory.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, clock: Clock::system(), store: None }
+        Self { config, clock: Clock::system(), store: None, quiet: Arc::new(NoQuietHours) }
     }
 
     /// With another clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// With somebody who knows quiet hours.
+    #[must_use]
+    pub fn with_quiet_hours(mut self, quiet: Arc<dyn QuietHours>) -> Self {
+        self.quiet = quiet;
         self
     }
 
@@ -127,7 +151,7 @@ impl Server {
     /// # Errors
     /// As [`StartError`] says; nothing runs then.
     pub async fn start(self) -> Result<RunningServer, StartError> {
-        let Self { config, clock, store } = self;
+        let Self { config, clock, store, quiet } = self;
         system::raise_descriptor_limit(config.connections_max);
         let keys = Keys::load(&config)?;
         let certificate = Arc::new(Certificate::new(tls::load(&config.tls_certificate, &config.tls_key)?));
@@ -139,7 +163,9 @@ impl Server {
             return Err(StartError::Durability { engine: store.caps().name });
         }
         let metrics = Arc::new(Metrics::new());
-        let dispatch = build(&config, &clock, &store, keys, &metrics)?;
+        let dispatch = build(&config, &clock, &store, keys, quiet, &metrics)?;
+        dispatch.push.load().await?;
+        dispatch.alerts.load().await?;
         let services = Services {
             dispatch,
             store,
@@ -242,6 +268,7 @@ fn build(
     clock: &Clock,
     store: &Arc<dyn Store>,
     keys: Keys,
+    quiet: Arc<dyn QuietHours>,
     metrics: &Arc<Metrics>,
 ) -> Result<Dispatch, StartError> {
     let fanout = Fanout::new();
@@ -254,7 +281,15 @@ fn build(
         web_certificate: config.tls_web,
     };
     let delivery = Delivery::new(store.clone(), root, keys.hub_sender()?, fanout.clone(), config.delivery());
+    let (providers, http) = PushSettings::load(&config.push)?.providers(&config.data)?;
+    let push = Push::new(store.clone(), fanout.clone(), clock.clone(), metrics.clone(), providers, quiet);
+    let hook = Hook::parse(&config.alert_hook, &http)
+        .map_err(|error| ConfigError::Value { key: "alert_hook", wrong: error.to_string() })?;
+    let (two_persons, store_of_alerts) = (config.alert_two_persons, store.clone());
+    let alerts = Alerts::new(store_of_alerts, fanout.clone(), push.clone(), clock.clone(), hook, two_persons);
     Ok(Dispatch {
+        push,
+        alerts,
         auth: AuthenticationService::new(store.clone(), issuer, config.auth()),
         delivery,
         fanout,
@@ -286,6 +321,8 @@ async fn serve(
     };
     admin_socket::start(&config.admin_socket, &services)?;
     services.tracker.spawn(listener.run());
+    services.tracker.spawn(services.dispatch.push.clone().run(services.shutdown.clone()));
+    services.tracker.spawn(timers::run(services.clone()));
     let interval = Duration::from_millis(config.housekeeping_interval_ms);
     services.tracker.spawn(housekeeping::run(services.clone(), admission, interval));
     Ok(RunningServer {

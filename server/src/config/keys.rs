@@ -114,6 +114,15 @@ pub const KEYS: &[Key] = &[
     key("invitation_hours", "72",
         "How long an invitation can be redeemed, if the inviter says nothing else.",
         "Over a weekend."),
+    key("push", "\"push.toml\"",
+        "File about push services (docs/operating/push.md). Without it, Web Push and UnifiedPush work, Apple and Firebase do not.",
+        "Accounts with Apple and Google are the operator's, and few have them."),
+    key("alert_hook", "\"\"",
+        "What is called for a recipient who does not acknowledge an alert: absolute path of a program, or https URL (docs/operating/alerts.md); empty: nothing.",
+        "Gateways for SMS and voice differ."),
+    key("alert_two_persons", "false",
+        "A second crisis publisher must confirm an alert before it rings.",
+        "A territory with one publisher on duty could not alert."),
 ];
 
 impl Key {

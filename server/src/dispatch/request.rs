@@ -1,6 +1,8 @@
 //! Frames become requests: the only place where a device's protobuf is read. A [`Request`] holds validated
 //! ids; a field that does not fit is refused here, by name.
 
+pub mod alert;
+
 use bytes::Bytes;
 use cercle_proto::{
     ErrorCode,
@@ -9,6 +11,7 @@ use cercle_proto::{
 };
 
 use crate::{
+    alert::{OpenRequest, record::AlertId},
     auth::InvitationRequest,
     delivery::{ClaimRequest, CommitRequest, CreateGroupRequest, WelcomeOutcome},
     error::Refusal,
@@ -106,6 +109,13 @@ pub enum Call {
     PublishKeyPackages { generation: u64, packages: Vec<Bytes>, last_resort: Option<Bytes> },
     ClaimKeyPackages(ClaimRequest),
     Ephemeral { group: GroupId, mls: Bytes },
+    RegisterPush(alert::RegisterPush),
+    OpenAlert(Box<OpenRequest>),
+    ConfirmAlert(AlertId),
+    AlertAck { alert: AlertId, acknowledged: bool },
+    WatchAlert { alert: AlertId, live: bool, after: Option<UserId> },
+    CloseAlert(AlertId),
+    GetReachability { group: Option<GroupId>, after: Option<UserId> },
 }
 
 impl Call {
@@ -131,6 +141,13 @@ impl Call {
             Self::PublishKeyPackages { .. } => "publish_key_packages",
             Self::ClaimKeyPackages(_) => "claim_key_packages",
             Self::Ephemeral { .. } => "ephemeral",
+            Self::RegisterPush(_) => "register_push",
+            Self::OpenAlert(_) => "open_alert",
+            Self::ConfirmAlert(_) => "confirm_alert",
+            Self::AlertAck { .. } => "alert_ack",
+            Self::WatchAlert { .. } => "watch_alert",
+            Self::CloseAlert(_) => "close_alert",
+            Self::GetReachability { .. } => "get_reachability",
         }
     }
 
@@ -230,6 +247,19 @@ fn call(body: Body) -> Result<Call, Refusal> {
         Body::ClaimKeyPackages(claim) => Call::ClaimKeyPackages(self::claim(claim)?),
         Body::Ephemeral(v1::Ephemeral { group, mls, .. }) => {
             Call::Ephemeral { group: GroupId::try_from(&group)?, mls }
+        }
+        Body::RegisterPush(request) => Call::RegisterPush(alert::register(request)?),
+        Body::OpenAlert(request) if request.confirm => Call::ConfirmAlert(alert::alert_id(&request.alert)?),
+        Body::OpenAlert(request) => Call::OpenAlert(Box::new(alert::open(request)?)),
+        Body::AlertAck(v1::AlertAck { alert, acknowledged }) => {
+            Call::AlertAck { alert: alert::alert_id(&alert)?, acknowledged }
+        }
+        Body::WatchAlert(v1::WatchAlert { alert, live, after }) => {
+            Call::WatchAlert { alert: alert::alert_id(&alert)?, live, after: alert::user_after(&after)? }
+        }
+        Body::CloseAlert(v1::CloseAlert { alert }) => Call::CloseAlert(alert::alert_id(&alert)?),
+        Body::GetReachability(v1::GetReachability { group, after }) => {
+            Call::GetReachability { group: alert::group_or_all(&group)?, after: alert::user_after(&after)? }
         }
         Body::Hello(_)
         | Body::Enrol(_)
@@ -385,7 +415,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_bytes_panic(bytes: Vec<u8>, field in 2_u8..26) {
+        fn no_bytes_panic(bytes: Vec<u8>, field in 2_u8..39) {
             // A body of each kind with random content, so that the decoder is passed.
             let length = u8::try_from(bytes.len().min(100)).unwrap();
             let mut framed = Vec::new();
