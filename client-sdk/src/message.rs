@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{error::Error, limits};
 
+pub mod cap;
+pub mod crisis_alert;
 pub mod document;
 pub mod group_profile;
 pub mod kind;
@@ -23,6 +25,7 @@ pub mod patient;
 pub mod text;
 mod wire;
 
+pub use crisis_alert::{AlertAnswer, AlertId, AnswerKind, CrisisAlert};
 pub use document::{Document, DocumentType};
 pub use group_profile::{GroupProfile, HistoryPolicy, ThreadKind};
 pub use kind::Kind;
@@ -37,6 +40,10 @@ kind::table! {
     GroupProfile(GroupProfile) = "group_profile";
     /// A file: its bytes are on the hub, encrypted.
     Document(Document) = "document";
+    /// A crisis alert, an update or the end of one.
+    CrisisAlert(CrisisAlert) = "crisis_alert";
+    /// What a recipient of an alert can do.
+    AlertAnswer(AlertAnswer) = "alert_answer";
 }
 
 /// A message to be sent.

@@ -151,21 +151,7 @@ impl Dispatch {
                 delivery.ephemeral(by, group, mls).await?;
                 Reply::Done
             }
-            Call::RegisterPush(request) => self.register_push(by, request).await?,
-            Call::OpenAlert(request) => Reply::AlertStatus(self.alerts.open(by, *request, now).await?),
-            Call::ConfirmAlert(alert) => Reply::AlertStatus(self.alerts.confirm(by, alert, now).await?),
-            Call::AlertAck { alert, acknowledged } => {
-                self.alerts.acknowledge(by, alert, acknowledged, now).await?;
-                Reply::Done
-            }
-            Call::WatchAlert { alert, live, after } => {
-                Reply::AlertReport(self.alerts.watch(by, alert, live, after, now).await?)
-            }
-            Call::CloseAlert(alert) => Reply::AlertStatus(self.alerts.close(by, alert, now).await?),
-            Call::GetReachability { group, after } => {
-                let (users, more) = self.alerts.reachability(by, group, after).await?;
-                Reply::Reachability { users, more }
-            }
+            Call::Alert(call) => self.about_alerts(by, call, now).await?,
         })
     }
 

@@ -207,6 +207,12 @@ impl RunningServer {
         &self.services.metrics
     }
 
+    /// Whether a device has a session.
+    #[must_use]
+    pub fn has_session(&self, device: cercle_proto::id::DeviceId) -> bool {
+        self.services.dispatch.fanout.has_session(device)
+    }
+
     /// Creates an invitation as the operator; returns it with its link.
     ///
     /// # Errors

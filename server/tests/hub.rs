@@ -11,12 +11,19 @@
 #[path = "hub/support.rs"]
 mod support;
 
+#[path = "hub/push_service.rs"]
+mod push_service;
+
+#[path = "hub/alerts.rs"]
+mod alerts;
 #[path = "hub/binary.rs"]
 mod binary;
 #[path = "hub/hostile.rs"]
 mod hostile;
 #[path = "hub/operation.rs"]
 mod operation;
+#[path = "hub/push.rs"]
+mod push;
 #[path = "hub/reading.rs"]
 mod reading;
 #[path = "hub/sessions.rs"]

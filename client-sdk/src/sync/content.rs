@@ -50,7 +50,11 @@ impl Cx<'_, '_> {
                 self.save(message.group)?;
                 self.emit(Event::GroupChanged { group: message.group });
             }
-            Body::Text(_) | Body::Document(_) | Body::Unknown { .. } => {}
+            Body::Text(_)
+            | Body::Document(_)
+            | Body::CrisisAlert(_)
+            | Body::AlertAnswer(_)
+            | Body::Unknown { .. } => {}
         }
         Ok(())
     }

@@ -123,7 +123,10 @@ impl Live {
     pub(super) fn watch(&self, device: DeviceId, watchers_max: usize) -> bool {
         let mut state = self.state();
         let free = state.watchers.len() < watchers_max || state.watchers.contains(&device);
-        free && (state.watchers.insert(device) || true)
+        if free {
+            state.watchers.insert(device);
+        }
+        free
     }
 
     pub(super) fn watchers(&self) -> Vec<DeviceId> {

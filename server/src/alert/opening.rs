@@ -169,7 +169,7 @@ impl Alerts {
         for (group, seq) in &request.groups {
             let head = self.0.store.group(*group).await?.map(|group| group.head);
             let own = self.0.store.roster_entry(*group, by.device).await?;
-            if !own.is_some_and(|row| row.removed_at.is_none()) || head.is_none_or(|head| *seq > head) {
+            if own.is_none_or(|row| row.removed_at.is_some()) || head.is_none_or(|head| *seq > head) {
                 return Err(Error::NotMember);
             }
             for member in self.0.store.roster(*group).await? {

@@ -2,16 +2,43 @@
 
 use cercle_proto::id::TimestampMs;
 
-use super::{Dispatch, reply::Reply, request::alert::RegisterPush};
+use super::{
+    Dispatch,
+    reply::Reply,
+    request::alert::{AlertCall, RegisterPush},
+};
 use crate::{auth::Identity, error::Refusal, push::RegisterError};
 
 impl Dispatch {
-    /// Registers or tries a push address.
-    pub(super) async fn register_push(
+    /// Carries out a request about push or alerts.
+    pub(super) async fn about_alerts(
         &self,
         by: &Identity,
-        request: RegisterPush,
-    ) -> Result<Reply, RegisterError> {
+        call: AlertCall,
+        now: TimestampMs,
+    ) -> Result<Reply, Refusal> {
+        let alerts = &self.alerts;
+        Ok(match call {
+            AlertCall::RegisterPush(request) => self.register_push(by, request).await?,
+            AlertCall::Open(request) => Reply::AlertStatus(alerts.open(by, *request, now).await?),
+            AlertCall::Confirm(alert) => Reply::AlertStatus(alerts.confirm(by, alert, now).await?),
+            AlertCall::Ack { alert, acknowledged } => {
+                alerts.acknowledge(by, alert, acknowledged, now).await?;
+                Reply::Done
+            }
+            AlertCall::Watch { alert, live, after } => {
+                Reply::AlertReport(alerts.watch(by, alert, live, after, now).await?)
+            }
+            AlertCall::Close(alert) => Reply::AlertStatus(alerts.close(by, alert, now).await?),
+            AlertCall::GetReachability { group, after } => {
+                let (users, more) = alerts.reachability(by, group, after).await?;
+                Reply::Reachability { users, more }
+            }
+        })
+    }
+
+    /// Registers or tries a push address.
+    async fn register_push(&self, by: &Identity, request: RegisterPush) -> Result<Reply, RegisterError> {
         let push = &self.push;
         match request.address {
             Some(address) => push.register(by.device, address).await?,

@@ -3,6 +3,7 @@
 
 pub mod alert;
 
+use alert::AlertCall;
 use bytes::Bytes;
 use cercle_proto::{
     ErrorCode,
@@ -11,7 +12,6 @@ use cercle_proto::{
 };
 
 use crate::{
-    alert::{OpenRequest, record::AlertId},
     auth::InvitationRequest,
     delivery::{ClaimRequest, CommitRequest, CreateGroupRequest, WelcomeOutcome},
     error::Refusal,
@@ -109,13 +109,7 @@ pub enum Call {
     PublishKeyPackages { generation: u64, packages: Vec<Bytes>, last_resort: Option<Bytes> },
     ClaimKeyPackages(ClaimRequest),
     Ephemeral { group: GroupId, mls: Bytes },
-    RegisterPush(alert::RegisterPush),
-    OpenAlert(Box<OpenRequest>),
-    ConfirmAlert(AlertId),
-    AlertAck { alert: AlertId, acknowledged: bool },
-    WatchAlert { alert: AlertId, live: bool, after: Option<UserId> },
-    CloseAlert(AlertId),
-    GetReachability { group: Option<GroupId>, after: Option<UserId> },
+    Alert(AlertCall),
 }
 
 impl Call {
@@ -141,13 +135,7 @@ impl Call {
             Self::PublishKeyPackages { .. } => "publish_key_packages",
             Self::ClaimKeyPackages(_) => "claim_key_packages",
             Self::Ephemeral { .. } => "ephemeral",
-            Self::RegisterPush(_) => "register_push",
-            Self::OpenAlert(_) => "open_alert",
-            Self::ConfirmAlert(_) => "confirm_alert",
-            Self::AlertAck { .. } => "alert_ack",
-            Self::WatchAlert { .. } => "watch_alert",
-            Self::CloseAlert(_) => "close_alert",
-            Self::GetReachability { .. } => "get_reachability",
+            Self::Alert(call) => call.kind(),
         }
     }
 
@@ -248,19 +236,12 @@ fn call(body: Body) -> Result<Call, Refusal> {
         Body::Ephemeral(v1::Ephemeral { group, mls, .. }) => {
             Call::Ephemeral { group: GroupId::try_from(&group)?, mls }
         }
-        Body::RegisterPush(request) => Call::RegisterPush(alert::register(request)?),
-        Body::OpenAlert(request) if request.confirm => Call::ConfirmAlert(alert::alert_id(&request.alert)?),
-        Body::OpenAlert(request) => Call::OpenAlert(Box::new(alert::open(request)?)),
-        Body::AlertAck(v1::AlertAck { alert, acknowledged }) => {
-            Call::AlertAck { alert: alert::alert_id(&alert)?, acknowledged }
-        }
-        Body::WatchAlert(v1::WatchAlert { alert, live, after }) => {
-            Call::WatchAlert { alert: alert::alert_id(&alert)?, live, after: alert::user_after(&after)? }
-        }
-        Body::CloseAlert(v1::CloseAlert { alert }) => Call::CloseAlert(alert::alert_id(&alert)?),
-        Body::GetReachability(v1::GetReachability { group, after }) => {
-            Call::GetReachability { group: alert::group_or_all(&group)?, after: alert::user_after(&after)? }
-        }
+        body @ (Body::RegisterPush(_)
+        | Body::OpenAlert(_)
+        | Body::AlertAck(_)
+        | Body::WatchAlert(_)
+        | Body::CloseAlert(_)
+        | Body::GetReachability(_)) => Call::Alert(alert::call(body)?),
         Body::Hello(_)
         | Body::Enrol(_)
         | Body::Authenticate(_)

@@ -122,7 +122,8 @@ impl HttpClient {
     /// # Errors
     /// As [`HttpError`] says.
     pub async fn post(&self, uri: &Uri, headers: HeaderMap, body: Bytes) -> Result<Answer, HttpError> {
-        let exchange = timeout(limits::PUSH_EXCHANGE, self.exchange(uri, headers, body));
+        // Boxed: the TLS handshake would make every future around it large.
+        let exchange = timeout(limits::PUSH_EXCHANGE, Box::pin(self.exchange(uri, headers, body)));
         exchange.await.unwrap_or(Err(HttpError::Unreachable))
     }
 
