@@ -15,6 +15,7 @@ use cercle_proto::{
 use std::sync::Arc;
 
 pub use crate::{event::Message, store::StoreKey};
+pub use alert::{AlertCommand, AlertTally, GroupAlert};
 pub use command::{Command, DeviceCursor, DeviceState, NewInvitation, Outcome, PolicyTemplate};
 pub use view::{GroupState, GroupSummary, Identity, Member, QueuedMessage, Trust};
 
@@ -26,6 +27,7 @@ use crate::{
     sync::{Cx, Memory},
 };
 
+mod alert;
 mod command;
 mod query;
 mod view;

@@ -115,6 +115,8 @@ pub enum Event {
         /// Hub's clock minus own clock, milliseconds.
         hub_ahead_ms: i64,
     },
+    /// How far an alert is that this session watches.
+    AlertStatus(crate::core::AlertTally),
     /// The device certificate was renewed and is valid until then.
     CertificateRenewed {
         /// End of validity.

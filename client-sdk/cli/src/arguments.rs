@@ -3,6 +3,7 @@
 //! The help is French in the help attributes below, which clap shows; [`english`] holds the same sentences in
 //! English, and a test keeps the two complete. Usage errors are answered by [`answer`].
 
+pub(crate) mod alert;
 mod answer;
 mod english;
 
@@ -179,6 +180,12 @@ pub(crate) enum Command {
         #[arg(value_name = "GROUPE")]
         group: String,
     },
+    /// Alertes de crise : envoyer, acquitter, suivre.
+    #[command(subcommand)]
+    Alert(alert::AlertCommand),
+    /// Réveils de cet appareil, sans contenu.
+    #[command(subcommand)]
+    Push(alert::PushCommand),
     /// Montre Cercle sur cette seule machine : un hub, une CPTS fictive, des messages chiffrés.
     Demo {
         /// Joue une fois et s'arrête.
@@ -193,7 +200,13 @@ pub(crate) enum Command {
 impl Command {
     /// Whether Ctrl-C is the usual way to end the command, which it then does by itself, in good order.
     pub(crate) fn ends_by_interrupt(&self) -> bool {
-        matches!(self, Self::Recv { follow: true, .. } | Self::Chat { .. } | Self::Demo { .. })
+        matches!(
+            self,
+            Self::Recv { follow: true, .. }
+                | Self::Chat { .. }
+                | Self::Demo { .. }
+                | Self::Alert(alert::AlertCommand::Watch { .. })
+        )
     }
 }
 

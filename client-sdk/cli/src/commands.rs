@@ -1,11 +1,13 @@
 //! One module per command: opens the profile, asks the SDK, shows the answer.
 
 mod administration;
+mod alert;
 mod chat;
 mod enrol;
 mod groups;
 mod members;
 mod people;
+mod push;
 mod reader;
 mod recv;
 mod send;
@@ -74,6 +76,8 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
         }
         Command::Invitation(arguments) => Box::pin(administration::invitation(context, arguments)).await,
         Command::UpdateKeys { group } => Box::pin(groups::update_keys(context, &group)).await,
+        Command::Alert(command) => Box::pin(alert::run(context, command)).await,
+        Command::Push(command) => Box::pin(push::run(context, command)).await,
         Command::Demo { once, keep } => Box::pin(demo::run(context, once, keep)).await,
     }
 }

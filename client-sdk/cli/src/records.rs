@@ -12,6 +12,12 @@ use cercle_sdk::{
 };
 use serde::Serialize;
 
+mod alert;
+
+pub(crate) use alert::{
+    AlertRecipientRecord, AlertRecord, AlertStatusRecord, ReachableRecord, phase as alert_phase,
+};
+
 /// One line of output.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -29,6 +35,12 @@ pub(crate) enum Record<'a> {
     Membership(MembershipRecord<'a>),
     Joined { group: String, title: &'a str },
     Closed { group: String, title: &'a str },
+    Alert(AlertRecord<'a>),
+    AlertStatus(AlertStatusRecord<'a>),
+    AlertRecipient(AlertRecipientRecord<'a>),
+    Reachable(ReachableRecord<'a>),
+    AlertAcknowledged { alert: String },
+    Push { reachable: bool, public_key: String },
     Gap { group: String, skipped: u64, reason: &'static str },
     Recovering { group: String, reason: &'static str },
     Recovered { group: String },

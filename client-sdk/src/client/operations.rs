@@ -219,7 +219,7 @@ impl Client {
         self.command(command).await.map(drop)
     }
 
-    async fn command(&self, command: Command) -> Result<Outcome, ClientError> {
+    pub(super) async fn command(&self, command: Command) -> Result<Outcome, ClientError> {
         let (reply, answer) = oneshot::channel();
         self.request(Request::Command(command, reply)).await?;
         answer.await.map_err(|_| ClientError::Closed)?
@@ -227,6 +227,6 @@ impl Client {
 }
 
 /// The core answered a command with another's outcome: a fault of this program, reported, not a panic.
-fn unexpected() -> ClientError {
+pub(super) fn unexpected() -> ClientError {
     crate::error::Error::Invalid("the core answered with the outcome of another command").into()
 }

@@ -5,6 +5,7 @@ use cercle_proto::{
     v1,
 };
 
+use super::AlertCommand;
 use crate::message::{Draft, GroupProfile};
 
 /// What an app can ask for.
@@ -81,6 +82,8 @@ pub enum Command {
     },
     /// Renews the device certificate now instead of when two thirds of its life are over.
     RenewCertificate,
+    /// Asks the hub about alerts and wake-ups.
+    Alert(AlertCommand),
 }
 
 impl std::fmt::Debug for Command {
@@ -98,6 +101,7 @@ impl std::fmt::Debug for Command {
             Self::ListDevices { .. } => "ListDevices",
             Self::RevokeDevice { .. } => "RevokeDevice",
             Self::RenewCertificate => "RenewCertificate",
+            Self::Alert(_) => "Alert",
         })
     }
 }
@@ -165,6 +169,26 @@ pub enum Outcome {
     },
     /// The devices of a user.
     Devices(Vec<DeviceState>),
+    /// How far an alert is.
+    AlertStatus(v1::AlertStatus),
+    /// A page of the recipients of an alert.
+    AlertReport {
+        /// How far it is.
+        status: v1::AlertStatus,
+        /// In order of user id.
+        recipients: Vec<v1::AlertRecipient>,
+        /// There are more.
+        more: bool,
+    },
+    /// A page of users and how they could be reached.
+    Reachability {
+        /// In order of user id.
+        users: Vec<v1::ReachableUser>,
+        /// There are more.
+        more: bool,
+    },
+    /// Whether this device can be woken, and the key to subscribe with.
+    Push(v1::PushKey),
 }
 
 impl std::fmt::Debug for Outcome {
@@ -179,6 +203,10 @@ impl std::fmt::Debug for Outcome {
             Self::DeliveryStatus(_) => f.write_str("DeliveryStatus"),
             Self::InvitationCreated { .. } => f.write_str("InvitationCreated"),
             Self::Devices(_) => f.write_str("Devices"),
+            Self::AlertStatus(_) => f.write_str("AlertStatus"),
+            Self::AlertReport { .. } => f.write_str("AlertReport"),
+            Self::Reachability { .. } => f.write_str("Reachability"),
+            Self::Push(_) => f.write_str("Push"),
         }
     }
 }

@@ -59,6 +59,7 @@ impl Cx<'_, '_> {
                 self.ask(id, Request::RevokeDevice(v1::RevokeDevice { device: device.to_bytes() }))
             }
             Command::RenewCertificate => self.renew_now(id),
+            Command::Alert(command) => self.ask(id, command.request()),
         };
         if let Err(error) = begun {
             self.finish(id, Err(error));
@@ -209,6 +210,12 @@ pub(crate) fn outcome(answer: Answer) -> Result<Outcome, Error> {
     let damaged = || Error::Invalid("the hub's answer is damaged");
     match answer {
         Answer::Done(_) => Ok(Outcome::Done),
+        Answer::AlertStatus(status) => Ok(Outcome::AlertStatus(status)),
+        Answer::AlertReport(v1::AlertReport { status, recipients, more }) => {
+            Ok(Outcome::AlertReport { status: status.ok_or_else(damaged)?, recipients, more })
+        }
+        Answer::Reachability(v1::Reachability { users, more }) => Ok(Outcome::Reachability { users, more }),
+        Answer::PushKey(key) => Ok(Outcome::Push(key)),
         Answer::InvitationCreated(created) => Ok(Outcome::InvitationCreated {
             user: UserId::parse(&created.user).map_err(|_| damaged())?,
             link: created.link,

@@ -52,6 +52,11 @@ impl AlertState {
 }
 
 impl Alerts {
+    /// Every alert that is kept, also those that were replaced.
+    pub fn all(&self) -> impl Iterator<Item = &AlertState> {
+        self.known.iter()
+    }
+
     /// How things stand: what was neither replaced nor taken back by a later message, ends included.
     pub fn current(&self) -> impl Iterator<Item = &AlertState> {
         self.known.iter().filter(|state| !state.superseded)

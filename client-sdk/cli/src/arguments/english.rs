@@ -1,5 +1,7 @@
 //! The help of every command and argument in English.
 
+mod alert;
+
 use clap::Command;
 
 const ABOUT: &str = "Cercle: end-to-end encrypted messaging for health professionals.";
@@ -69,13 +71,29 @@ const SENTENCES: &[(&str, &str, &str)] = &[
 
 /// Replaces every French sentence.
 pub(super) fn translate(command: Command) -> Command {
-    SENTENCES.iter().fold(command.about(ABOUT), |command, (name, argument, sentence)| {
-        match (*name, *argument) {
-            ("", argument) => command.mut_arg(argument, |arg| arg.help(*sentence)),
-            (name, "") => command.mut_subcommand(name, |sub| sub.about(*sentence)),
-            (name, argument) => {
-                command.mut_subcommand(name, |sub| sub.mut_arg(argument, |arg| arg.help(*sentence)))
-            }
+    let all = SENTENCES.iter().chain(alert::SENTENCES);
+    let translated = all.fold(command.about(ABOUT), |command, (name, argument, sentence)| {
+        say(command, name, argument, sentence)
+    });
+    translated.mut_subcommand("alert", |alert| alert.mut_subcommands(shared))
+}
+
+/// Sets one sentence; names of commands within commands have a space between them.
+fn say(command: Command, name: &str, argument: &str, sentence: &'static str) -> Command {
+    match (name.split_once(' ').unwrap_or((name, "")), argument) {
+        (("", _), "") => command.about(sentence),
+        (("", _), argument) => command.mut_arg(argument, |arg| arg.help(sentence)),
+        ((first, rest), argument) => command.mut_subcommand(first, |sub| say(sub, rest, argument, sentence)),
+    }
+}
+
+/// Arguments that several commands share.
+fn shared(command: Command) -> Command {
+    command.mut_args(|arg| {
+        let found = alert::SHARED.iter().find(|(name, _)| arg.get_id() == name);
+        match found {
+            Some((_, sentence)) => arg.help(*sentence),
+            None => arg,
         }
     })
 }
@@ -87,7 +105,11 @@ mod tests {
     use super::{super::Cli, *};
 
     fn sentence(command: &str, argument: &str) -> Option<&'static str> {
-        SENTENCES.iter().find(|row| row.0 == command && row.1 == argument).map(|row| row.2)
+        SENTENCES
+            .iter()
+            .chain(alert::SENTENCES)
+            .find(|row| row.0 == command && row.1 == argument)
+            .map(|row| row.2)
     }
 
     #[test]
@@ -95,6 +117,18 @@ mod tests {
         let command = Cli::command();
         for argument in command.get_arguments() {
             assert!(sentence("", argument.get_id().as_str()).is_some(), "{}", argument.get_id());
+        }
+        for parent in ["alert", "push"] {
+            for sub in command.find_subcommand(parent).unwrap().get_subcommands() {
+                let name = format!("{parent} {}", sub.get_name());
+                let known =
+                    |argument: &str| alert::SENTENCES.iter().any(|row| row.0 == name && row.1 == argument);
+                assert!(known(""), "{name}");
+                for argument in sub.get_arguments() {
+                    let id = argument.get_id().as_str();
+                    assert!(known(id) || alert::SHARED.iter().any(|row| row.0 == id), "{name} {id}");
+                }
+            }
         }
         for sub in command.get_subcommands() {
             assert!(sentence(sub.get_name(), "").is_some(), "{}", sub.get_name());
