@@ -3,6 +3,9 @@
 //! A changed fixture is a changed protocol: devices in the field speak the old one. Fields may be added (a
 //! new fixture beside the old), never changed.
 
+#[path = "wire_snapshots/alerts.rs"]
+mod alerts;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
