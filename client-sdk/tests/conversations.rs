@@ -16,6 +16,8 @@ mod client_world;
 #[path = "conversations/core_world.rs"]
 mod core_world;
 
+#[path = "conversations/alerts.rs"]
+mod alerts;
 #[path = "conversations/client_shell.rs"]
 mod client_shell;
 #[path = "conversations/core_basics.rs"]

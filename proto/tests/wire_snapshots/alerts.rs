@@ -110,5 +110,8 @@ fn every_frame_about_alerts_has_the_bytes_of_its_fixture_and_is_read_back() {
         written.push_str(&format!("{name} {}\n", to_hex(&bytes)));
         assert_eq!(frame::decode_server(bytes).unwrap(), frame, "{name}");
     }
-    assert!(written == FIXTURES, "the wire has changed; fixtures/alert_frames.txt would have to be:\n{written}");
+    assert!(
+        written == FIXTURES,
+        "the wire has changed; fixtures/alert_frames.txt would have to be:\n{written}"
+    );
 }
