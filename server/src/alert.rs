@@ -218,6 +218,7 @@ impl Alerts {
         if watchers.is_empty() {
             return;
         }
+        let _turn = live.telling();
         let status = Arc::new(live.status(self.0.clock.now()));
         for device in watchers {
             if self.0.fanout.has_session(device) {

@@ -18,6 +18,8 @@ use super::{
 pub(super) struct Live {
     pub(super) id: AlertId,
     state: Mutex<State>,
+    /// Held while watchers are told, so that an older status never comes after a newer one.
+    telling: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -75,7 +77,8 @@ impl Live {
     ) -> Self {
         let mut tally = Tally::default();
         recipients.values().for_each(|recipient| tally.add(recipient));
-        Self { id, state: Mutex::new(State { record, recipients, tally, watchers: HashSet::new() }) }
+        let state = State { record, recipients, tally, watchers: HashSet::new() };
+        Self { id, state: Mutex::new(state), telling: Mutex::new(()) }
     }
 
     pub(super) fn record(&self) -> AlertRecord {
@@ -127,6 +130,11 @@ impl Live {
             state.watchers.insert(device);
         }
         free
+    }
+
+    /// Keeps others from telling until it is dropped; nothing may wait meanwhile.
+    pub(super) fn telling(&self) -> MutexGuard<'_, ()> {
+        self.telling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn watchers(&self) -> Vec<DeviceId> {
