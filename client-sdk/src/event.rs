@@ -116,7 +116,7 @@ pub enum Event {
         hub_ahead_ms: i64,
     },
     /// How far an alert is that this session watches.
-    AlertStatus(crate::core::AlertTally),
+    AlertStatus(Box<crate::core::AlertTally>),
     /// The device certificate was renewed and is valid until then.
     CertificateRenewed {
         /// End of validity.

@@ -111,6 +111,12 @@ impl Alerts {
         Self(Arc::new(Inner { store, fanout, push, clock, hook, two_persons, live, groups, armed }))
     }
 
+    /// Without a fallback hook, one publisher enough: for hubs without files.
+    #[must_use]
+    pub fn without_hook(store: Arc<dyn Store>, fanout: Fanout, push: Push, clock: Clock) -> Self {
+        Self::new(store, fanout, push, clock, Hook::None, false)
+    }
+
     /// Reads the alerts that are not over; called once, before anything is served.
     ///
     /// # Errors

@@ -140,6 +140,26 @@ impl Push {
         }))
     }
 
+    /// With a key of its own and no account anywhere: for hubs without files.
+    ///
+    /// # Panics
+    /// When the system gives no randomness.
+    #[must_use]
+    pub fn without_accounts(
+        store: Arc<dyn Store>,
+        fanout: Fanout,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let key = token::SigningKey::es256(&token::SigningKey::generate_es256());
+        let key = key.expect("a key that was just made can be read");
+        let public_key = key.public().to_vec();
+        let http = http_client::HttpClient::new(Vec::new(), false);
+        let web = web_push::WebPush::new(http, key, String::new());
+        let providers = Providers { web, apns: None, fcm: None, public_key };
+        Self::new(store, fanout, clock, metrics, providers, Arc::new(quiet::NoQuietHours))
+    }
+
     /// Reads the registered addresses; called once, before anything is served.
     ///
     /// # Errors

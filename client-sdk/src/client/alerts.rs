@@ -54,7 +54,9 @@ impl Client {
     /// # Errors
     /// When there is no connection, or the user is no recipient.
     pub async fn acknowledge_alert(&self, alert: AlertId, acknowledged: bool) -> Result<(), ClientError> {
-        self.command(Command::Alert(AlertCommand::Acknowledge { alert, acknowledged })).await.map(drop)
+        self.command(Command::Alert(Box::new(AlertCommand::Acknowledge { alert, acknowledged })))
+            .await
+            .map(drop)
     }
 
     /// How far an alert is, with all recipients. `live`: every change is an
@@ -70,7 +72,7 @@ impl Client {
         let mut all: Vec<v1::AlertRecipient> = Vec::new();
         loop {
             let after = all.last().and_then(|last| UserId::parse(&last.user).ok());
-            let command = Command::Alert(AlertCommand::Watch { alert, live, after });
+            let command = Command::Alert(Box::new(AlertCommand::Watch { alert, live, after }));
             let Outcome::AlertReport { status, recipients, more } = self.command(command).await? else {
                 return Err(unexpected());
             };
@@ -90,7 +92,7 @@ impl Client {
         let mut users: Vec<v1::ReachableUser> = Vec::new();
         loop {
             let after = users.last().and_then(|last| UserId::parse(&last.user).ok());
-            let command = Command::Alert(AlertCommand::Reachability { group, after });
+            let command = Command::Alert(Box::new(AlertCommand::Reachability { group, after }));
             let Outcome::Reachability { users: page, more } = self.command(command).await? else {
                 return Err(unexpected());
             };
@@ -113,7 +115,7 @@ impl Client {
         test: bool,
     ) -> Result<v1::PushKey, ClientError> {
         let register = v1::RegisterPush { address, test };
-        match self.command(Command::Alert(AlertCommand::RegisterPush(register))).await? {
+        match self.command(Command::Alert(Box::new(AlertCommand::RegisterPush(register)))).await? {
             Outcome::Push(key) => Ok(key),
             _ => Err(unexpected()),
         }
@@ -128,7 +130,7 @@ impl Client {
     }
 
     async fn alert_status(&self, command: AlertCommand) -> Result<v1::AlertStatus, ClientError> {
-        match self.command(Command::Alert(command)).await? {
+        match self.command(Command::Alert(Box::new(command))).await? {
             Outcome::AlertStatus(status) => Ok(status),
             _ => Err(unexpected()),
         }

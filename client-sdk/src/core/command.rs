@@ -83,7 +83,7 @@ pub enum Command {
     /// Renews the device certificate now instead of when two thirds of its life are over.
     RenewCertificate,
     /// Asks the hub about alerts and wake-ups.
-    Alert(AlertCommand),
+    Alert(Box<AlertCommand>),
 }
 
 impl std::fmt::Debug for Command {

@@ -184,7 +184,7 @@ impl Cx<'_, '_> {
                 Ok(())
             }
             Answer::AlertStatus(status) if frame.request == 0 => {
-                self.emit(Event::AlertStatus(crate::core::AlertTally(status)));
+                self.emit(Event::AlertStatus(Box::new(crate::core::AlertTally(status))));
                 Ok(())
             }
             Answer::Error(error) if frame.request == 0 => {

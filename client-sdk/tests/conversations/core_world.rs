@@ -23,6 +23,7 @@ use cercle_sdk::{
     error::Error,
 };
 use cercle_server::{
+    alert::Alerts,
     auth::{
         self, AuthenticationService, InvitationRequest, Inviter, Issuer,
         authority::{make_hub_sender, make_root},
@@ -31,6 +32,7 @@ use cercle_server::{
     delivery::{self, Delivery, HubSender},
     dispatch::{Dispatch, LinkTarget},
     fanout::Fanout,
+    push::Push,
     session::{
         Timing,
         actor::{self, Services},
@@ -117,7 +119,10 @@ impl World {
         };
         let sender = HubSender::new(&keyed).unwrap();
         let settings = delivery::Settings::default();
+        let push = Push::without_accounts(store.clone(), fanout.clone(), clock.clone(), metrics.clone());
         let dispatch = Dispatch {
+            alerts: Alerts::without_hook(store.clone(), fanout.clone(), push.clone(), clock.clone()),
+            push,
             auth: AuthenticationService::new(store.clone(), issuer, auth::Settings::default()),
             delivery: Delivery::new(store.clone(), trusted, sender, fanout.clone(), settings),
             fanout,

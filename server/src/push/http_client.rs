@@ -229,7 +229,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
     !special
 }
 
-/// Global unicast is 2000::/3; of it, what embeds or tunnels an IPv4 address is left out.
+/// Global unicast is `2000::/3`; of it, what embeds or tunnels an IPv4 address is left out.
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let [first, second, ..] = address.segments();
     let tunnel = first == 0x2002 || (first == 0x2001 && second < 0x0200);

@@ -39,7 +39,7 @@ pub(super) struct Element {
     /// Offset of its begin, bytes.
     pub(super) at: usize,
     pub(super) text: String,
-    pub(super) children: Vec<Element>,
+    pub(super) children: Vec<Self>,
 }
 
 /// A file, and where its faults are.
