@@ -42,6 +42,12 @@ pub enum AlertCommand {
     RegisterPush(v1::RegisterPush),
 }
 
+impl std::fmt::Debug for AlertCommand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AlertCommand")
+    }
+}
+
 impl AlertCommand {
     pub(crate) fn request(self) -> Request {
         let bytes = |alert: AlertId| alert.0.to_vec().into();

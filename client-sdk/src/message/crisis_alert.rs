@@ -22,7 +22,7 @@ pub struct CrisisAlert {
     /// Its number on the hub.
     pub alert: AlertId,
     /// What it says.
-    pub cap: Cap,
+    pub cap: Box<Cap>,
     /// Until when recipients should acknowledge, ms since the Unix epoch; 0: not said.
     #[serde(default)]
     pub ack_by_ms: u64,
@@ -207,7 +207,7 @@ impl Wire for CrisisAlert {
     fn from_wire(message: wire::CrisisAlert) -> Option<Self> {
         Some(Self {
             alert: AlertId(message.alert.as_slice().try_into().ok()?),
-            cap: Cap::from_xml(message.cap.as_bytes()).ok()?,
+            cap: Box::new(Cap::from_xml(message.cap.as_bytes()).ok()?),
             ack_by_ms: message.ack_by_ms,
             deputies: message.deputies,
         })

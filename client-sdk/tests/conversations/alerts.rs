@@ -22,7 +22,7 @@ fn alert(identifier: &str) -> CrisisAlert {
     cap.references = String::new();
     cap.infos[0].expires = String::new();
     cap.infos[0].response_types.clear();
-    CrisisAlert { alert: Client::new_alert_id(), cap, ack_by_ms: 0, deputies: Vec::new() }
+    CrisisAlert { alert: Client::new_alert_id(), cap: cap.into(), ack_by_ms: 0, deputies: Vec::new() }
 }
 
 fn update_of(earlier: &CrisisAlert, identifier: &str) -> CrisisAlert {

@@ -47,7 +47,7 @@ pub(super) async fn send(context: &Context<'_>, arguments: SendArguments) -> Res
         context,
         enrolled,
         &groups,
-        CrisisAlert { alert, cap, ack_by_ms: 0, deputies: Vec::new() },
+        CrisisAlert { alert, cap: cap.into(), ack_by_ms: 0, deputies: Vec::new() },
         &rings,
     )
     .await
@@ -74,8 +74,14 @@ pub(super) async fn import(
     let enrolled = context.enrolled().await?;
     let groups = groups_of(context, &enrolled, groups).await?;
     let alert = Client::new_alert_id();
-    publish(context, enrolled, &groups, CrisisAlert { alert, cap, ack_by_ms: 0, deputies: Vec::new() }, rings)
-        .await
+    publish(
+        context,
+        enrolled,
+        &groups,
+        CrisisAlert { alert, cap: cap.into(), ack_by_ms: 0, deputies: Vec::new() },
+        rings,
+    )
+    .await
 }
 
 pub(super) async fn update(
@@ -97,7 +103,7 @@ pub(super) async fn update(
         context,
         enrolled,
         &groups,
-        CrisisAlert { alert, cap, ack_by_ms: 0, deputies },
+        CrisisAlert { alert, cap: cap.into(), ack_by_ms: 0, deputies },
         &RingArguments::usual(),
     )
     .await
@@ -116,11 +122,11 @@ pub(super) async fn cancel(context: &Context<'_>, name: &str, note: String) -> R
         references: earlier.cap.reference(),
         note,
         infos: Vec::new(),
-        ..earlier.cap.clone()
+        ..Cap::clone(&earlier.cap)
     };
     let groups = still_there(&enrolled, &known).await?;
     let deputies = earlier.deputies.clone();
-    post(context, &enrolled, &groups, CrisisAlert { alert, cap, ack_by_ms: 0, deputies }).await?;
+    post(context, &enrolled, &groups, CrisisAlert { alert, cap: cap.into(), ack_by_ms: 0, deputies }).await?;
     let status = close(&enrolled, &known).await?;
     match &status {
         Some(status) => following::show(context, status),
