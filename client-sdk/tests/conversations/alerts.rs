@@ -20,6 +20,7 @@ fn alert(identifier: &str) -> CrisisAlert {
     cap.identifier = identifier.into();
     cap.msg_type = MsgType::Alert;
     cap.references = String::new();
+    cap.infos.truncate(1);
     cap.infos[0].expires = String::new();
     cap.infos[0].response_types.clear();
     CrisisAlert { alert: Client::new_alert_id(), cap: cap.into(), ack_by_ms: 0, deputies: Vec::new() }

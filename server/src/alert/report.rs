@@ -76,13 +76,14 @@ impl Alerts {
         {
             return Err(Error::TooMany("too many sessions watch this alert"));
         }
-        let status = self.status(id, now).await?.ok_or(Error::Unknown)?;
         let page = self.recipients_page(id, after).await?;
         let more = page.len() == limits::ALERT_PAGE;
         let mut recipients = Vec::with_capacity(page.len());
         for (user, known) in page {
             recipients.push(Recipient { user: self.user(user).await?, known });
         }
+        // Last, so that it is not older than what the session heard meanwhile.
+        let status = self.status(id, now).await?.ok_or(Error::Unknown)?;
         Ok(Report { status, recipients, more })
     }
 

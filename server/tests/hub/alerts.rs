@@ -173,11 +173,17 @@ async fn stored(peer: &mut Peer, group: GroupId, seq: u64) {
 
 /// Waits until who watches hears of this tally: delivered, seen, acknowledged.
 async fn hears(peer: &mut Peer, tally: (u32, u32, u32)) {
-    let now = report(peer, 5, true).await.status.unwrap();
-    let mut heard = (now.delivered, now.seen, now.acknowledged);
-    while heard != tally {
-        if let server_frame::Body::AlertStatus(status) = peer.body().await {
-            heard = (status.delivered, status.seen, status.acknowledged);
+    let alert = Bytes::copy_from_slice(&[5; 16]);
+    peer.send(84, Body::WatchAlert(v1::WatchAlert { alert, live: true, after: String::new() })).await;
+    loop {
+        // A change may be told before the answer that it makes old.
+        let status = match peer.body().await {
+            server_frame::Body::AlertStatus(status) => status,
+            server_frame::Body::AlertReport(report) => report.status.unwrap(),
+            _ => continue,
+        };
+        if (status.delivered, status.seen, status.acknowledged) == tally {
+            return;
         }
     }
 }
