@@ -77,6 +77,13 @@ error_codes! {
     KeyPackageInvalid = 400, "A key package does not verify or is not for this device.", "Make new ones.";
     KeyPackagesFull = 401, "The device has its full stock already.", "Publish later.";
 
+    BlobUnknown = 420, "No such blob in a group of this device, or it is another user's.", "Do without it; ask who sent it.";
+    BlobIncomplete = 421, "The blob is not stored completely.", "Upload the rest first, or wait for its uploader.";
+    BlobExists = 422, "The blob id is taken by another blob.", "Choose a new random blob id.";
+    BlobTooLarge = 423, "The blob is larger than the hub takes.", "Send a smaller file.";
+    QuotaExceeded = 424, "The user's attachments would take more than they may.", "Release attachments that are no longer needed, or ask the operator.";
+    DirectoryEntryUnknown = 450, "No entry of the directory has this key, or it is not shown.", "Search again.";
+
     RateLimited = 500, "Too many requests.", "Wait retry_after_ms.";
     TooManyConnections = 501, "The hub (or this address) has its most connections.", "Wait retry_after_ms, connect again.";
     TooLarge = 502, "A field is longer than the hub takes; the message names it.", "Send less, or as an attachment.";

@@ -69,3 +69,119 @@ impl Receipt {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ED25519, SanType};
+    use ring::signature::Ed25519KeyPair;
+    use time::{Duration, OffsetDateTime};
+
+    use super::*;
+    use crate::{
+        certificate::{device_uri, hub_uri},
+        id::to_hex,
+    };
+
+    const DAY_MS: u64 = 86_400_000;
+
+    /// A root, and who holds a certificate of it from day 10 to day 20.
+    struct Signer {
+        root: Root,
+        certificate: Bytes,
+        key: Ed25519KeyPair,
+    }
+
+    fn signer(uri: &str) -> Signer {
+        let root_key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+        let mut root = CertificateParams::default();
+        root.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        root.not_before = OffsetDateTime::UNIX_EPOCH;
+        root.not_after = OffsetDateTime::UNIX_EPOCH + Duration::days(100);
+        let root_der = root.self_signed(&root_key).unwrap();
+
+        let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+        let mut leaf = CertificateParams::default();
+        leaf.distinguished_name.push(rcgen::DnType::CommonName, "Exemple");
+        leaf.distinguished_name.push(rcgen::DnType::OrganizationalUnitName, "professional");
+        leaf.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap())];
+        leaf.is_ca = IsCa::ExplicitNoCa;
+        leaf.not_before = OffsetDateTime::UNIX_EPOCH + Duration::days(10);
+        leaf.not_after = OffsetDateTime::UNIX_EPOCH + Duration::days(20);
+        let certificate = leaf.signed_by(&key, &Issuer::from_params(&root, &root_key)).unwrap();
+        Signer {
+            root: Root::from_der(root_der.der()).unwrap(),
+            certificate: Bytes::copy_from_slice(certificate.der()),
+            key: Ed25519KeyPair::from_pkcs8_maybe_unchecked(&key.serialize_der()).unwrap(),
+        }
+    }
+
+    fn receipt(at_ms: TimestampMs) -> Receipt {
+        Receipt {
+            register: RegisterId::new([6; 16]),
+            user: UserId::parse("a@cpts.example").unwrap(),
+            device: DeviceId::new([2; 16]),
+            at_ms,
+        }
+    }
+
+    fn signed(by: &Signer, receipt: &Receipt) -> v1::ClaimReceipt {
+        v1::ClaimReceipt {
+            register: receipt.register.to_bytes(),
+            user: receipt.user.as_str().to_owned(),
+            device: receipt.device.to_bytes(),
+            at_ms: receipt.at_ms,
+            hub_certificate: by.certificate.clone(),
+            signature: Bytes::copy_from_slice(by.key.sign(&receipt.to_be_signed()).as_ref()),
+        }
+    }
+
+    #[test]
+    fn the_signed_bytes_are_those_of_the_protocol() {
+        let label = to_hex(b"cercle claim v1\0");
+        let (register, device, user) = ("06".repeat(16), "02".repeat(16), to_hex(b"a@cpts.example"));
+        let expected = format!("{label}{register}0000000000000102{device}{user}");
+        assert_eq!(to_hex(&receipt(0x102).to_be_signed()), expected);
+    }
+
+    #[test]
+    fn a_receipt_of_the_hub_is_believed_under_its_root() {
+        let hub = signer(&hub_uri("cpts.example"));
+        let first = receipt(15 * DAY_MS);
+        assert_eq!(Receipt::verify(&signed(&hub, &first), &hub.root), Ok(first));
+    }
+
+    #[test]
+    fn a_receipt_that_was_changed_is_refused() {
+        let hub = signer(&hub_uri("cpts.example"));
+        let genuine = signed(&hub, &receipt(15 * DAY_MS));
+        let other = Bytes::copy_from_slice(&[9; 16]);
+        for changed in [
+            v1::ClaimReceipt { register: other.clone(), ..genuine.clone() },
+            v1::ClaimReceipt { device: other.clone(), ..genuine.clone() },
+            v1::ClaimReceipt { user: "b@cpts.example".into(), ..genuine.clone() },
+            v1::ClaimReceipt { at_ms: 15 * DAY_MS + 1, ..genuine.clone() },
+            v1::ClaimReceipt { signature: Bytes::copy_from_slice(&[4; 64]), ..genuine.clone() },
+            v1::ClaimReceipt { signature: Bytes::new(), ..genuine.clone() },
+        ] {
+            assert_eq!(Receipt::verify(&changed, &hub.root), Err(ReceiptError::Signature));
+        }
+        let short = v1::ClaimReceipt { register: other.slice(1..), ..genuine };
+        assert!(matches!(Receipt::verify(&short, &hub.root), Err(ReceiptError::Malformed(_))));
+    }
+
+    #[test]
+    fn only_a_hub_under_the_root_makes_receipts_and_only_while_its_certificate_is_valid() {
+        let hub = signer(&hub_uri("cpts.example"));
+        let first = receipt(15 * DAY_MS);
+        let refused = |receipt: &v1::ClaimReceipt, root: &Root| {
+            matches!(Receipt::verify(receipt, root), Err(ReceiptError::Certificate(_)))
+        };
+        let elsewhere = signer(&hub_uri("cpts.example"));
+        assert!(refused(&signed(&elsewhere, &first), &hub.root));
+        let user = UserId::parse("a@cpts.example").unwrap();
+        let device = signer(&device_uri(&user, DeviceId::new([2; 16])));
+        assert!(refused(&signed(&device, &first), &device.root));
+        assert!(refused(&signed(&hub, &receipt(25 * DAY_MS)), &hub.root));
+    }
+}

@@ -116,6 +116,10 @@ fn client_writing_bodies() -> Vec<(&'static str, C)> {
         ),
         ("send_application", C::SendApplication(application())),
         (
+            "send_application_blobs",
+            C::SendApplication(v1::SendApplication { blobs: vec![id(7), id(8)], ..application() }),
+        ),
+        (
             "send_proposal",
             C::SendProposal(v1::SendProposal { group: id(1), message_id: id(2), mls: blob("proposal") }),
         ),
@@ -142,6 +146,37 @@ fn client_writing_bodies() -> Vec<(&'static str, C)> {
             "ephemeral",
             C::Ephemeral(v1::Ephemeral { group: id(1), sender: Bytes::new(), mls: blob("typing") }),
         ),
+    ]
+}
+
+fn client_register_and_blob_bodies() -> Vec<(&'static str, C)> {
+    vec![
+        ("claim_once", C::ClaimOnce(v1::ClaimOnce { register: id(6) })),
+        ("create_blob", C::CreateBlob(v1::CreateBlob { blob: id(7), group: id(1), size: 104_857_600 })),
+        ("open_blob", C::OpenBlob(v1::OpenBlob { blob: id(7) })),
+        ("release_blob", C::ReleaseBlob(v1::ReleaseBlob { blob: id(7) })),
+    ]
+}
+
+fn register_and_blob_bodies() -> Vec<(&'static str, S)> {
+    let receipt = v1::ClaimReceipt {
+        register: id(6),
+        user: "a@cpts.example".into(),
+        device: id(2),
+        at_ms: 1_795_000_000_000,
+        hub_certificate: blob("hub"),
+        signature: Bytes::copy_from_slice(&[4; 64]),
+    };
+    let ticket = v1::BlobTicket {
+        blob: id(7),
+        ticket: key(9),
+        expires_at_ms: 1_795_000_600_000,
+        size: 104_857_600,
+        stored: 2_097_152,
+    };
+    vec![
+        ("register_claimed", S::RegisterClaimed(v1::RegisterClaimed { won: true, receipt: Some(receipt) })),
+        ("blob_ticket", S::BlobTicket(ticket)),
     ]
 }
 
@@ -347,14 +382,117 @@ fn writing_bodies() -> Vec<(&'static str, S)> {
     ]
 }
 
+fn directory_questions() -> Vec<(&'static str, C)> {
+    vec![
+        (
+            "directory_search",
+            C::DirectorySearch(v1::DirectorySearch {
+                text: "le goff".into(),
+                professions: vec!["60".into()],
+                skills: vec!["SM04".into()],
+                structure: "st:F990000017".into(),
+                communes: vec!["31555".into()],
+                radius_km: 15,
+                accepting: true,
+                on_duty: true,
+                membership: v1::directory_search::Membership::Members.into(),
+                kind: v1::directory_entry::Kind::Professional.into(),
+                offset: 50,
+                limit: 10,
+                facets: true,
+            }),
+        ),
+        ("directory_get", C::DirectoryGet(v1::DirectoryGet { key: "ps:899700000005".into() })),
+        ("update_card", C::UpdateCard(v1::UpdateCard { what: Some(v1::update_card::What::Card(card())) })),
+        (
+            "update_inbox",
+            C::UpdateCard(v1::UpdateCard {
+                what: Some(v1::update_card::What::Inbox(v1::SharedInbox {
+                    id: id(1),
+                    name: "Secrétariat".into(),
+                    users: vec!["a@cpts.example".into()],
+                    commune: "31555".into(),
+                })),
+            }),
+        ),
+    ]
+}
+
+fn directory_answers() -> Vec<(&'static str, S)> {
+    let coded = |code: &str, label: &str| v1::Coded { code: code.into(), label: label.into() };
+    let entry = v1::DirectoryEntry {
+        key: "ps:899700000005".into(),
+        kind: v1::directory_entry::Kind::Professional.into(),
+        title: "DR".into(),
+        family: "LE GOFF".into(),
+        given: "YANN".into(),
+        professions: vec![coded("10", "Médecin")],
+        skills: vec![coded("SM04", "Cardiologie")],
+        activities: vec![v1::Activity {
+            structure: "st:F990000017".into(),
+            name: "CABINET".into(),
+            mode: "L".into(),
+            sector: Some(coded("SA07", "Cabinet individuel")),
+            street: "1 Rue DES ESSAIS".into(),
+            postal_code: "31000".into(),
+            commune: Some(coded("31555", "TOULOUSE")),
+            phone: "0500000000".into(),
+        }],
+        mailboxes: vec!["yann@mail.example".into()],
+        users: vec!["899700000005@cpts.example".into()],
+        card: Some(card()),
+        accepting: true,
+        on_duty: true,
+        distance_km: Some(3),
+    };
+    let facet = |code: &str| v1::DirectoryFacet { code: code.into(), label: "label".into(), count: 7 };
+    let page = v1::DirectoryPage {
+        entries: vec![v1::DirectoryEntry { key: "st:x".into(), ..v1::DirectoryEntry::default() }],
+        total: 9,
+        professions: vec![facet("10")],
+        communes: vec![facet("31555")],
+        imported_at_ms: 1_700_000_000_000,
+    };
+    vec![("directory_page", S::DirectoryPage(page)), ("directory_entry", S::DirectoryEntry(entry))]
+}
+
+fn card() -> v1::Card {
+    v1::Card {
+        note: "Pansements".into(),
+        hide_phone: true,
+        hide_street: true,
+        hide_mailboxes: true,
+        unlisted: true,
+        accepting_until_ms: 1_700_000_000_000,
+        quiet_hours: vec![v1::QuietHours { weekdays: 127, from_minute: 1200, to_minute: 420 }],
+        delegate: "b@cpts.example".into(),
+        on_duty: vec![v1::DutyPeriod { from_ms: 1, to_ms: 2 }],
+    }
+}
+
 /// Every frame with the request number 42, by name.
 fn client_frames() -> Vec<(&'static str, v1::ClientFrame)> {
-    let bodies = [client_session_bodies(), client_reading_bodies(), client_writing_bodies()].concat();
+    let bodies = [
+        client_session_bodies(),
+        client_reading_bodies(),
+        client_writing_bodies(),
+        client_register_and_blob_bodies(),
+        directory_questions(),
+    ]
+    .concat();
     bodies.into_iter().map(|(name, body)| (name, frame::client(42, body))).collect()
 }
 
 fn server_frames() -> Vec<(&'static str, v1::ServerFrame)> {
-    let bodies = [session_bodies(), log_bodies(), reading_bodies(), writing_bodies()].concat();
+    let bodies = [
+        session_bodies(),
+        log_bodies(),
+        reading_bodies(),
+        writing_bodies(),
+        register_and_blob_bodies(),
+        directory_answers(),
+    ]
+    .concat();
     bodies.into_iter().map(|(name, body)| (name, frame::server(42, body))).collect()
 }
 
@@ -405,10 +543,13 @@ fn no_frame_is_without_a_fixture() {
         numbers.dedup();
         numbers
     };
-    let client = client_frames().iter().map(|(_, body)| frame::encode(body)).collect();
-    let server = server_frames().iter().map(|(_, body)| frame::encode(body)).collect();
-    assert_eq!(numbers(client), (2..=25).collect::<Vec<_>>());
-    assert_eq!(numbers(server), (2..=22).collect::<Vec<_>>());
+    let client = client_frames().into_iter().map(|(_, body)| body);
+    let client = client.chain(alerts::client_bodies().into_iter().map(|(_, body)| frame::client(42, body)));
+    let server = server_frames().into_iter().map(|(_, body)| body);
+    let server = server.chain(alerts::server_bodies().into_iter().map(|(_, body)| frame::server(42, body)));
+    assert_eq!(numbers(client.map(|body| frame::encode(&body)).collect()), (2..=38).collect::<Vec<_>>());
+    let known: Vec<u32> = (2..=26).chain(28..=31).collect();
+    assert_eq!(numbers(server.map(|body| frame::encode(&body)).collect()), known);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use cercle_proto::id::GroupId;
 use cercle_server::{
     auth::authority::make_root,
     clock::Clock,
-    delivery::{CommitRequest, Settings},
+    delivery::{Application, CommitRequest, Settings},
 };
 use cercle_storage::{EngineKind, store::Store};
 use openmls::prelude::MlsGroup;
@@ -125,7 +125,12 @@ impl Load {
             tasks.spawn(async move {
                 let mls = private_message(group);
                 while !stop.load(Ordering::Relaxed) {
-                    let send = delivery.send_application(&sender.identity, group, new_id(), mls.clone(), now);
+                    let send = delivery.send_application(
+                        &sender.identity,
+                        group,
+                        Application::new(new_id(), mls.clone()),
+                        now,
+                    );
                     send.await.unwrap();
                     accepted.fetch_add(1, Ordering::Relaxed);
                 }

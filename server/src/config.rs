@@ -17,7 +17,7 @@ use cercle_storage::EngineKind;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    auth, delivery,
+    attachments, auth, delivery,
     limits::DAY_MS,
     session::Timing,
     telemetry::log,
@@ -58,8 +58,12 @@ pub struct Config {
     pub record_retention_days: u64,
     pub group_devices_max: usize,
     pub devices_per_user_max: usize,
+    pub directory_entries_per_day: usize,
     pub certificate_days: u64,
     pub invitation_hours: u64,
+    pub attachments: PathBuf,
+    pub attachments_per_user_mb: u64,
+    pub attachment_retention_days: u64,
     pub push: PathBuf,
     pub alert_hook: String,
     pub alert_two_persons: bool,
@@ -167,6 +171,7 @@ impl Config {
             &mut config.tls_certificate,
             &mut config.tls_key,
             &mut config.admin_socket,
+            &mut config.attachments,
             &mut config.push,
         ] {
             // Components, so that the default "." leaves no trace in messages.
@@ -214,10 +219,14 @@ impl Config {
             ("record_retention_days", self.record_retention_days),
             ("certificate_days", self.certificate_days),
             ("invitation_hours", self.invitation_hours),
+            ("attachment_retention_days", self.attachment_retention_days),
         ] {
             if !(1..=36_500).contains(&days) {
                 return value(key, "must be between 1 and 36500");
             }
+        }
+        if !(1..=1 << 30).contains(&self.attachments_per_user_mb) {
+            return value("attachments_per_user_mb", "must be between 1 and 2^30");
         }
         if self.record_retention_days < self.retention_days {
             return value(
@@ -288,6 +297,12 @@ impl Config {
         }
     }
 
+    /// Where the directory lies.
+    #[must_use]
+    pub fn directory_folder(&self) -> PathBuf {
+        self.data.join("directory")
+    }
+
     /// Settings of the delivery service.
     #[must_use]
     pub fn delivery(&self) -> delivery::Settings {
@@ -295,6 +310,16 @@ impl Config {
             group_devices_max: self.group_devices_max,
             retention_ms: self.retention_days * DAY_MS,
             record_retention_ms: self.record_retention_days * DAY_MS,
+        }
+    }
+
+    /// Settings of the attachment service.
+    #[must_use]
+    pub fn attachments(&self) -> attachments::Settings {
+        attachments::Settings {
+            user_bytes_max: self.attachments_per_user_mb << 20,
+            retention_ms: self.attachment_retention_days * DAY_MS,
+            silence_max: 2 * Duration::from_millis(self.ping_interval_ms),
         }
     }
 

@@ -15,7 +15,7 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use cercle_proto::{
     certificate::Root,
-    id::{DeviceId, Epoch, GroupId, MessageId, Seq, TimestampMs, UserId},
+    id::{BlobId, DeviceId, Epoch, GroupId, MessageId, Seq, TimestampMs, UserId},
 };
 use cercle_storage::store::{AppendError, Appended, AuditEntry, ClaimedPackage, RosterEntry, Store};
 use openmls_rust_crypto::RustCrypto;
@@ -82,6 +82,25 @@ pub struct CreateGroupRequest {
     pub ratchet_tree: Bytes,
 }
 
+/// An application message to append.
+#[derive(Debug, Clone)]
+pub struct Application {
+    /// Idempotency key.
+    pub message_id: MessageId,
+    /// MLSMessage with a PrivateMessage of content type application.
+    pub mls: Bytes,
+    /// Blobs of the group that it refers to.
+    pub blobs: Vec<BlobId>,
+}
+
+impl Application {
+    /// A message that refers to no blobs.
+    #[must_use]
+    pub const fn new(message_id: MessageId, mls: Bytes) -> Self {
+        Self { message_id, mls, blobs: Vec::new() }
+    }
+}
+
 /// A commit and all that is accepted with it.
 #[derive(Debug, Clone)]
 pub struct CommitRequest {
@@ -96,7 +115,7 @@ pub struct CommitRequest {
     /// MLSMessage with the GroupInfo of the new epoch, without tree.
     pub group_info: Bytes,
     /// First application message of the new epoch, with its own idempotency key.
-    pub application: Option<(MessageId, Bytes)>,
+    pub application: Option<Application>,
 }
 
 /// A write is durable.
@@ -263,6 +282,8 @@ impl Delivery {
             AppendError::EpochMoved { epoch, last_commit } => {
                 Error::EpochConflict { current_epoch: epoch, winner_seq: last_commit }
             }
+            AppendError::BlobUnknown => Error::BlobUnknown,
+            AppendError::BlobIncomplete => Error::BlobIncomplete,
             AppendError::Store(error) => error.into(),
         }
     }

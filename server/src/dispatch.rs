@@ -4,8 +4,10 @@
 //! - [`request`]: frames become requests of validated ids here, and nowhere else.
 //! - `alerts`: requests about push and alerts.
 //! - [`reply`]: answers become frames here, and nowhere else.
+//! - [`directory`]: both, for the requests of the directory.
 
 mod alerts;
+pub mod directory;
 pub mod reply;
 pub mod request;
 
@@ -15,12 +17,15 @@ use cercle_proto::ErrorCode;
 
 use crate::{
     alert::Alerts,
+    attachments::Attachments,
     auth::{AuthenticationService, Identity, Inviter},
     clock::Clock,
     delivery::Delivery,
+    directory::Directory,
     error::Refusal,
     fanout::Fanout,
     push::Push,
+    register::RegisterService,
     telemetry::Metrics,
 };
 use reply::Reply;
@@ -37,6 +42,12 @@ pub struct Dispatch {
     pub push: Push,
     /// Alerts until they are acknowledged.
     pub alerts: Alerts,
+    /// First-wins registers.
+    pub registers: RegisterService,
+    /// Ciphertext of documents.
+    pub attachments: Attachments,
+    /// The directory.
+    pub directory: Directory,
     /// Sessions to wake or end.
     pub fanout: Fanout,
     /// Where links of invitations lead.
@@ -124,8 +135,8 @@ impl Dispatch {
                 self.push.news(accepted.group);
                 Reply::Accepted(accepted)
             }
-            Call::SendApplication { group, message_id, mls } => {
-                let accepted = delivery.send_application(by, group, message_id, mls, now).await?;
+            Call::SendApplication { group, application } => {
+                let accepted = delivery.send_application(by, group, application, now).await?;
                 self.push.news(group);
                 Reply::Accepted(accepted)
             }
@@ -151,6 +162,18 @@ impl Dispatch {
                 delivery.ephemeral(by, group, mls).await?;
                 Reply::Done
             }
+            Call::ClaimOnce(register) => {
+                Reply::RegisterClaimed(self.registers.claim_once(by, register, now).await?)
+            }
+            Call::CreateBlob(request) => {
+                Reply::BlobTicket(self.attachments.create_blob(by, request, now).await?)
+            }
+            Call::OpenBlob(blob) => Reply::BlobTicket(self.attachments.open_blob(by, blob, now).await?),
+            Call::ReleaseBlob(blob) => {
+                self.attachments.release_blob(by, blob).await?;
+                Reply::Done
+            }
+            Call::Directory(call) => directory::carry_out(&self.directory, by, call, now).await?,
             Call::Alert(call) => self.about_alerts(by, call, now).await?,
         })
     }
@@ -165,6 +188,7 @@ impl Dispatch {
         let now = self.clock.now();
         self.auth.revoke_device(by, device, now).await?;
         self.fanout.end_session(device, ErrorCode::DeviceRevoked);
+        self.attachments.end_tickets(device);
         self.push.forget(device).await.map_err(crate::push::RegisterError::from)?;
         self.delivery.propose_removals(device, now).await?;
         Ok(())

@@ -100,7 +100,8 @@ pub async fn examine(
     findings.push(check_keys(&config, now));
     findings.extend(check_tls(&config, now));
     findings.push(check_engine(&config));
-    findings.push(check_disk(&config.data));
+    findings.push(check_disk("disk", &config.data));
+    findings.extend(check_attachments(&config));
     findings.push(check_port(&config, &running));
     findings
 }
@@ -233,19 +234,42 @@ fn check_engine(config: &Config) -> Finding {
     }
 }
 
-fn check_disk(data: &Path) -> Finding {
+/// Whether the folder of attachments belongs to this user alone, and has room. Files without rows and rows
+/// without files are found by the hub's housekeeping, which has the store open: see the log.
+fn check_attachments(config: &Config) -> Vec<Finding> {
+    let folder = &config.attachments;
+    if !folder.exists() {
+        return vec![Finding::good("attachments", "none yet; the hub makes the folder when it starts")];
+    }
+    match keys::check_private(folder, 0o700) {
+        Err(KeyFileError::Permissions { path, mode, wanted }) => {
+            let found = format!("{} has mode {mode:o}: other users can read it", path.display());
+            vec![Finding::bad("attachments", found, format!("chmod {wanted:o} {}", path.display()))]
+        }
+        Err(other) => {
+            let found = crate::error::Chain(&other).to_string();
+            vec![Finding::bad("attachments", found, "check `attachments` and who owns the folder")]
+        }
+        Ok(()) => vec![
+            Finding::good("attachments", "the folder belongs to this user alone"),
+            check_disk("attachments disk", folder),
+        ],
+    }
+}
+
+fn check_disk(subject: &'static str, data: &Path) -> Finding {
     let Ok(space) = nix::sys::statvfs::statvfs(data) else {
-        let mend = "check that the data directory is on a mounted file system";
-        return Finding::bad("disk", format!("{} cannot be looked at", data.display()), mend);
+        let mend = "check that it is on a mounted file system";
+        return Finding::bad(subject, format!("{} cannot be looked at", data.display()), mend);
     };
     let free = space.blocks_available() * space.fragment_size();
     let free_mb = free / (1 << 20);
     if free < limits::DISK_FREE_BYTES_MIN {
         let found = format!("{free_mb} MB free");
         let mend = "make room: the hub refuses writes when the disk is full";
-        return Finding::warning("disk", found, mend);
+        return Finding::warning(subject, found, mend);
     }
-    Finding::good("disk", format!("{free_mb} MB free"))
+    Finding::good(subject, format!("{free_mb} MB free"))
 }
 
 fn check_port(config: &Config, running: &Result<health::Answer, health::HealthError>) -> Finding {

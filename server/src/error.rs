@@ -14,7 +14,7 @@ use cercle_proto::{
 };
 use cercle_storage::store::WriteError;
 
-use crate::{alert, auth, delivery, limits, push};
+use crate::{alert, attachments, auth, delivery, directory, limits, push, register};
 
 /// Why a request is refused or a session ends, as the client gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,6 +184,8 @@ impl From<delivery::Error> for Refusal {
             E::ProposalsPending => ErrorCode::ProposalsPending,
             E::GroupFull(_) => ErrorCode::GroupFull,
             E::ExternalJoinDenied => ErrorCode::ExternalJoinDenied,
+            E::BlobUnknown => ErrorCode::BlobUnknown,
+            E::BlobIncomplete => ErrorCode::BlobIncomplete,
             E::KeyPackageInvalid(_) => ErrorCode::KeyPackageInvalid,
             E::KeyPackagesFull { .. } => ErrorCode::KeyPackagesFull,
             E::RateLimited { retry_after_ms } => {
@@ -213,6 +215,21 @@ impl From<push::RegisterError> for Refusal {
     }
 }
 
+impl From<register::Error> for Refusal {
+    fn from(error: register::Error) -> Self {
+        use register::Error as E;
+        match &error {
+            E::RateLimited { retry_after_ms } => {
+                let wait = *retry_after_ms;
+                Self::new(ErrorCode::RateLimited, error.to_string()).retry_after(wait)
+            }
+            E::Unavailable(_) => Self::fault(ErrorCode::Unavailable, &error),
+            E::OutcomeUnknown(_) => Self::fault(ErrorCode::OutcomeUnknown, &error),
+            E::Damaged(_) => Self::fault(ErrorCode::Internal, &error),
+        }
+    }
+}
+
 impl From<alert::Error> for Refusal {
     fn from(error: alert::Error) -> Self {
         use alert::Error as E;
@@ -226,6 +243,52 @@ impl From<alert::Error> for Refusal {
             E::TooMany(_) => ErrorCode::TooMany,
             E::Write(cause) => return Self::write_fault(cause, &error),
             E::Read(_) => return Self::fault(ErrorCode::Internal, &error),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<attachments::CreateError> for Refusal {
+    fn from(error: attachments::CreateError) -> Self {
+        use attachments::CreateError as E;
+        let code = match &error {
+            E::GroupUnknown => ErrorCode::GroupUnknown,
+            E::NotMember => ErrorCode::NotMember,
+            E::Empty => ErrorCode::InvalidField,
+            E::TooLarge => ErrorCode::BlobTooLarge,
+            E::Exists => ErrorCode::BlobExists,
+            E::QuotaExceeded => ErrorCode::QuotaExceeded,
+            E::Unknown => ErrorCode::BlobUnknown,
+            E::Incomplete => ErrorCode::BlobIncomplete,
+            E::Busy => {
+                let wait = limits::RETRY_AFTER_FULL_MS;
+                return Self::new(ErrorCode::RateLimited, error.to_string()).retry_after(wait);
+            }
+            E::Unavailable(_) => return Self::fault(ErrorCode::Unavailable, &error),
+            E::OutcomeUnknown(_) => return Self::fault(ErrorCode::OutcomeUnknown, &error),
+            E::Damaged(_) | E::Unreadable(_) | E::Files(_) => {
+                return Self::fault(ErrorCode::Internal, &error);
+            }
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<directory::Error> for Refusal {
+    fn from(error: directory::Error) -> Self {
+        use directory::Error as E;
+        let code = match &error {
+            E::Unknown => ErrorCode::DirectoryEntryUnknown,
+            E::NotAllowed => ErrorCode::NotAuthorised,
+            E::Field(_) => ErrorCode::InvalidField,
+            E::TooMany(_) => ErrorCode::TooMany,
+            E::RateLimited { retry_after_ms } => {
+                let wait = *retry_after_ms;
+                return Self::new(ErrorCode::RateLimited, error.to_string()).retry_after(wait);
+            }
+            E::Busy | E::Damaged(_) | E::Io(_) | E::Communes(_) | E::Index(_) | E::Store(_) => {
+                return Self::fault(ErrorCode::Internal, &error);
+            }
         };
         Self::new(code, error.to_string())
     }

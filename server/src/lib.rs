@@ -7,6 +7,8 @@
 //! - [`transport`]: TLS, WebSocket, gRPC, health: adapters only.
 //! - [`session`]: one connected device. [`dispatch`]: one request → one service call → one reply.
 //! - [`auth`]: authentication service. [`delivery`]: delivery service. [`fanout`]: from the log to sessions.
+//! - [`register`]: first-wins registers. [`attachments`]: ciphertext of documents.
+//! - [`directory`]: who there is and how to reach them.
 //! - [`alert`]: alerts until they are acknowledged. [`push`]: wake-ups for devices without a session.
 //! - [`admin`]: what the operator does over the local socket. [`init`]: first start. [`doctor`]: what is wrong.
 //!   [`health`]: asks a running hub. [`telemetry`]: logs and metrics.
@@ -16,10 +18,12 @@
 
 pub mod admin;
 pub mod alert;
+pub mod attachments;
 pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod delivery;
+pub mod directory;
 pub mod dispatch;
 pub mod doctor;
 pub mod error;
@@ -28,6 +32,7 @@ pub mod health;
 pub mod init;
 pub mod limits;
 pub mod push;
+pub mod register;
 pub mod server;
 pub mod session;
 pub mod telemetry;

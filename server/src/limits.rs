@@ -82,6 +82,9 @@ pub const GROUP_INFO_RATE: Rate = Rate { burst: 20, refill_ms: 30_000 };
 pub const ASSISTANCE_RATE: Rate = Rate { burst: 5, refill_ms: 60_000 };
 /// Invitations by one user: a coordinator's list of a whole CPTS, then one a minute.
 pub const INVITATION_RATE: Rate = Rate { burst: 500, refill_ms: 60_000 };
+/// Claims of first-wins registers by one user: each is a row for ever, and a person answers few requests a
+/// minute.
+pub const REGISTER_RATE: Rate = Rate { burst: 60, refill_ms: 60_000 };
 /// Keys that one rate limiter remembers; the one unused longest is forgotten first (a few MB).
 pub const RATE_KEYS_MAX: usize = 16 * 1024;
 
@@ -97,6 +100,53 @@ pub const EXPIRE_ROWS: usize = 512;
 /// Rounds of one housekeeping call: the timer calls again.
 pub const EXPIRE_ROUNDS_MAX: usize = 64;
 
+// --- attachments --------------------------------------------------------------------------------------
+
+/// Bytes of one blob: a document of 100 MB, its seals and its padding.
+pub const BLOB_BYTES_MAX: u64 = 104 << 20;
+/// What the blobs of one user take, bytes, if the operator says nothing: thousands of letters and hundreds of
+/// photos.
+pub const BLOB_BYTES_PER_USER_MAX: u64 = 5 << 30;
+/// Blobs of one user: bounds files and rows where bytes do not, because blobs may be small.
+pub const BLOBS_PER_USER_MAX: u64 = 50_000;
+/// How long a blob is kept after the newest message that refers to it, if the operator says nothing: a year.
+pub const BLOB_RETENTION_MS: u64 = 365 * DAY_MS;
+/// How long an upload may take altogether: a large file over a bad link, with a night in between.
+pub const BLOB_UNFINISHED_MS: u64 = 2 * DAY_MS;
+/// How long a complete blob waits for a message that refers to it: the outbox of a device that was offline.
+pub const BLOB_UNREFERENCED_MS: u64 = 2 * DAY_MS;
+/// Blobs that one message refers to.
+pub const BLOBS_PER_MESSAGE_MAX: usize = 32;
+/// Bytes of one part of a blob on disk, and memory of one upload: large enough that its two disk syncs (about
+/// 5 ms) cost less than sending it.
+pub const BLOB_PART_BYTES: usize = 4 << 20;
+/// Parts of one blob: each cut of an upload makes one more, so this allows thousands of cuts.
+pub const BLOB_PARTS_MAX: usize = 4_096;
+/// Bytes read from disk at once for a download, of which two wait at most.
+pub const DOWNLOAD_PIECE_BYTES: u64 = 256 * 1024;
+/// How long a ticket lets a device transfer: a large file over a bad link; then it asks again.
+pub const TICKET_VALID_MS: u64 = 10 * 60 * 1000;
+/// Tickets of one device: more than it has transfers.
+pub const TICKETS_PER_DEVICE_MAX: usize = 64;
+/// Tickets altogether, about 300 bytes each.
+pub const TICKETS_MAX: usize = 100_000;
+/// Transfers at once; with one part each they take 256 MB at the worst.
+pub const TRANSFERS_MAX: usize = 64;
+/// Transfers of one device at once: what a phone does well.
+pub const TRANSFERS_PER_DEVICE_MAX: usize = 4;
+/// How long an upload may send nothing before it is ended, if the operator says nothing: a tunnel. The
+/// configuration makes it as long as a session may be silent.
+pub const UPLOAD_SILENCE_MAX: Duration = Duration::from_secs(60);
+/// When a device may come again with a transfer that had no place.
+pub const RETRY_AFTER_BUSY: Duration = Duration::from_secs(5);
+/// Requests for bytes by one device: each reads a few rows and lists the files of a blob.
+pub const TRANSFER_RATE: Rate = Rate { burst: 500, refill_ms: 20 };
+/// Rows that one round of housekeeping looks at.
+pub const BLOBS_PER_ROUND: usize = 256;
+
+const _: () = assert!(TICKETS_PER_DEVICE_MAX > TRANSFERS_PER_DEVICE_MAX, "each transfer has its ticket");
+const _: () =
+    assert!(BLOB_BYTES_MAX / (BLOB_PART_BYTES as u64) < BLOB_PARTS_MAX as u64, "a blob fits into its parts");
 const _: () = assert!(RECORD_RETENTION_MS > RETENTION_MS, "a verdict outlives its entry");
 const _: () = assert!(KEY_PACKAGES_LOW < KEY_PACKAGES_MAX, "a full stock is not low");
 
@@ -287,3 +337,67 @@ pub const EARLIEST_PLAUSIBLE_TIME_MS: u64 = 1_767_225_600_000;
 pub const CERTIFICATE_WARNING_MS: u64 = 21 * DAY_MS;
 /// `doctor` warns of a disk with less room: about a week of a busy CPTS.
 pub const DISK_FREE_BYTES_MIN: u64 = 2 << 30;
+
+// --- directory ----------------------------------------------------------------------------------------
+
+/// Files that a generation is cut into: an import holds one of them in memory, of the whole country about
+/// 20 000 entries, and has all of them open.
+pub const DIRECTORY_PARTS: usize = 128;
+/// Write buffer of each of those files, bytes.
+pub const DIRECTORY_PART_BUFFER_BYTES: usize = 16 * 1024;
+/// Longest line of an extraction or of NDJSON, bytes: a line of the national extraction has about 400.
+pub const DIRECTORY_LINE_BYTES_MAX: usize = 64 * 1024;
+/// Largest stored entry, bytes: a hospital that a thousand mailboxes name.
+pub const DIRECTORY_ENTRY_BYTES_MAX: usize = 1 << 20;
+/// Ids of FHIR resources kept to resolve references: the country has 4 million, about 100 bytes each.
+pub const DIRECTORY_FHIR_REFERENCES_MAX: usize = 5_000_000;
+/// Faults of an import that are listed; all are counted.
+pub const DIRECTORY_FAULTS_KEPT: usize = 200;
+/// An import that removes more than one entry in so many is refused unless the operator says so: the national
+/// loader raises its alarm at 5 %.
+pub const DIRECTORY_REMOVALS_ONE_IN: u64 = 20;
+/// Threads that build an index: more wait for the disk.
+pub const DIRECTORY_INDEX_THREADS: usize = 2;
+/// Memory of those threads together, bytes, before they write a segment.
+pub const DIRECTORY_INDEX_BYTES: usize = 128 << 20;
+/// Memory for adding local entries to an index, bytes: the least that the library takes.
+pub const DIRECTORY_LOCAL_INDEX_BYTES: usize = 15_000_000;
+/// Longest key of an entry, bytes: as hexadecimal digits it must fit a file name.
+pub const DIRECTORY_KEY_BYTES_MAX: usize = 100;
+/// Age at which the directory looks for a new generation, new members and local files, ms.
+pub const DIRECTORY_REFRESH_MS: u64 = 2_000;
+/// Age at which members that had a device are asked again whether they still have one, ms.
+pub const DIRECTORY_RECHECK_MS: u64 = 10 * 60 * 1000;
+/// Users read at once from the store.
+pub const DIRECTORY_USERS_PER_READ: usize = 1_000;
+/// Searches at the same time: they are computation, more than the cores only wait for each other.
+pub const DIRECTORY_SEARCHES_MAX: usize = 4;
+/// Entries in one page.
+pub const DIRECTORY_PAGE_MAX: usize = 50;
+/// Entries that pages may skip: further back nobody reads, one searches better.
+pub const DIRECTORY_OFFSET_MAX: usize = 500;
+/// Characters of a search text.
+pub const DIRECTORY_TEXT_CHARS_MAX: usize = 200;
+/// Values of one filter.
+pub const DIRECTORY_VALUES_MAX: usize = 50;
+/// Widest radius, km: a region.
+pub const DIRECTORY_RADIUS_KM_MAX: u32 = 200;
+/// Values listed in one facet.
+pub const DIRECTORY_FACETS_MAX: usize = 20;
+/// Searches of one user: as fast as somebody types, then one a second.
+pub const DIRECTORY_SEARCH_RATE: Rate = Rate { burst: 120, refill_ms: 1_000 };
+/// Different entries that one user may see in a day: a busy secretary needs a few hundred, a copy of a
+/// department 10 000.
+pub const DIRECTORY_ENTRIES_PER_DAY: usize = 1_500;
+/// Users whose counts are kept; the one who searched longest ago is forgotten first.
+pub const DIRECTORY_HARVEST_USERS_MAX: usize = 4_096;
+/// Characters of the note on a card.
+pub const CARD_NOTE_CHARS_MAX: usize = 280;
+/// Quiet hours on a card: one for each day, and naps.
+pub const CARD_QUIET_HOURS_MAX: usize = 14;
+/// Periods on duty on a card: a year of weekends.
+pub const CARD_PERIODS_MAX: usize = 120;
+/// People behind one shared inbox.
+pub const INBOX_USERS_MAX: usize = 50;
+/// Shared inboxes that one user may be behind.
+pub const INBOXES_PER_USER_MAX: usize = 50;

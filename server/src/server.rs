@@ -22,10 +22,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     alert::{Alerts, hook::Hook},
+    attachments::{Attachments, BodyError},
     auth::{AuthenticationService, CreatedInvitation, InvitationRequest, Inviter, authority::AuthorityError},
     clock::Clock,
     config::{Config, ConfigError, Durability},
     delivery::Delivery,
+    directory::{self, Directory},
     dispatch::{Dispatch, LinkTarget},
     error::Refusal,
     fanout::Fanout,
@@ -35,6 +37,7 @@ use crate::{
         quiet::{NoQuietHours, QuietHours},
         settings::{PushSettings, SettingsError},
     },
+    register::RegisterService,
     session::actor::Services,
     telemetry::Metrics,
     transport::{
@@ -89,6 +92,9 @@ pub enum StartError {
     /// What the store keeps of push addresses and alerts.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The folder of attachments.
+    #[error("the folder of attachments cannot be used: check `attachments` and who owns it")]
+    Attachments(#[source] BodyError),
     /// The engine promises too little.
     #[error(
         "the engine {engine} does not keep acknowledged writes through a power loss, and `durability` asks for it: use redb, or set `durability = \"process\"` if losing messages is acceptable"
@@ -163,7 +169,8 @@ impl Server {
             return Err(StartError::Durability { engine: store.caps().name });
         }
         let metrics = Arc::new(Metrics::new());
-        let dispatch = build(&config, &clock, &store, keys, quiet, &metrics)?;
+        let shutdown = CancellationToken::new();
+        let dispatch = build(&config, &clock, &store, keys, quiet, &metrics, &shutdown)?;
         dispatch.push.load().await?;
         dispatch.alerts.load().await?;
         let services = Services {
@@ -172,7 +179,7 @@ impl Server {
             timing: config.timing(),
             rates: Arc::new(DeviceRates::new(config.request_rate())),
             metrics,
-            shutdown: CancellationToken::new(),
+            shutdown,
             abort: CancellationToken::new(),
             tracker: TaskTracker::new(),
         };
@@ -276,6 +283,7 @@ fn build(
     keys: Keys,
     quiet: Arc<dyn QuietHours>,
     metrics: &Arc<Metrics>,
+    shutdown: &CancellationToken,
 ) -> Result<Dispatch, StartError> {
     let fanout = Fanout::new();
     metrics.register_appended(fanout.appended_counter());
@@ -293,11 +301,24 @@ fn build(
         .map_err(|error| ConfigError::Value { key: "alert_hook", wrong: error.to_string() })?;
     let (two_persons, store_of_alerts) = (config.alert_two_persons, store.clone());
     let alerts = Alerts::new(store_of_alerts, fanout.clone(), push.clone(), clock.clone(), hook, two_persons);
+    let registers = RegisterService::new(store.clone(), keys.hub_sender()?);
+    let folder = &config.attachments;
+    keys::make_directory(folder)?;
+    keys::check_private(folder, 0o700)?;
+    let settings = config.attachments();
+    let attachments = Attachments::open(store.clone(), folder, settings, metrics.clone(), shutdown.clone());
     Ok(Dispatch {
         push,
         alerts,
+        registers,
+        attachments: attachments.map_err(StartError::Attachments)?,
         auth: AuthenticationService::new(store.clone(), issuer, config.auth()),
         delivery,
+        directory: Directory::new(
+            &config.directory_folder(),
+            store.clone(),
+            directory::Settings { entries_per_day: config.directory_entries_per_day },
+        ),
         fanout,
         link: Arc::new(link),
         clock: clock.clone(),

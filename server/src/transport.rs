@@ -2,7 +2,7 @@
 //! request is looked at here.
 //!
 //! accept → [`admission`] → [`tls`] → [`listener`] drives HTTP → [`http`] routes → [`ws`] or [`grpc`] →
-//! [`crate::session::actor`].
+//! [`crate::session::actor`], or → [`blobs`] → [`crate::attachments`].
 //!
 //! - [`activity`]: whether anything is going on on a connection. [`allowance`]: how much a peer may send before
 //!   it is authenticated. [`rate`]: how often a device may ask and an address may connect.
@@ -10,6 +10,7 @@
 pub mod activity;
 pub mod admission;
 pub mod allowance;
+pub mod blobs;
 pub mod grpc;
 pub mod http;
 pub mod listener;

@@ -18,6 +18,12 @@ mod push_service;
 mod alerts;
 #[path = "hub/binary.rs"]
 mod binary;
+#[path = "hub/blobs.rs"]
+mod blobs;
+#[path = "hub/blobs_killed.rs"]
+mod blobs_killed;
+#[path = "hub/directory.rs"]
+mod directory;
 #[path = "hub/hostile.rs"]
 mod hostile;
 #[path = "hub/operation.rs"]
@@ -26,5 +32,7 @@ mod operation;
 mod push;
 #[path = "hub/reading.rs"]
 mod reading;
+#[path = "hub/registers.rs"]
+mod registers;
 #[path = "hub/sessions.rs"]
 mod sessions;

@@ -158,6 +158,7 @@ fn message(number: u64, body: Bytes) -> Append {
         at: number / 10,
         body,
         group_state: None,
+        blobs: Vec::new(),
     }
 }
 

@@ -51,6 +51,7 @@ fn message(number: u64, body: &Bytes) -> Append {
         at: number,
         body: body.clone(),
         group_state: None,
+        blobs: Vec::new(),
     }
 }
 

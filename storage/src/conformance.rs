@@ -4,12 +4,14 @@
 //! line in [`engines`]; a new case gets one line in the list below.
 
 mod account;
+mod blob;
 mod group;
 mod inbox;
 mod key_package;
 mod log;
 mod maintenance;
 mod random;
+mod register;
 mod sample;
 mod timer;
 
@@ -103,6 +105,16 @@ conformance! {
         notes_are_listed_by_kind_and_prefix_page_by_page,
         a_timer_leaves_a_note_with_its_firing,
         the_audit_log_is_a_chain;
+    register:
+        the_first_claim_of_a_register_stays,
+        one_of_sixteen_racing_claims_wins;
+    blob:
+        a_blob_is_announced_once_and_completed_once,
+        the_blobs_of_a_user_take_no_more_than_they_may,
+        a_message_refers_to_complete_blobs_of_its_group_only,
+        the_message_of_a_commit_refers_to_blobs_too,
+        a_blob_that_changed_meanwhile_is_not_removed,
+        blobs_are_listed_page_by_page;
     maintenance:
         what_every_member_has_acknowledged_is_deleted,
         what_is_too_old_is_deleted_whoever_waits_for_it,

@@ -6,11 +6,13 @@
 
 mod account;
 mod audit;
+mod blob;
 mod expire;
 mod group;
 mod inbox;
 mod key_package;
 mod log;
+mod register;
 mod rows;
 #[cfg(test)]
 mod tests;

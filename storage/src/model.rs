@@ -4,10 +4,12 @@
 //! tests compare every engine with it, and tests of the hub may use it as a store. It keeps nothing.
 
 mod account;
+mod blob;
 mod group;
 mod inbox;
 mod key_package;
 mod log;
+mod register;
 mod timer;
 
 use std::{
@@ -16,14 +18,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use cercle_proto::id::{DeviceId, Epoch, GroupId, MessageId, Seq, TimestampMs, UserId};
+use cercle_proto::id::{BlobId, DeviceId, Epoch, GroupId, MessageId, RegisterId, Seq, TimestampMs, UserId};
 
 use crate::{
     record::expiry::bucket,
     store::{
-        Appended, AuditRecord, Caps, ClaimedPackage, DeviceRecord, Entry, ExpirePolicy, Expired, GroupRecord,
-        InboxBody, InvitationRecord, KeyPackageRecord, Maintenance, NoteKey, RosterEntry, Timer, UserRecord,
-        WriteError,
+        Appended, AuditRecord, BlobRecord, Caps, Claim, ClaimedPackage, DeviceRecord, Entry, ExpirePolicy,
+        Expired, GroupRecord, InboxBody, InvitationRecord, KeyPackageRecord, Maintenance, NoteKey,
+        RosterEntry, Timer, UserRecord, WriteError,
     },
 };
 
@@ -61,6 +63,8 @@ struct State {
     timers: BTreeMap<[u8; 16], Timer>,
     notes: BTreeMap<NoteKey, Bytes>,
     audit: Vec<AuditRecord>,
+    registers: BTreeMap<RegisterId, Claim>,
+    blobs: BTreeMap<BlobId, BlobRecord>,
 }
 
 #[derive(Debug)]

@@ -5,11 +5,13 @@
 
 pub(crate) mod account;
 pub(crate) mod audit;
+pub(crate) mod blob;
 pub(crate) mod expiry;
 pub(crate) mod group;
 pub(crate) mod inbox;
 pub(crate) mod key_package;
 pub(crate) mod log;
+pub(crate) mod register;
 #[cfg(test)]
 mod tests;
 pub(crate) mod timer;

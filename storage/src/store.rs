@@ -10,15 +10,18 @@
 
 pub mod account;
 pub mod audit;
+pub mod blob;
 pub mod group;
 pub mod inbox;
 pub mod key_package;
 pub mod log;
 pub mod note;
+pub mod register;
 pub mod timer;
 
 pub use account::{Accounts, DeviceRecord, EnrolError, Enrolment, InvitationRecord, UserRecord};
 pub use audit::{Audit, AuditEntry, AuditRecord};
+pub use blob::{AnnounceError, AnnouncedBlob, BlobRecord, BlobUsage, Blobs, NewBlob};
 pub use group::{
     CommitRecord, CreateGroup, Delivered, GroupRecord, Groups, Joined, Membership, RosterEntry, WelcomeRecord,
 };
@@ -26,17 +29,31 @@ pub use inbox::{Inbox, InboxBody, InboxRecord};
 pub use key_package::{ClaimedPackage, KeyPackageRecord, KeyPackages, PublishError};
 pub use log::{Append, AppendError, Appended, Entry, Kind, Log, Page, ReadFrom, ReadLimit};
 pub use note::{NoteDecision, NoteKey, NoteKind, Notes};
+pub use register::{Claim, Registers};
 pub use timer::{Effect, Timer, TimerEffects, Timers};
 
 use cercle_proto::id::TimestampMs;
 
 /// All operations together: what the hub is built on.
 pub trait Store:
-    Log + Groups + Inbox + KeyPackages + Accounts + Timers + Notes + Audit + Maintenance
+    Log + Groups + Inbox + KeyPackages + Accounts + Timers + Notes + Audit + Registers + Blobs + Maintenance
 {
 }
 
-impl<S: Log + Groups + Inbox + KeyPackages + Accounts + Timers + Notes + Audit + Maintenance> Store for S {}
+impl<S> Store for S where
+    S: Log
+        + Groups
+        + Inbox
+        + KeyPackages
+        + Accounts
+        + Timers
+        + Notes
+        + Audit
+        + Registers
+        + Blobs
+        + Maintenance
+{
+}
 
 /// What an engine promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

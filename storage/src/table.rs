@@ -4,7 +4,7 @@
 //! scan returns them in order. User ids are the one exception: text, ended by a zero byte where more
 //! follows (a user id never holds one). `docs/storage-format.md` describes every row.
 
-use cercle_proto::id::{DeviceId, Epoch, GroupId, MessageId, Seq, TimestampMs, UserId};
+use cercle_proto::id::{BlobId, DeviceId, Epoch, GroupId, MessageId, Seq, TimestampMs, UserId};
 
 use crate::store::NoteKey;
 
@@ -65,13 +65,19 @@ pub enum Table {
     Audit,
     /// Time, kind, first subject → rows to look at when that time has passed.
     Expiry,
+    /// Register → first claim.
+    Registers,
+    /// Blob → record.
+    Blobs,
+    /// User → how many blobs of how many bytes.
+    BlobUsages,
     /// Kind, key chosen by the service → note of a service of the hub.
     Notes,
 }
 
 impl Table {
     /// All tables, in the order of their names here.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 31] = [
         Self::Meta,
         Self::Groups,
         Self::GroupInfos,
@@ -99,6 +105,9 @@ impl Table {
         Self::TimersDue,
         Self::Audit,
         Self::Expiry,
+        Self::Registers,
+        Self::Blobs,
+        Self::BlobUsages,
         Self::Notes,
     ];
 
@@ -133,6 +142,9 @@ impl Table {
             Self::TimersDue => "timers_due",
             Self::Audit => "audit",
             Self::Expiry => "expiry",
+            Self::Registers => "registers",
+            Self::Blobs => "blobs",
+            Self::BlobUsages => "blob_usages",
             Self::Notes => "notes",
         }
     }
@@ -258,6 +270,11 @@ pub(crate) fn user_device(user: &UserId, device: DeviceId) -> Key {
 /// Key of the timers' index by due time.
 pub(crate) fn timer_due(due: TimestampMs, id: &[u8; 16]) -> Key {
     join(&due.to_be_bytes(), id)
+}
+
+/// Key of a blob.
+pub(crate) fn blob(blob: BlobId) -> Key {
+    blob.as_bytes().to_vec()
 }
 
 /// Key of a note.

@@ -6,7 +6,7 @@ use cercle_proto::{
     v1::{self, client_frame::Body as Request},
 };
 
-use crate::{message::AlertId, thread::alerts::AlertState};
+use crate::{message::AlertId, thread::crisis::AlertState};
 
 /// What an app asks about alerts and wake-ups. Each needs a connection.
 #[derive(Clone)]

@@ -4,7 +4,7 @@ use std::collections::btree_map::Entry;
 
 use cercle_proto::id::{GroupId, Seq};
 
-use super::{Core, GroupAlert, GroupState, GroupSummary, Member, QueuedMessage};
+use super::{Core, GroupAlert, GroupState, GroupSummary, Member, PendingUpload, QueuedMessage};
 use crate::{
     error::Error,
     event::Message,
@@ -12,7 +12,8 @@ use crate::{
     message::{AlertId, Content},
     mls::{MlsGroup, group, identity::Myself, provider::Provider},
     store::{groups::GroupRow, messages::MessageRow, outbox::OutboxRow},
-    sync::{Lane, entries::read_message, outbox::queued_body},
+    sync::{Lane, entries::read_message, outbox::queued_body, transfers},
+    thread::Thread,
 };
 
 impl Core {
@@ -56,6 +57,18 @@ impl Core {
         rows.into_iter().map(read).collect()
     }
 
+    /// What the messages of a group add up to.
+    ///
+    /// # Errors
+    /// [`Error::UnknownGroup`], or the store fails.
+    pub fn whole_thread(&mut self, group: GroupId) -> Result<&Thread, Error> {
+        if !self.memory.groups.contains_key(&group) {
+            return Err(Error::UnknownGroup(group));
+        }
+        let tx = self.store.begin()?;
+        Ok(self.memory.thread(&tx, group)?)
+    }
+
     /// Messages that are not in the log yet, in the order they were written.
     ///
     /// # Errors
@@ -80,7 +93,7 @@ impl Core {
         let mut alerts = std::collections::BTreeMap::<AlertId, GroupAlert>::new();
         let tx = self.store.begin()?;
         for group in groups {
-            for state in self.memory.thread(&tx, group)?.alerts().all() {
+            for state in self.memory.thread(&tx, group)?.crisis().all() {
                 match alerts.entry(state.alert.alert) {
                     Entry::Vacant(free) => {
                         free.insert(GroupAlert { groups: vec![group], state: state.clone() });
@@ -92,6 +105,14 @@ impl Core {
         let mut alerts: Vec<_> = alerts.into_values().collect();
         alerts.sort_by_key(|alert| (alert.state.at_ms, alert.state.seq));
         Ok(alerts)
+    }
+
+    /// Uploads whose message is not in the outbox yet.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn uploads(&self) -> Result<Vec<PendingUpload>, Error> {
+        Ok(transfers::pending(&self.store.begin()?)?)
     }
 
     fn summary(&mut self, group: GroupId, row: GroupRow) -> Result<GroupSummary, Error> {

@@ -1,114 +1,110 @@
-//! The alerts of a group: which hold, which were replaced or ended, and what recipients answered. A device
-//! that comes late sees only how things stand.
+//! Alerts about a patient, and who has acknowledged them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
-use cercle_proto::id::{MessageId, Seq, TimestampMs, UserId};
+use cercle_proto::id::{MessageId, TimestampMs, UserId};
+use serde::Serialize;
 
+use super::state::{self, Projected};
 use crate::{
     event::Message,
-    limits,
-    message::{AlertAnswer, Body, CrisisAlert, cap::MsgType, crisis_alert::AlertId},
+    message::{Body, EventAlert, Kind as _, Language},
 };
 
-/// The alerts of one group, in the order of its log.
+/// The alerts of a thread, oldest first.
 #[derive(Debug, Default)]
 pub struct Alerts {
-    known: VecDeque<AlertState>,
+    alerts: Vec<AlertState>,
 }
 
-/// One alert and what became of it. `Debug` shows no content.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An alert, and who has acknowledged it.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct AlertState {
-    /// Its message.
-    pub message: MessageId,
-    /// Place of the message in the log.
-    pub seq: Seq,
+    /// Message id.
+    #[serde(serialize_with = "state::id")]
+    pub id: MessageId,
     /// Who sent it.
+    #[serde(serialize_with = "state::user")]
     pub sender: UserId,
     /// When the hub accepted it.
     pub at_ms: TimestampMs,
     /// What it says.
-    pub alert: CrisisAlert,
-    /// A later message replaced or ended it.
-    pub superseded: bool,
-    /// The last answer of each user.
-    pub answers: BTreeMap<UserId, AlertAnswer>,
+    pub alert: EventAlert,
+    /// First acknowledgement of each user; that of the sender does not count.
+    #[serde(serialize_with = "state::by_user")]
+    pub acknowledgements: BTreeMap<UserId, Acknowledgement>,
+    /// First in the log who takes care of it.
+    #[serde(serialize_with = "state::users")]
+    pub taken_over_by: Vec<UserId>,
 }
 
-impl AlertState {
-    /// Whether it holds at a time: neither replaced nor ended nor over.
-    #[must_use]
-    pub fn holds(&self, now: TimestampMs) -> bool {
-        let over = self.alert.expires_at_ms().is_some_and(|end| end <= now);
-        !self.superseded && !self.alert.is_end() && !over
-    }
+crate::message::kind::hidden!(AlertState);
 
-    /// Whether a user may update or end it.
-    #[must_use]
-    pub fn may_change(&self, user: &UserId) -> bool {
-        self.sender == *user || self.alert.deputies.iter().any(|deputy| deputy == user.as_str())
-    }
+/// When somebody acknowledged an alert.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Acknowledgement {
+    /// When the hub accepted it.
+    pub at_ms: TimestampMs,
 }
 
 impl Alerts {
-    /// Every alert that is kept, also those that were replaced.
-    pub fn all(&self) -> impl Iterator<Item = &AlertState> {
-        self.known.iter()
-    }
-
-    /// How things stand: what was neither replaced nor taken back by a later message, ends included.
-    pub fn current(&self) -> impl Iterator<Item = &AlertState> {
-        self.known.iter().filter(|state| !state.superseded)
-    }
-
-    /// One alert, also one that was replaced.
-    #[must_use]
-    pub fn get(&self, alert: AlertId) -> Option<&AlertState> {
-        self.known.iter().find(|state| state.alert.alert == alert)
-    }
-
-    /// Takes the next message of the log.
     pub(super) fn apply(&mut self, message: &Message) {
         match &message.body {
-            Body::CrisisAlert(alert) => self.told(message, alert),
-            Body::AlertAnswer(answer) => {
-                let answered = self.known.iter_mut().find(|state| state.alert.alert == answer.alert);
-                if let Some(state) = answered {
-                    state.answers.insert(message.sender.clone(), answer.clone());
+            Body::EventAlert(alert) => self.alerts.push(AlertState {
+                id: message.id,
+                sender: message.sender.clone(),
+                at_ms: message.at_ms,
+                alert: alert.clone(),
+                acknowledgements: BTreeMap::new(),
+                taken_over_by: Vec::new(),
+            }),
+            Body::EventAlertAck(ack) => {
+                let alert = self.alerts.iter_mut().rev().find(|alert| Some(alert.id) == ack.alert);
+                let Some(alert) = alert.filter(|alert| alert.sender != message.sender) else { return };
+                let first = Acknowledgement { at_ms: message.at_ms };
+                alert.acknowledgements.entry(message.sender.clone()).or_insert(first);
+                if ack.taking_over && !alert.taken_over_by.contains(&message.sender) {
+                    alert.taken_over_by.push(message.sender.clone());
                 }
             }
             _ => {}
         }
     }
 
-    fn told(&mut self, message: &Message, alert: &CrisisAlert) {
-        if self.get(alert.alert).is_some() {
-            return;
-        }
-        if alert.cap.msg_type != MsgType::Alert {
-            for (sender, identifier, sent) in alert.cap.referred() {
-                let earlier = self.known.iter_mut().filter(|state| {
-                    let cap = &state.alert.cap;
-                    (cap.sender.as_str(), cap.identifier.as_str(), cap.sent.as_str())
-                        == (sender, identifier, sent)
-                });
-                for state in earlier.filter(|state| state.may_change(&message.sender)) {
-                    state.superseded = true;
-                }
+    /// All of them, oldest first.
+    #[must_use]
+    pub fn all(&self) -> &[AlertState] {
+        &self.alerts
+    }
+}
+
+impl AlertState {
+    /// Recipients who are users of a hub and have not acknowledged; names of others cannot answer.
+    #[must_use]
+    pub fn waiting_for(&self) -> Vec<&str> {
+        let silent = |recipient: &&String| {
+            recipient.contains('@')
+                && !self.acknowledgements.keys().any(|user| user.as_str() == recipient.as_str())
+        };
+        self.alert.recipients.iter().filter(silent).map(String::as_str).collect()
+    }
+}
+
+impl Projected for AlertState {
+    fn render(&self, language: Language) -> String {
+        let mut text = self.alert.render(language);
+        let users = |users: Vec<&str>| if users.is_empty() { "-".to_owned() } else { users.join(", ") };
+        let read = users(self.acknowledgements.keys().map(UserId::as_str).collect());
+        let taken = users(self.taken_over_by.iter().map(UserId::as_str).collect());
+        let waiting = users(self.waiting_for());
+        text.push_str(&match language {
+            Language::French => {
+                format!("\nLue par : {read}\nPrise en charge par : {taken}\nSans réponse : {waiting}")
             }
-        }
-        if self.known.len() == limits::ALERTS_PER_THREAD_MAX {
-            self.known.pop_front();
-        }
-        self.known.push_back(AlertState {
-            message: message.id,
-            seq: message.seq,
-            sender: message.sender.clone(),
-            at_ms: message.at_ms,
-            alert: alert.clone(),
-            superseded: false,
-            answers: BTreeMap::new(),
+            Language::English => {
+                format!("\nAcknowledged by: {read}\nTaken over by: {taken}\nNo answer: {waiting}")
+            }
         });
+        text
     }
 }

@@ -24,15 +24,18 @@ use cercle_sdk::{
 };
 use cercle_server::{
     alert::Alerts,
+    attachments::{self, Attachments},
     auth::{
         self, AuthenticationService, InvitationRequest, Inviter, Issuer,
         authority::{make_hub_sender, make_root},
     },
     clock::Clock,
     delivery::{self, Delivery, HubSender},
+    directory::{self, Directory},
     dispatch::{Dispatch, LinkTarget},
     fanout::Fanout,
     push::Push,
+    register::RegisterService,
     session::{
         Timing,
         actor::{self, Services},
@@ -118,13 +121,23 @@ impl World {
             web_certificate: false,
         };
         let sender = HubSender::new(&keyed).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (blobs, blob_settings) = (folder.path().join("blobs"), attachments::Settings::default());
+        std::fs::create_dir(&blobs).unwrap();
+        let shutdown = CancellationToken::new();
+        let attachments =
+            Attachments::open(store.clone(), &blobs, blob_settings, metrics.clone(), shutdown.clone());
         let settings = delivery::Settings::default();
         let push = Push::without_accounts(store.clone(), fanout.clone(), clock.clone(), metrics.clone());
+        let folder = tempfile::tempdir().unwrap();
         let dispatch = Dispatch {
             alerts: Alerts::without_hook(store.clone(), fanout.clone(), push.clone(), clock.clone()),
             push,
             auth: AuthenticationService::new(store.clone(), issuer, auth::Settings::default()),
             delivery: Delivery::new(store.clone(), trusted, sender, fanout.clone(), settings),
+            registers: RegisterService::new(store.clone(), HubSender::new(&keyed).unwrap()),
+            attachments: attachments.unwrap(),
+            directory: Directory::new(folder.path(), store.clone(), directory::Settings::default()),
             fanout,
             link: Arc::new(link),
             clock: clock.clone(),
@@ -139,11 +152,10 @@ impl World {
             timing: Timing { authentication: hour, ping_interval: hour, write: hour },
             rates: Arc::new(DeviceRates::new(Rate { per_second: plenty, burst: plenty })),
             metrics,
-            shutdown: CancellationToken::new(),
+            shutdown,
             abort: CancellationToken::new(),
             tracker: TaskTracker::new(),
         };
-        let folder = tempfile::tempdir().unwrap();
         Self { services, clock, devices: Vec::new(), settings: SETTINGS, folder, commands: 0, seed: 0 }
     }
 

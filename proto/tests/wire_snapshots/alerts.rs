@@ -16,7 +16,7 @@ fn policy() -> v1::AlertPolicy {
     }
 }
 
-fn client_bodies() -> Vec<(&'static str, C)> {
+pub(super) fn client_bodies() -> Vec<(&'static str, C)> {
     let web = v1::WebPushAddress { endpoint: "https://push.example/a".into(), p256dh: key(1), auth: id(2) };
     let register = |address| C::RegisterPush(v1::RegisterPush { address: Some(address), test: true });
     let open = v1::OpenAlert {
@@ -64,7 +64,7 @@ fn status() -> v1::AlertStatus {
     }
 }
 
-fn server_bodies() -> Vec<(&'static str, S)> {
+pub(super) fn server_bodies() -> Vec<(&'static str, S)> {
     let recipient = v1::AlertRecipient {
         user: "c@cpts.example".into(),
         display_name: "C".into(),

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use cercle_proto::{
-    id::{DeviceId, Epoch, GroupId, MessageId, TimestampMs},
+    id::{DeviceId, Epoch, GroupId, TimestampMs},
     mls_message::{Content, Header, read_header},
 };
 use cercle_storage::store::{Append, AppendError, Entry, Kind};
 
-use super::{Accepted, Delivery, Error};
+use super::{Accepted, Application, Delivery, Error};
 use crate::{auth::Identity, limits};
 
 impl Delivery {
@@ -20,15 +20,15 @@ impl Delivery {
     /// # Errors
     /// [`Error::EpochStale`] when it is more than [`limits::EPOCHS_BEHIND_MAX`] epochs behind, or ahead;
     /// [`Error::ApplicationNotPrivate`], [`Error::NotMember`], [`Error::PolicyDenied`] where only
-    /// administrators post, or a store failure.
+    /// administrators post, [`Error::BlobUnknown`], [`Error::BlobIncomplete`], or a store failure.
     pub async fn send_application(
         &self,
         identity: &Identity,
         group: GroupId,
-        message_id: MessageId,
-        mls: Bytes,
+        application: Application,
         now: TimestampMs,
     ) -> Result<Accepted, Error> {
+        let Application { message_id, mls, blobs } = application;
         let epoch = check_application(&mls, group)?;
         let append = Append {
             group,
@@ -40,6 +40,7 @@ impl Delivery {
             at: now,
             body: mls,
             group_state: None,
+            blobs,
         };
         self.append(append, identity.device).await.map_err(|error| match error {
             Error::EpochConflict { current_epoch, winner_seq } => {

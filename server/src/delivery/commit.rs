@@ -85,8 +85,8 @@ impl Delivery {
     /// Whether the bundle's application message is the entry after the commit. It is not if the same message
     /// was accepted before by itself; the readers then find it where it is.
     async fn has_application(&self, request: &CommitRequest, sender: DeviceId, seq: Seq) -> bool {
-        let Some((message_id, _)) = &request.application else { return false };
-        let verdict = self.inner.store.verdict(sender, *message_id).await;
+        let Some(application) = &request.application else { return false };
+        let verdict = self.inner.store.verdict(sender, application.message_id).await;
         verdict.is_ok_and(|verdict| verdict.is_some_and(|appended| appended.seq == seq))
     }
 
@@ -130,11 +130,11 @@ fn read_commit_header(request: &CommitRequest) -> Result<(Epoch, bool), Error> {
         Sender::NewMemberCommit => true,
         Sender::External(_) | Sender::NewMemberProposal => return Err(invalid("its sender cannot commit")),
     };
-    if let Some((message_id, mls)) = &request.application {
-        if *message_id == request.message_id {
+    if let Some(application) = &request.application {
+        if application.message_id == request.message_id {
             return Err(Error::InvalidField("application has the message id of the commit"));
         }
-        if check_application(mls, group)? != epoch.saturating_add(1) {
+        if check_application(&application.mls, group)? != epoch.saturating_add(1) {
             return Err(Error::InvalidField("application is not of the epoch that the commit leads to"));
         }
     }
@@ -163,7 +163,8 @@ fn record_of(
         may_post: outcome.may_post,
         posting_restricted: outcome.posting_restricted,
         welcome: welcome.map(|body| WelcomeRecord { body, recipients: outcome.welcomed }),
-        application: request.application.clone(),
+        application: request.application.as_ref().map(|first| (first.message_id, first.mls.clone())),
+        application_blobs: request.application.as_ref().map(|first| first.blobs.clone()).unwrap_or_default(),
         at,
     }
 }
@@ -186,8 +187,8 @@ fn entries_of(
         body,
     };
     let mut entries = vec![entry(appended.seq, Kind::Commit, epoch, request.message_id, request.commit)];
-    if let Some((message_id, body)) = request.application.filter(|_| with_application) {
-        entries.push(entry(appended.seq + 1, Kind::Application, epoch + 1, message_id, body));
+    if let Some(first) = request.application.filter(|_| with_application) {
+        entries.push(entry(appended.seq + 1, Kind::Application, epoch + 1, first.message_id, first.mls));
     }
     entries
 }

@@ -65,6 +65,12 @@ pub enum Error {
     /// The device may not join by external commit.
     #[error("the device is not one of a user in the roster")]
     ExternalJoinDenied,
+    /// A blob that the message refers to is not one of the group.
+    #[error("a blob of the message is not one of the group")]
+    BlobUnknown,
+    /// A blob that the message refers to is not stored completely.
+    #[error("a blob of the message is not stored completely")]
+    BlobIncomplete,
     /// A key package does not verify or is not for this device.
     #[error("a key package is refused: {0}")]
     KeyPackageInvalid(&'static str),

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use cercle_proto::{
     certificate::encode_credential,
     id::{Epoch, GroupId},
@@ -51,6 +52,18 @@ impl HubSender {
     #[must_use]
     pub fn public_key(&self) -> Vec<u8> {
         self.key.public_key().as_ref().to_vec()
+    }
+
+    /// The certificate that groups know the hub by, DER.
+    #[must_use]
+    pub fn certificate(&self) -> Bytes {
+        Bytes::copy_from_slice(&self.certificate)
+    }
+
+    /// Signs a statement of the hub that names its own purpose in its first bytes.
+    #[must_use]
+    pub fn vouch(&self, statement: &[u8]) -> Bytes {
+        Bytes::copy_from_slice(self.key.sign(statement).as_ref())
     }
 
     /// How groups must name the hub.

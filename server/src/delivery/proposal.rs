@@ -80,6 +80,7 @@ impl Delivery {
             at: now,
             body: mls,
             group_state: Some(blob.clone()),
+            blobs: Vec::new(),
         };
         let accepted = self.append(append, identity.device).await?;
         self.inner.groups.keep(group, blob, state);
@@ -112,6 +113,7 @@ impl Delivery {
             posting_restricted: record.posting_restricted,
             welcome: None,
             application: None,
+            application_blobs: Vec::new(),
             at: now,
         };
         let appended = match self.inner.store.commit(commit).await {

@@ -108,6 +108,7 @@ impl Delivery {
             at: now,
             body,
             group_state: Some(blob.clone()),
+            blobs: Vec::new(),
         };
         self.append(append, device).await?;
         self.inner.groups.keep(group, blob, state);

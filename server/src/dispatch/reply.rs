@@ -15,10 +15,13 @@ use cercle_storage::store::{DeviceRecord, InboxBody, InboxRecord};
 
 use crate::{
     alert::{Reachable, Report, Status},
+    attachments::IssuedTicket,
     auth::{Authenticated, CreatedInvitation, IssuedCertificate},
     delivery::{Accepted, ClaimReply, Delivered, GroupInfoReply, Membership},
+    directory::{Hit, Page},
     error::Refusal,
     fanout::{MembershipKind, Relayed},
+    register::Claimed,
 };
 
 /// What a service answered.
@@ -35,6 +38,10 @@ pub enum Reply {
     Accepted(Accepted),
     KeyPackagesPublished { left: usize },
     KeyPackages(ClaimReply),
+    RegisterClaimed(Claimed),
+    BlobTicket(IssuedTicket),
+    DirectoryPage(Box<Page>),
+    DirectoryEntry(Box<Hit>),
     PushKey { public_key: Vec<u8>, reachable: bool },
     AlertStatus(Status),
     AlertReport(Report),
@@ -198,6 +205,16 @@ fn body(reply: Reply) -> Body {
             Body::KeyPackagesPublished(v1::KeyPackagesPublished { left: narrow(left) })
         }
         Reply::KeyPackages(claimed) => Body::KeyPackages(key_packages(claimed)),
+        Reply::RegisterClaimed(claimed) => Body::RegisterClaimed(register_claimed(claimed)),
+        Reply::BlobTicket(ticket) => Body::BlobTicket(v1::BlobTicket {
+            blob: ticket.blob.to_bytes(),
+            ticket: Bytes::copy_from_slice(ticket.secret.as_bytes()),
+            expires_at_ms: ticket.expires_at,
+            size: ticket.size,
+            stored: ticket.stored,
+        }),
+        Reply::DirectoryPage(page) => Body::DirectoryPage(super::directory::page(*page)),
+        Reply::DirectoryEntry(hit) => Body::DirectoryEntry(super::directory::hit(*hit)),
         Reply::PushKey { public_key, reachable } => {
             Body::PushKey(v1::PushKey { public_key: public_key.into(), reachable })
         }
@@ -251,6 +268,19 @@ fn key_packages(claimed: ClaimReply) -> v1::KeyPackages {
         key_packages: claimed.packages.into_iter().map(package).collect(),
         missing: claimed.missing.iter().map(|user| user.as_str().to_owned()).collect(),
     }
+}
+
+fn register_claimed(claimed: Claimed) -> v1::RegisterClaimed {
+    let Claimed { won, receipt, hub_certificate, signature } = claimed;
+    let receipt = v1::ClaimReceipt {
+        register: receipt.register.to_bytes(),
+        user: receipt.user.as_str().to_owned(),
+        device: receipt.device.to_bytes(),
+        at_ms: receipt.at_ms,
+        hub_certificate,
+        signature,
+    };
+    v1::RegisterClaimed { won, receipt: Some(receipt) }
 }
 
 /// A count as the wire has it; no bounded count of the hub comes near the end.

@@ -7,13 +7,16 @@ use alert::AlertCall;
 use bytes::Bytes;
 use cercle_proto::{
     ErrorCode,
-    id::{DeviceId, GroupId, MessageId, Seq, UserId},
+    id::{BlobId, DeviceId, GroupId, MessageId, RegisterId, Seq, UserId},
     v1::{self, client_frame::Body},
 };
 
+use super::directory;
+pub use super::directory::DirectoryCall;
 use crate::{
+    attachments::CreateBlob,
     auth::InvitationRequest,
-    delivery::{ClaimRequest, CommitRequest, CreateGroupRequest, WelcomeOutcome},
+    delivery::{Application, ClaimRequest, CommitRequest, CreateGroupRequest, WelcomeOutcome},
     error::Refusal,
     limits,
 };
@@ -102,13 +105,18 @@ pub enum Call {
     GetDeliveryStatus(GroupId),
     CreateGroup(CreateGroupRequest),
     Commit(CommitRequest),
-    SendApplication { group: GroupId, message_id: MessageId, mls: Bytes },
+    SendApplication { group: GroupId, application: Application },
     SendProposal { group: GroupId, message_id: MessageId, mls: Bytes },
     ReportInvalidCommit { group: GroupId, seq: Seq },
     RequestReAdd(GroupId),
     PublishKeyPackages { generation: u64, packages: Vec<Bytes>, last_resort: Option<Bytes> },
     ClaimKeyPackages(ClaimRequest),
     Ephemeral { group: GroupId, mls: Bytes },
+    ClaimOnce(RegisterId),
+    CreateBlob(CreateBlob),
+    OpenBlob(BlobId),
+    ReleaseBlob(BlobId),
+    Directory(DirectoryCall),
     Alert(AlertCall),
 }
 
@@ -135,6 +143,11 @@ impl Call {
             Self::PublishKeyPackages { .. } => "publish_key_packages",
             Self::ClaimKeyPackages(_) => "claim_key_packages",
             Self::Ephemeral { .. } => "ephemeral",
+            Self::ClaimOnce(_) => "claim_once",
+            Self::CreateBlob(_) => "create_blob",
+            Self::OpenBlob(_) => "open_blob",
+            Self::ReleaseBlob(_) => "release_blob",
+            Self::Directory(call) => call.kind(),
             Self::Alert(call) => call.kind(),
         }
     }
@@ -216,8 +229,8 @@ fn call(body: Body) -> Result<Call, Refusal> {
         }),
         Body::CommitBundle(bundle) => Call::Commit(commit(bundle)?),
         Body::SendApplication(send) => {
-            let (group, message_id, mls) = message(&send.group, &send.message_id, send.mls)?;
-            Call::SendApplication { group, message_id, mls }
+            let (group, application) = application(send)?;
+            Call::SendApplication { group, application }
         }
         Body::SendProposal(send) => {
             let (group, message_id, mls) = message(&send.group, &send.message_id, send.mls)?;
@@ -236,6 +249,17 @@ fn call(body: Body) -> Result<Call, Refusal> {
         Body::Ephemeral(v1::Ephemeral { group, mls, .. }) => {
             Call::Ephemeral { group: GroupId::try_from(&group)?, mls }
         }
+        Body::ClaimOnce(v1::ClaimOnce { register }) => Call::ClaimOnce(RegisterId::try_from(&register)?),
+        Body::CreateBlob(create) => Call::CreateBlob(CreateBlob {
+            blob: BlobId::try_from(&create.blob)?,
+            group: GroupId::try_from(&create.group)?,
+            size: create.size,
+        }),
+        Body::OpenBlob(v1::OpenBlob { blob }) => Call::OpenBlob(BlobId::try_from(&blob)?),
+        Body::ReleaseBlob(v1::ReleaseBlob { blob }) => Call::ReleaseBlob(BlobId::try_from(&blob)?),
+        Body::DirectorySearch(search) => Call::Directory(directory::search(search)?),
+        Body::DirectoryGet(get) => Call::Directory(DirectoryCall::Get(get.key)),
+        Body::UpdateCard(update) => Call::Directory(directory::update(update)?),
         body @ (Body::RegisterPush(_)
         | Body::OpenAlert(_)
         | Body::AlertAck(_)
@@ -247,11 +271,7 @@ fn call(body: Body) -> Result<Call, Refusal> {
         | Body::Authenticate(_)
         | Body::Ping(_)
         | Body::Pong(_)
-        | Body::Subscribe(_)
-        | Body::ClaimOnce(_)
-        | Body::CreateBlob(_)
-        | Body::OpenBlob(_)
-        | Body::ReleaseBlob(_) => return Err(Refusal::of(ErrorCode::UnknownRequest)),
+        | Body::Subscribe(_) => return Err(Refusal::of(ErrorCode::UnknownRequest)),
     })
 }
 
@@ -279,14 +299,13 @@ fn commit(bundle: v1::CommitBundle) -> Result<CommitRequest, Refusal> {
     let group = GroupId::try_from(&bundle.group)?;
     let application = match bundle.application {
         None => None,
-        Some(application) => {
-            let (of, message_id, mls) =
-                message(&application.group, &application.message_id, application.mls)?;
+        Some(first) => {
+            let (of, first) = application(first)?;
             if of != group {
                 let message = "the application message of a commit must be for the same group";
                 return Err(Refusal::new(ErrorCode::InvalidField, message));
             }
-            Some((message_id, mls))
+            Some(first)
         }
     };
     Ok(CommitRequest {
@@ -297,6 +316,15 @@ fn commit(bundle: v1::CommitBundle) -> Result<CommitRequest, Refusal> {
         group_info: bundle.group_info,
         application,
     })
+}
+
+fn application(send: v1::SendApplication) -> Result<(GroupId, Application), Refusal> {
+    if send.blobs.len() > limits::BLOBS_PER_MESSAGE_MAX {
+        return Err(Refusal::new(ErrorCode::TooMany, "too many blobs in one message"));
+    }
+    let blobs = send.blobs.iter().map(BlobId::try_from).collect::<Result<_, _>>()?;
+    let (group, message_id, mls) = message(&send.group, &send.message_id, send.mls)?;
+    Ok((group, Application { message_id, mls, blobs }))
 }
 
 fn message(group: &Bytes, message_id: &Bytes, mls: Bytes) -> Result<(GroupId, MessageId, Bytes), Refusal> {

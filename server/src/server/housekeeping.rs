@@ -1,4 +1,4 @@
-//! The one task that acts without being asked: retention, pending removals of revoked devices, and forgetting
+//! The one task that acts without being asked: retention of messages and attachments, pending removals of revoked devices, and forgetting
 //! idle rate limits and entries that every session has had time to read.
 
 use std::{sync::Arc, time::Duration};
@@ -25,6 +25,9 @@ pub(super) async fn run(services: Services, admission: Arc<Admission>, interval:
         }
         if let Err(error) = services.dispatch.alerts.forget_old(now).await {
             tracing::error!(cause = %Chain(&error), "old alerts were not deleted and will be tried again");
+        }
+        if let Err(error) = services.dispatch.attachments.housekeeping(now).await {
+            tracing::error!(cause = %Chain(&error), "housekeeping of attachments failed and will be tried again");
         }
         services.dispatch.fanout.forget_old();
         services.rates.forget_idle();

@@ -33,6 +33,12 @@ pub struct Metrics {
     log_reads: Counter,
     pushes: Family<Outcome, Counter>,
     housekeeping_seconds: Histogram,
+    attachment_bytes: Family<Transfer, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Transfer {
+    direction: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -104,6 +110,7 @@ impl Metrics {
             log_reads: Counter::default(),
             pushes: Family::default(),
             housekeeping_seconds: seconds(),
+            attachment_bytes: Family::default(),
         };
         metrics.register();
         metrics
@@ -148,6 +155,11 @@ impl Metrics {
             "housekeeping_seconds",
             "Time of one round of retention and pending removals",
             self.housekeeping_seconds.clone(),
+        );
+        r.register(
+            "attachment_bytes",
+            "Bytes of attachments that were stored or sent, by direction",
+            self.attachment_bytes.clone(),
         );
     }
 
@@ -228,6 +240,11 @@ impl Metrics {
     /// A push service was handed a wake-up, or one was given up.
     pub fn push(&self, outcome: &'static str) {
         self.pushes.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Bytes of an attachment were stored or read to be sent.
+    pub fn attachment_bytes(&self, direction: &'static str, bytes: usize) {
+        self.attachment_bytes.get_or_create(&Transfer { direction }).inc_by(bytes as u64);
     }
 
     /// A round of housekeeping is done.

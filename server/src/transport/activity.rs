@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body};
 
 /// Requests of one connection that are being answered, and how many there were.
@@ -18,6 +19,7 @@ use tonic::{Status, body::Body};
 pub struct Activity {
     running: AtomicUsize,
     begun: AtomicUsize,
+    given_up: CancellationToken,
 }
 
 /// One request is being answered while this lives.
@@ -31,6 +33,16 @@ impl Activity {
         self.running.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
         Busy(self)
+    }
+
+    /// The peer takes nothing: the connection is to be ended.
+    pub fn give_up(&self) {
+        self.given_up.cancel();
+    }
+
+    /// Waits until the connection is given up. Cancel-safe.
+    pub async fn given_up(&self) {
+        self.given_up.cancelled().await;
     }
 
     /// How many requests have come, and whether none is being answered.

@@ -1,4 +1,4 @@
-//! What each path of the port does: WebSocket, gRPC stream, health. Called by the [`super::listener`] for
+//! What each path of the port does: WebSocket, gRPC stream, attachments, health. Called by the [`super::listener`] for
 //! every request of a connection.
 
 use std::{future::ready, sync::Arc};
@@ -15,8 +15,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming, body::Body, server::StreamingService};
 
 use super::{
+    activity::Activity,
     admission::Permit,
     allowance::{Allowance, LimitedBody},
+    blobs,
     grpc::{self, Outbound},
     ws::{self, WsLink},
 };
@@ -47,8 +49,8 @@ impl Handler {
         &self.services.shutdown
     }
 
-    /// Answers a request.
-    pub async fn handle(self, request: Request<Incoming>) -> Response<Body> {
+    /// Answers a request on a connection with this activity.
+    pub async fn handle(self, request: Request<Incoming>, activity: &Arc<Activity>) -> Response<Body> {
         match (request.method(), request.uri().path()) {
             (&Method::GET, WEBSOCKET_PATH) => self.websocket(request),
             (&Method::POST, GRPC_PATH) => {
@@ -58,6 +60,9 @@ impl Handler {
             }
             (&Method::GET | &Method::HEAD, "/health/live") => text(StatusCode::OK, "live\n"),
             (&Method::GET | &Method::HEAD, "/health/ready") => self.ready(),
+            (_, path) if path.starts_with(blobs::BLOBS_PATH) => {
+                blobs::handle(&self.services, activity, request).await
+            }
             _ => text(StatusCode::NOT_FOUND, "nothing here\n"),
         }
     }

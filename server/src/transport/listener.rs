@@ -137,9 +137,9 @@ async fn drive(tls: TlsStream<TcpStream>, handler: Handler) {
         let activity = activity.clone();
         hyper::service::service_fn(move |request: http::Request<Incoming>| {
             let busy = activity.clone().begin();
-            let handler = handler.clone();
+            let (handler, activity) = (handler.clone(), activity.clone());
             async move {
-                let response = handler.handle(request).await;
+                let response = handler.handle(request, &activity).await;
                 // The body may go on for as long as the session: busy until it is dropped.
                 Ok::<_, std::convert::Infallible>(response.map(|body| Tracked::new(body, busy)))
             }
@@ -153,6 +153,7 @@ async fn drive(tls: TlsStream<TcpStream>, handler: Handler) {
         tokio::select! {
             biased;
             _ = connection.as_mut() => return,
+            () = activity.given_up() => return,
             () = shutdown.cancelled(), if !draining => {
                 draining = true;
                 connection.as_mut().graceful_shutdown();

@@ -28,7 +28,6 @@ const MINUTE: u64 = 60_000;
 /// A hub that can be ended and started again over the same store and files.
 struct World {
     hub: Hub,
-    config: Config,
     clock: Clock,
     quiet: Option<Arc<dyn QuietHours>>,
     service: PushService,
@@ -63,18 +62,18 @@ impl World {
         let clock = Clock::manual(Clock::system().now());
         let store: Arc<dyn Store> = cercle_storage::open_memory();
         let running = start(&config, &clock, &store, quiet.clone()).await;
-        let hub = Hub { directory, data, running, store };
-        Self { hub, config, clock, quiet, service }
+        let hub = Hub { directory, data, running, store, config };
+        Self { hub, clock, quiet, service }
     }
 
     /// Ends the hub without a goodbye, lets time pass, and starts it again.
     async fn kill_and_restart(self, passed_ms: u64) -> Self {
-        let Hub { directory, data, running, store } = self.hub;
+        let Hub { directory, data, running, store, config } = self.hub;
         drop(running);
         self.clock.advance(passed_ms);
         // The socket of the operator and the port are free once the old tasks have ended.
-        let running = start(&self.config, &self.clock, &store, self.quiet.clone()).await;
-        Self { hub: Hub { directory, data, running, store }, ..self }
+        let running = start(&config, &self.clock, &store, self.quiet.clone()).await;
+        Self { hub: Hub { directory, data, running, store, config }, ..self }
     }
 
     async fn publisher(&self, user: &str, id: u16) -> Device {

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    net::SocketAddr,
     path::Path,
     process::{Child, Command, Output, Stdio},
     sync::mpsc,
@@ -16,15 +17,15 @@ use crate::support::PATIENCE;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cercle-server");
 
-fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     Command::new(PROGRAM).args(arguments).env_clear().output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn init(data: &Path) {
+pub(crate) fn init(data: &Path) {
     let data = data.to_str().unwrap();
     let made = run(&["init", "--data", data, "--domain", "cpts.example", "--address", "127.0.0.1:0"]);
     assert!(made.status.success(), "{}", text(&made.stderr));
@@ -33,14 +34,15 @@ fn init(data: &Path) {
 }
 
 /// A running hub.
-struct Hub {
+pub(crate) struct Hub {
+    pub(crate) address: SocketAddr,
     child: Child,
     lines: mpsc::Receiver<String>,
     log: String,
 }
 
 impl Hub {
-    fn serve(data: &Path) -> Self {
+    pub(crate) fn serve(data: &Path) -> Self {
         let mut child = Command::new(PROGRAM)
             .args(["serve", "--config", data.to_str().unwrap()])
             .env_clear()
@@ -50,13 +52,14 @@ impl Hub {
             .unwrap();
         let mut first = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
-        assert!(first.starts_with("ready 127.0.0.1:"), "{first}");
+        let address = first.trim().strip_prefix("ready ").and_then(|address| address.parse().ok());
+        let address = address.unwrap_or_else(|| panic!("{first}"));
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (sender, lines) = mpsc::channel();
         std::thread::spawn(move || {
             stderr.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
         });
-        Self { child, lines, log: String::new() }
+        Self { address, child, lines, log: String::new() }
     }
 
     /// Waits until the log says something.
@@ -67,12 +70,12 @@ impl Hub {
         }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
     }
 
     /// Waits for the end; returns whether it was a good one, and the log.
-    fn end(mut self) -> (bool, String) {
+    pub(crate) fn end(mut self) -> (bool, String) {
         let status = self.child.wait().unwrap();
         self.log.extend(self.lines.iter());
         (status.success(), std::mem::take(&mut self.log))

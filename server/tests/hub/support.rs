@@ -1,6 +1,11 @@
 //! A hub in this process and raw clients for it.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use cercle_proto::{
@@ -35,6 +40,7 @@ pub(crate) struct Hub {
     pub(crate) data: PathBuf,
     pub(crate) running: RunningServer,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) config: Config,
 }
 
 impl Hub {
@@ -56,18 +62,30 @@ impl Hub {
         config.durability = cercle_server::config::Durability::Process;
         config.metrics = "127.0.0.1:0".into();
         change(&mut config);
-        let running = Server::new(config).with_store(store.clone()).start().await.unwrap();
-        Self { directory, data, running, store }
+        let running = Server::new(config.clone()).with_store(store.clone()).start().await.unwrap();
+        Self { directory, data, running, store, config }
+    }
+
+    /// The same hub, ended and started again.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { directory, data, running, store, config } = self;
+        running.shutdown().await;
+        let running = Server::new(config.clone()).with_store(store.clone()).start().await.unwrap();
+        Self { directory, data, running, store, config }
     }
 
     /// Invites a user; returns the secret.
     pub(crate) async fn invite(&self, user: &str) -> [u8; 32] {
+        self.invite_as(user, Role::Member).await
+    }
+
+    async fn invite_as(&self, user: &str, role: Role) -> [u8; 32] {
         let request = InvitationRequest {
             user: Some(user.into()),
             display_name: format!("Dr {user}"),
             profession: String::new(),
             class: MemberClass::Professional,
-            roles: vec![Role::Member],
+            roles: vec![role],
             valid_for_ms: None,
         };
         self.running.invite(request).await.unwrap().0.secret
@@ -75,24 +93,11 @@ impl Hub {
 
     /// A TLS connection that trusts the root of this hub.
     pub(crate) async fn tls(&self, alpn: &[u8]) -> TlsStream<TcpStream> {
-        let tcp = TcpStream::connect(self.running.address()).await.unwrap();
-        let name = ServerName::try_from("127.0.0.1").unwrap();
-        TlsConnector::from(Arc::new(self.client_config(alpn))).connect(name, tcp).await.unwrap()
+        tls_to(self.running.address(), &self.data, alpn).await
     }
 
     pub(crate) fn client_config(&self, alpn: &[u8]) -> rustls::ClientConfig {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(self.data.join("root.pem")).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        if !alpn.is_empty() {
-            config.alpn_protocols = vec![alpn.to_vec()];
-        }
-        config
+        client_config(&self.data, alpn)
     }
 
     /// A WebSocket, nothing said yet.
@@ -101,17 +106,7 @@ impl Hub {
     }
 
     pub(crate) async fn raw_websocket(&self) -> WebSocketStream<TlsStream<TcpStream>> {
-        let stream = self.tls(b"").await;
-        let request = http::Request::get("wss://127.0.0.1/v1/ws")
-            .header("host", "127.0.0.1")
-            .header("connection", "upgrade")
-            .header("upgrade", "websocket")
-            .header("sec-websocket-version", "13")
-            .header("sec-websocket-protocol", frame::SUBPROTOCOL)
-            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
-            .body(())
-            .unwrap();
-        tokio_tungstenite::client_async(request, stream).await.unwrap().0
+        websocket_over(self.tls(b"").await).await
     }
 
     /// A gRPC stream, nothing said yet.
@@ -143,7 +138,12 @@ impl Hub {
 
     /// Enrols a device of a new user over a connection of its own.
     pub(crate) async fn enrol(&self, user: &str, id: u8) -> Device {
-        let secret = self.invite(user).await;
+        self.enrol_as(user, id, Role::Member).await
+    }
+
+    /// Enrols a device of a new user with a role.
+    pub(crate) async fn enrol_as(&self, user: &str, id: u8, role: Role) -> Device {
+        let secret = self.invite_as(user, role).await;
         let device = Device::new(id);
         let mut peer = self.websocket().await;
         let nonce = peer.greet().await;
@@ -218,14 +218,51 @@ impl Hub {
             posting_restricted: false,
             welcome: None,
             application: None,
+            application_blobs: Vec::new(),
             at: 2,
         };
         self.store.commit(commit).await.unwrap().seq
     }
 }
 
+/// A TLS connection that trusts the root in the data directory of a hub.
+pub(crate) async fn tls_to(address: SocketAddr, data: &Path, alpn: &[u8]) -> TlsStream<TcpStream> {
+    let tcp = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    TlsConnector::from(Arc::new(client_config(data, alpn))).connect(name, tcp).await.unwrap()
+}
+
+fn client_config(data: &Path, alpn: &[u8]) -> rustls::ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(data.join("root.pem")).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    if !alpn.is_empty() {
+        config.alpn_protocols = vec![alpn.to_vec()];
+    }
+    config
+}
+
+/// A WebSocket, nothing said yet.
+pub(crate) async fn websocket_over(stream: TlsStream<TcpStream>) -> WebSocketStream<TlsStream<TcpStream>> {
+    let request = http::Request::get("wss://127.0.0.1/v1/ws")
+        .header("host", "127.0.0.1")
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-protocol", frame::SUBPROTOCOL)
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+        .body(())
+        .unwrap();
+    tokio_tungstenite::client_async(request, stream).await.unwrap().0
+}
+
 /// Makes a hub in a directory; returns its configuration.
-pub(crate) async fn new_installation(data: &std::path::Path) -> Config {
+pub(crate) async fn new_installation(data: &Path) -> Config {
     let options = init::Options {
         data: data.to_owned(),
         domain: "cpts.example".into(),

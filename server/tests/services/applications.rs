@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cercle_server::{
-    delivery::Error,
+    delivery::{Application, Error},
     limits::{APPLICATION_BYTES_MAX, EPHEMERAL_BYTES_MAX},
 };
 
@@ -17,7 +17,9 @@ async fn many_messages_at_once_get_dense_numbers() {
     let sends = messages.into_iter().map(|mls| {
         let (delivery, identity, group, now) =
             (hub.delivery.clone(), anne.identity.clone(), id_of(&group), hub.now);
-        tokio::spawn(async move { delivery.send_application(&identity, group, new_id(), mls, now).await })
+        tokio::spawn(async move {
+            delivery.send_application(&identity, group, Application::new(new_id(), mls), now).await
+        })
     });
     let sends: Vec<_> = sends.collect();
     let mut numbers = Vec::new();
@@ -34,7 +36,9 @@ async fn a_repeated_message_gets_its_first_verdict() {
     let anne = hub.enrol("anne").await;
     let mut group = hub.new_group(&anne).await;
     let (id, mls) = (new_id(), anne.encrypt(&mut group, "une fois"));
-    let send = |now| hub.delivery.send_application(&anne.identity, id_of(&group), id, mls.clone(), now);
+    let send = |now| {
+        hub.delivery.send_application(&anne.identity, id_of(&group), Application::new(id, mls.clone()), now)
+    };
     let first = send(hub.now).await.unwrap();
     let again = send(hub.now + 5).await.unwrap();
     assert_eq!((again.seq, again.at, again.repeated), (first.seq, first.at, true));
@@ -47,7 +51,9 @@ async fn a_message_may_be_two_epochs_behind_but_not_three_and_not_ahead() {
     let anne = hub.enrol("anne").await;
     let mut group = hub.new_group(&anne).await;
     let old: Vec<Bytes> = (0..2).map(|_| anne.encrypt(&mut group, "tard")).collect();
-    let send = |mls: Bytes, id| hub.delivery.send_application(&anne.identity, id, new_id(), mls, hub.now);
+    let send = |mls: Bytes, id| {
+        hub.delivery.send_application(&anne.identity, id, Application::new(new_id(), mls), hub.now)
+    };
     let id = id_of(&group);
     for _ in 0..2 {
         hub.accept(&anne, &mut group, Plan::default()).await.unwrap();
@@ -81,11 +87,14 @@ async fn readable_application_messages_are_refused() {
     let id = id_of(&group);
     let commit = anne.commit(&mut group, Plan::default()).commit;
     for mls in [public_application(id.as_bytes()), commit, anne.group_info(&group)] {
-        let refused = hub.delivery.send_application(&anne.identity, id, new_id(), mls, hub.now).await;
+        let refused =
+            hub.delivery.send_application(&anne.identity, id, Application::new(new_id(), mls), hub.now).await;
         assert!(matches!(refused, Err(Error::ApplicationNotPrivate)), "{refused:?}");
     }
-    let refused =
-        hub.delivery.send_application(&anne.identity, id, new_id(), Bytes::from_static(b"hi"), hub.now).await;
+    let refused = hub
+        .delivery
+        .send_application(&anne.identity, id, Application::new(new_id(), Bytes::from_static(b"hi")), hub.now)
+        .await;
     assert!(matches!(refused, Err(Error::MlsInvalid(_))), "{refused:?}");
 }
 
@@ -95,7 +104,9 @@ async fn a_message_of_another_group_or_size_is_refused() {
     let anne = hub.enrol("anne").await;
     let (mut one, other) = (hub.new_group(&anne).await, hub.new_group(&anne).await);
     let mls = anne.encrypt(&mut one, "ici");
-    let send = |mls| hub.delivery.send_application(&anne.identity, id_of(&other), new_id(), mls, hub.now);
+    let send = |mls| {
+        hub.delivery.send_application(&anne.identity, id_of(&other), Application::new(new_id(), mls), hub.now)
+    };
     assert!(matches!(send(mls).await, Err(Error::InvalidField(_))));
     let long = Bytes::from(vec![0; APPLICATION_BYTES_MAX + 1]);
     assert!(matches!(send(long).await, Err(Error::TooLarge(_))));
@@ -108,7 +119,10 @@ async fn who_is_not_in_a_group_learns_nothing_of_it() {
     let mut group = hub.new_group(&anne).await;
     let id = id_of(&group);
     let mls = anne.encrypt(&mut group, "bonjour");
-    let refused = hub.delivery.send_application(&stranger.identity, id, new_id(), mls.clone(), hub.now).await;
+    let refused = hub
+        .delivery
+        .send_application(&stranger.identity, id, Application::new(new_id(), mls.clone()), hub.now)
+        .await;
     assert!(matches!(refused, Err(Error::GroupUnknown)), "{refused:?}");
     assert!(matches!(hub.delivery.ephemeral(&stranger.identity, id, mls).await, Err(Error::GroupUnknown)));
     let refused = hub.delivery.delivery_status(&stranger.identity, id).await;

@@ -1,7 +1,7 @@
 //! One commit per epoch, and what it must be accompanied by.
 
 use bytes::Bytes;
-use cercle_server::delivery::{CommitRequest, Error};
+use cercle_server::delivery::{Application, CommitRequest, Error};
 use cercle_storage::store::Kind;
 
 use super::world::{Device, Hub, Plan, bytes, id_of, leaf_of, new_id};
@@ -236,12 +236,12 @@ async fn a_commit_carries_the_first_message_of_its_epoch() {
     let mut group = hub.new_group(&anne).await;
     let mut request = anne.commit(&mut group, Plan::default());
     let stale = anne.encrypt(&mut group, "of the old epoch");
-    request.application = Some((new_id(), stale));
+    request.application = Some(Application::new(new_id(), stale));
     let refused = hub.delivery.commit(&anne.identity, request.clone(), hub.now).await;
     assert!(matches!(refused, Err(Error::InvalidField(_))), "{refused:?}");
     anne.merge(&mut group);
     let id = new_id();
-    request.application = Some((id, anne.encrypt(&mut group, "of the new epoch")));
+    request.application = Some(Application::new(id, anne.encrypt(&mut group, "of the new epoch")));
     let accepted = hub.delivery.commit(&anne.identity, request, hub.now).await.unwrap();
     let log = hub.log(id_of(&group)).await;
     assert_eq!((log.len(), log[1].seq, log[1].kind), (2, accepted.seq + 1, Kind::Application));
@@ -261,7 +261,7 @@ async fn an_epoch_at_the_end_of_the_numbers_is_a_conflict_like_any_other() {
         Bytes::from(mls)
     };
     request.commit = last_epoch(&request.commit);
-    request.application = Some((new_id(), last_epoch(&application)));
+    request.application = Some(Application::new(new_id(), last_epoch(&application)));
     let refused = hub.delivery.commit(&anne.identity, request, hub.now).await;
     assert!(matches!(refused, Err(Error::EpochConflict { current_epoch: 0, .. })), "{refused:?}");
 }

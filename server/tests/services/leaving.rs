@@ -1,6 +1,6 @@
 //! Leaving, being removed, being revoked: proposals wait in the log until a commit carries them out.
 
-use cercle_server::delivery::{CommitRequest, Error};
+use cercle_server::delivery::{Application, CommitRequest, Error};
 use cercle_storage::store::Kind;
 use openmls_traits::OpenMlsProvider as _;
 
@@ -26,7 +26,10 @@ async fn who_leaves_is_taken_out_by_the_next_commit_of_any_member() {
     let accepted = hub.accept(&bruno, &mut brunos, Plan::default()).await.unwrap();
     assert_eq!(hub.members(group).await.len(), 2);
 
-    let refused = hub.delivery.send_application(&chloe.identity, group, new_id(), late, hub.now).await;
+    let refused = hub
+        .delivery
+        .send_application(&chloe.identity, group, Application::new(new_id(), late), hub.now)
+        .await;
     assert!(matches!(refused, Err(Error::NotMember)), "{refused:?}");
     let listed = hub.delivery.list_groups(&chloe.identity).await.unwrap();
     assert_eq!(listed[0].entry.removed_at, Some(accepted.seq));

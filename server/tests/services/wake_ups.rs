@@ -2,7 +2,7 @@
 //! for a repetition.
 
 use cercle_server::{
-    delivery::WelcomeOutcome,
+    delivery::{Application, WelcomeOutcome},
     fanout::{News, Registration, Relayed},
 };
 
@@ -23,7 +23,9 @@ async fn readers_are_woken_once_for_each_accepted_message() {
     let mut session = hub.fanout.register(anne.device(), hub.fanout.next_connection());
     session.subscribe(id);
     let (message_id, mls) = (new_id(), anne.encrypt(&mut group, "bonjour"));
-    let send = || hub.delivery.send_application(&anne.identity, id, message_id, mls.clone(), hub.now);
+    let send = || {
+        hub.delivery.send_application(&anne.identity, id, Application::new(message_id, mls.clone()), hub.now)
+    };
     send().await.unwrap();
     assert!(news(&session).groups.contains(&id));
     send().await.unwrap();

@@ -20,7 +20,10 @@ use cercle_server::{
         authority::{KeyedCertificate, make_hub_sender, make_root},
     },
     clock::Clock,
-    delivery::{self, Accepted, ClaimRequest, CommitRequest, CreateGroupRequest, Delivery, Error, HubSender},
+    delivery::{
+        self, Accepted, Application, ClaimRequest, CommitRequest, CreateGroupRequest, Delivery, Error,
+        HubSender,
+    },
     fanout::Fanout,
 };
 use cercle_storage::store::{Entry, ReadFrom, ReadLimit, Store};
@@ -202,7 +205,9 @@ impl Hub {
         text: &str,
     ) -> Result<Accepted, Error> {
         let mls = by.encrypt(group, text);
-        self.delivery.send_application(&by.identity, id_of(group), new_id(), mls, self.now).await
+        self.delivery
+            .send_application(&by.identity, id_of(group), Application::new(new_id(), mls), self.now)
+            .await
     }
 
     pub(crate) async fn log(&self, group: GroupId) -> Vec<Entry> {

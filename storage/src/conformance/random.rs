@@ -2,6 +2,8 @@
 //!
 //! A failing case is shrunk and printed with its seed; `CERCLE_SEED=<seed>` runs the same cases again.
 
+mod blob;
+
 use std::{path::Path, sync::Arc};
 
 use cercle_proto::id::DeviceId;
@@ -11,6 +13,8 @@ use proptest::{
     test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner},
 };
 use ring::rand::{SecureRandom, SystemRandom};
+
+use blob::BlobOp;
 
 use super::sample::{
     NO_LIMIT, application, bytes, commit, device, expire, group, joined, message, new_group, user,
@@ -53,6 +57,7 @@ enum Op {
     Disarm { timer: u8 },
     Fire { now: u64, limit: usize },
     Record { at: u64 },
+    Blob(BlobOp),
     Read { after: u64, until: u64, entries: usize, bytes: usize },
     Expire { keep_after: u64, keep_records_after: u64 },
     Reopen,
@@ -66,6 +71,7 @@ struct Item {
     id: u64,
     behind: u64,
     proposal: bool,
+    blobs: Vec<u8>,
     at: u64,
 }
 
@@ -82,11 +88,16 @@ struct Commit {
     restricted: bool,
     welcome: bool,
     application: Option<u64>,
+    blobs: Vec<u8>,
     at: u64,
 }
 
 fn operations() -> impl Strategy<Value = Vec<Op>> {
-    vec(prop_oneof![6 => group_operation(), 2 => device_operation(), 1 => other_operation()], 1..90)
+    let blob_operation = blob::operation().prop_map(Op::Blob);
+    vec(
+        prop_oneof![6 => group_operation(), 2 => device_operation(), 1 => blob_operation, 1 => other_operation()],
+        1..90,
+    )
 }
 
 fn time() -> impl Strategy<Value = u64> {
@@ -102,23 +113,25 @@ fn group_operation() -> impl Strategy<Value = Op> {
         id.clone(),
         0..4_u64,
         any::<bool>(),
+        blob::references(),
         time(),
     )
-        .prop_map(|(group, device, id, behind, proposal, at)| Item {
+        .prop_map(|(group, device, id, behind, proposal, blobs, at)| Item {
             group,
             device,
             id,
             behind,
             proposal,
+            blobs,
             at,
         });
     let roster = (devices(), devices(), vec((1..=DEVICES, any::<bool>()), 0..3), any::<bool>());
-    let rest = (any::<bool>(), proptest::option::of(id.clone()), time());
+    let rest = (any::<bool>(), proptest::option::of(id.clone()), blob::references(), time());
     let who = (group.clone(), device.clone(), proptest::bool::weighted(0.2), id.clone(), 0..2_u64);
     let commit = (who, roster, rest).prop_map(|(who, roster, rest)| {
         let (group, device, external, id, behind) = who;
         let (joined, removed, may_post, restricted) = roster;
-        let (welcome, application, at) = rest;
+        let (welcome, application, blobs, at) = rest;
         Op::Commit(Commit {
             group,
             device,
@@ -131,6 +144,7 @@ fn group_operation() -> impl Strategy<Value = Op> {
             restricted,
             welcome,
             application,
+            blobs,
             at,
         })
     });
@@ -202,6 +216,7 @@ impl Item {
             at: self.at,
             kind: if self.proposal { Kind::Proposal } else { Kind::Application },
             group_state: self.proposal.then(|| bytes(&format!("proposal {}", self.id))),
+            blobs: blob::ids(&self.blobs),
             ..application(self.group, 0, self.id)
         }
     }
@@ -223,6 +238,7 @@ impl Commit {
             posting_restricted: self.restricted,
             welcome: self.welcome.then(|| WelcomeRecord { body: bytes("welcome"), recipients }),
             application: self.application.map(|id| (message(id), bytes("first of the epoch"))),
+            application_blobs: blob::ids(&self.blobs),
             at: self.at,
             ..commit(self.group, self.device, self.id, epoch)
         }
@@ -262,6 +278,7 @@ async fn run(store: &Arc<dyn Store>, op: &Op, epochs: &[u64]) -> String {
             format!("{:?}", expire(store, keep_after, keep_records_after).await)
         }
         Op::Reopen => String::new(),
+        Op::Blob(op) => blob::run(store, op).await,
         op @ (Op::Notify { .. } | Op::AcknowledgeInbox { .. } | Op::Publish { .. } | Op::Claim { .. }) => {
             run_on_device(store, op).await
         }
@@ -386,6 +403,7 @@ async fn observe(store: &Arc<dyn Store>) -> Vec<String> {
     }
     seen.push(format!("{:?} {:?}", store.revoked_members().await, store.next_due().await));
     seen.push(format!("{:?}", store.audit(0, 999).await));
+    seen.extend(blob::observe(store).await);
     seen
 }
 

@@ -70,6 +70,7 @@ pub(super) fn application(number: u64, sender: u64, id: u64) -> Append {
         at: 10_000 + id,
         body: bytes(&format!("body {id}")),
         group_state: None,
+        blobs: Vec::new(),
     }
 }
 
@@ -90,6 +91,7 @@ pub(super) fn commit(number: u64, sender: u64, id: u64, epoch: u64) -> CommitRec
         posting_restricted: false,
         welcome: None,
         application: None,
+        application_blobs: Vec::new(),
         at: 10_000 + id,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use cercle_proto::id::{DeviceId, GroupId, MessageId, Seq};
 
-use super::{Embedded, inbox, log, rows, transaction::Transaction};
+use super::{Embedded, blob, inbox, log, rows, transaction::Transaction};
 use crate::{
     engine::Snapshot,
     record::{
@@ -209,6 +209,7 @@ fn push_application(
     if row.posting_restricted && !sender.0.may_post {
         return Err(AppendError::PostDenied);
     }
+    blob::refer(tx, commit.group, &commit.application_blobs, commit.at)?;
     let entry = Entry {
         seq: 0,
         kind: Kind::Application,

@@ -2,7 +2,7 @@
 
 use cercle_proto::id::{DeviceId, Epoch, GroupId, Seq};
 
-use super::{Embedded, group, rows, transaction::Transaction};
+use super::{Embedded, blob, group, rows, transaction::Transaction};
 use crate::{
     engine::Snapshot,
     limits,
@@ -98,6 +98,7 @@ fn append(tx: &mut Transaction<'_>, item: Append) -> Result<Appended, AppendErro
         }
     }
     check_epoch(&row, item.epoch, item.epochs_behind_max)?;
+    blob::refer(tx, item.group, &item.blobs, item.at)?;
     if let Some(state) = &item.group_state {
         tx.put_blob(Table::GroupStates, group_key.clone(), state);
     }

@@ -40,8 +40,12 @@ impl Groups for Model {
             return Ok(verdict);
         }
         let application = state.wanted_application(&commit);
+        let blobs = state.check_blobs(commit.group, &commit.application_blobs);
         let group = state.groups.get_mut(&commit.group).ok_or(AppendError::GroupUnknown)?;
         group.check_commit(&commit, application.is_some())?;
+        if application.is_some() {
+            blobs?;
+        }
         let appended = group.end_epoch(&commit);
         state.verdicts.insert((Some(commit.sender), commit.message_id), appended);
         if let Some(application) = application {
@@ -49,6 +53,7 @@ impl Groups for Model {
             let group = state.groups.get_mut(&commit.group).ok_or(AppendError::GroupUnknown)?;
             let appended = group.push(application);
             state.verdicts.insert((Some(commit.sender), id), appended);
+            state.refer(&commit.application_blobs, commit.at);
         }
         if let Some(welcome) = &commit.welcome {
             let pointer = InboxBody::Welcome {

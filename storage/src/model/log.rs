@@ -93,6 +93,7 @@ impl State {
         if let Some(verdict) = self.verdict(item.sender, item.message_id) {
             return Ok(verdict);
         }
+        let blobs = self.check_blobs(item.group, &item.blobs);
         let group = self.groups.get_mut(&item.group).ok_or(AppendError::GroupUnknown)?;
         if let Some(sender) = item.sender {
             let row = group.member(sender).ok_or(AppendError::NotMember)?;
@@ -101,6 +102,7 @@ impl State {
             }
         }
         group.check_epoch(item.epoch, item.epochs_behind_max)?;
+        blobs?;
         if let Some(group_state) = item.group_state {
             group.record.group_state = group_state;
         }
@@ -114,6 +116,7 @@ impl State {
             body: item.body,
         });
         self.verdicts.insert((item.sender, item.message_id), appended);
+        self.refer(&item.blobs, item.at);
         Ok(appended)
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use bytes::Bytes;
-use cercle_proto::id::{DeviceId, GroupId, MessageId, UserId, from_hex, to_hex};
+use cercle_proto::id::{BlobId, DeviceId, GroupId, MessageId, UserId, from_hex, to_hex};
 use proptest::prelude::{any, proptest};
 
 use super::{
@@ -17,8 +17,8 @@ use super::{
     timer::TimerRow,
 };
 use crate::store::{
-    AuditEntry, AuditRecord, ClaimedPackage, DeviceRecord, Entry, InvitationRecord, Kind, RosterEntry,
-    UserRecord,
+    AuditEntry, AuditRecord, BlobRecord, BlobUsage, Claim, ClaimedPackage, DeviceRecord, Entry,
+    InvitationRecord, Kind, RosterEntry, UserRecord,
 };
 
 /// The record is written as these bytes and read from them.
@@ -148,6 +148,27 @@ fn rows_of_accounts_timers_and_the_audit_log_keep_their_bytes() {
 }
 
 #[test]
+fn rows_of_registers_and_blobs_keep_their_bytes() {
+    let claim = Claim { user: user(), device: device(), at: 1 };
+    is_written_as(&claim, &format!("01 {USER} {DEVICE} 0000000000000001"));
+    let announced = BlobRecord {
+        blob: BlobId::new([0xbb; 16]),
+        group: group(),
+        uploader: user(),
+        size: 1,
+        created_at: 2,
+        completed_at: None,
+        referenced_at: None,
+    };
+    let blob = "bb".repeat(16);
+    let head = format!("01 {blob} {GROUP} {USER} 0000000000000001 0000000000000002");
+    is_written_as(&announced, &format!("{head} 00 00"));
+    let referenced = BlobRecord { completed_at: Some(3), referenced_at: Some(4), ..announced };
+    is_written_as(&referenced, &format!("{head} 01 0000000000000003 01 0000000000000004"));
+    is_written_as(&BlobUsage { blobs: 1, bytes: 2 }, "01 0000000000000001 0000000000000002");
+}
+
+#[test]
 fn what_is_cut_short_too_long_or_of_another_version_is_refused() {
     let whole = VerdictRow { seq: 1, epoch: 2, at: 3 }.encode();
     for length in 0..whole.len() {
@@ -175,6 +196,7 @@ proptest! {
         drop((GroupRow::decode(&bytes), RosterRow::decode(&bytes), EntryRow::decode(&bytes)));
         drop((InboxRow::decode(&bytes), ClaimRow::decode(&bytes), ExpiryRow::decode(&bytes)));
         drop((UserRecord::decode(&bytes), DeviceRecord::decode(&bytes), InvitationRecord::decode(&bytes)));
+        drop((Claim::decode(&bytes), BlobRecord::decode(&bytes), BlobUsage::decode(&bytes)));
         drop((AuditRecord::decode(&bytes), TimerRow::decode(&bytes), KeyPackageRow::decode(&bytes)));
     }
 }

@@ -1,7 +1,7 @@
 //! Groups: epoch, public state, roster; and the one write that ends an epoch.
 
 use bytes::Bytes;
-use cercle_proto::id::{DeviceId, Epoch, GroupId, MessageId, Seq, TimestampMs, UserId};
+use cercle_proto::id::{BlobId, DeviceId, Epoch, GroupId, MessageId, Seq, TimestampMs, UserId};
 
 use super::{AppendError, Appended, ReadError, WriteError};
 
@@ -56,6 +56,8 @@ pub struct CommitRecord {
     pub welcome: Option<WelcomeRecord>,
     /// First application message of the new epoch, by the same sender.
     pub application: Option<(MessageId, Bytes)>,
+    /// Blobs that the application message refers to, as in [`super::Append`].
+    pub application_blobs: Vec<BlobId>,
     /// When.
     pub at: TimestampMs,
 }

@@ -1,7 +1,7 @@
 //! The per-group log: the truth about every conversation.
 
 use bytes::Bytes;
-use cercle_proto::id::{DeviceId, Epoch, GroupId, MessageId, Seq, TimestampMs};
+use cercle_proto::id::{BlobId, DeviceId, Epoch, GroupId, MessageId, Seq, TimestampMs};
 
 use super::{ReadError, WriteError};
 
@@ -37,6 +37,8 @@ pub struct Append {
     pub body: Bytes,
     /// New public group state that goes with it (a proposal changes it), if any.
     pub group_state: Option<Bytes>,
+    /// Blobs that it refers to: complete, and of this group.
+    pub blobs: Vec<BlobId>,
 }
 
 /// An append was accepted.
@@ -75,6 +77,12 @@ pub enum AppendError {
         /// Entry that holds the newest commit; 0 if none.
         last_commit: Seq,
     },
+    /// A blob that it refers to is not one of the group.
+    #[error("no such blob in this group")]
+    BlobUnknown,
+    /// A blob that it refers to is not stored completely.
+    #[error("a blob is not stored completely")]
+    BlobIncomplete,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] WriteError),
@@ -138,8 +146,9 @@ pub struct Page {
 #[async_trait::async_trait]
 pub trait Log: Send + Sync {
     /// Appends each item, or says why not; verdicts in the order of the batch. For each: repeated id,
-    /// group, sender in roster (`None` is always allowed) and allowed to post, epoch, in this order. An item
-    /// of the kind `Commit` is refused as [`WriteError::Unavailable`]: it would not end its epoch.
+    /// group, sender in roster (`None` is always allowed) and allowed to post, epoch, blobs, in this order.
+    /// Blobs count as referenced with the entry. An item of the kind `Commit` is refused as
+    /// [`WriteError::Unavailable`]: it would not end its epoch.
     async fn append(&self, batch: Vec<Append>) -> Vec<Result<Appended, AppendError>>;
 
     /// Reads several groups after their cursors. Once the limit has cut a page short, no later entry is

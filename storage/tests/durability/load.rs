@@ -15,9 +15,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use cercle_proto::id::{DeviceId, GroupId, MessageId, UserId};
+use cercle_proto::id::{BlobId, DeviceId, GroupId, MessageId, RegisterId, UserId};
 use cercle_storage::store::{
-    Append, AppendError, CommitRecord, CreateGroup, ExpirePolicy, Joined, Kind, Store,
+    Append, AppendError, BlobUsage, Claim, CommitRecord, CreateGroup, ExpirePolicy, Joined, Kind, NewBlob,
+    Store,
 };
 
 pub(crate) const GROUPS: u8 = 3;
@@ -37,6 +38,10 @@ pub(crate) enum Note {
     Entry { group: u8, seq: u64, device: u8, id: u64, commit: bool },
     /// Devices are about to acknowledge up to an entry: not above it may the floor rise.
     MayExpire { group: u8, up_to: u64 },
+    /// A register is held by a device.
+    Claimed { register: u8, device: u8 },
+    /// A blob is stored completely.
+    Completed(u64),
 }
 
 impl fmt::Display for Note {
@@ -48,6 +53,8 @@ impl fmt::Display for Note {
                 write!(f, "E {group} {seq} {device} {id} {}", u8::from(*commit))
             }
             Self::MayExpire { group, up_to } => write!(f, "K {group} {up_to}"),
+            Self::Claimed { register, device } => write!(f, "R {register} {device}"),
+            Self::Completed(blob) => write!(f, "B {blob}"),
         }
     }
 }
@@ -70,6 +77,10 @@ impl Note {
                 commit: *commit == 1,
             },
             ("K", [group, up_to]) => Self::MayExpire { group: small(*group)?, up_to: *up_to },
+            ("R", [register, device]) => {
+                Self::Claimed { register: small(*register)?, device: small(*device)? }
+            }
+            ("B", [blob]) => Self::Completed(*blob),
             _ => return None,
         })
     }
@@ -81,6 +92,17 @@ pub(crate) fn group(number: u8) -> GroupId {
 
 pub(crate) fn device(number: u8) -> DeviceId {
     DeviceId::new([0xd0 + number; 16])
+}
+
+pub(crate) fn blob(id: u64) -> BlobId {
+    BlobId::new(*message(id).as_bytes())
+}
+
+/// Claims a register for a device; says which device has it.
+pub(crate) async fn claim(store: &Arc<dyn Store>, register: u8, by: u8) -> Option<u8> {
+    let claim = Claim { user: joined(by).user, device: device(by), at: 1 };
+    let first = store.claim_once(RegisterId::new([register; 16]), claim).await.unwrap();
+    (1..=DEVICES + 1).find(|number| device(*number) == first.device)
 }
 
 pub(crate) fn message(id: u64) -> MessageId {
@@ -186,6 +208,12 @@ impl Load {
                     let policy = ExpirePolicy { keep_after: 0, keep_records_after: 0, budget_rows: 50 };
                     self.store.expire(policy).await.unwrap();
                 }
+                4 => {
+                    let register = u8::try_from(random.below(200)).unwrap();
+                    let first = claim(&self.store, register, device_number).await.unwrap();
+                    self.note(Note::Claimed { register, device: first });
+                }
+                5 => self.upload(number, next_id).await,
                 _ => {
                     let count = 1 + random.below(3);
                     self.append(number, device_number, next_id..next_id + count, epoch).await;
@@ -208,6 +236,15 @@ impl Load {
         for (id, verdict) in ids.zip(verdicts) {
             self.accepted(number, verdict.unwrap().seq, sender, id, false);
         }
+    }
+
+    async fn upload(&self, number: u8, id: u64) {
+        let blob = blob(id);
+        let new = NewBlob { blob, group: group(number), uploader: joined(1).user, size: 1, at: 1 };
+        let plenty = BlobUsage { blobs: u64::MAX, bytes: u64::MAX };
+        self.store.announce_blob(new, plenty).await.unwrap();
+        self.store.complete_blob(blob, 2).await.unwrap();
+        self.note(Note::Completed(id));
     }
 
     async fn acknowledge(&self, number: u8) {
@@ -252,6 +289,7 @@ fn application(number: u8, sender: u8, id: u64, epoch: u64) -> Append {
         at: id,
         body: body(id),
         group_state: None,
+        blobs: Vec::new(),
     }
 }
 
@@ -271,6 +309,7 @@ fn commit(number: u8, sender: u8, id: u64, epoch: u64) -> CommitRecord {
         posting_restricted: false,
         welcome: None,
         application: None,
+        application_blobs: Vec::new(),
         at: id,
     }
 }

@@ -6,7 +6,7 @@ use cercle_storage::store::{Entry, Kind, ReadFrom, ReadLimit, Store};
 
 use super::{
     child::Engine,
-    load::{self, GROUPS, Note},
+    load::{self, DEVICES, GROUPS, Note},
 };
 
 /// What the notes of all processes say together.
@@ -16,6 +16,9 @@ pub(crate) struct Expected {
     /// Group, number → device, message id, commit.
     entries: BTreeMap<(u8, u64), (u8, u64, bool)>,
     may_expire: BTreeMap<u8, u64>,
+    /// Register → device.
+    claimed: BTreeMap<u8, u8>,
+    completed: Vec<u64>,
 }
 
 impl Expected {
@@ -35,6 +38,11 @@ impl Expected {
                 let end = self.may_expire.entry(group).or_default();
                 *end = up_to.max(*end);
             }
+            Note::Claimed { register, device } => {
+                let before = self.claimed.insert(register, device);
+                assert!(before.is_none_or(|before| before == device), "register {register} won twice");
+            }
+            Note::Completed(blob) => self.completed.push(blob),
         }
     }
 
@@ -59,6 +67,7 @@ impl Expected {
         let store = engine.open(path)?;
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
+            self.check_claims_and_blobs(&store).await?;
             let mut deleted = 0;
             for group in 1..=GROUPS {
                 let checked = self.check_group(&store, group).await;
@@ -66,6 +75,23 @@ impl Expected {
             }
             Ok(deleted)
         })
+    }
+
+    async fn check_claims_and_blobs(&self, store: &Arc<dyn Store>) -> Result<(), String> {
+        for (register, device) in &self.claimed {
+            // By a device that has never claimed anything: it must lose.
+            let found = load::claim(store, *register, DEVICES + 1).await;
+            if found != Some(*device) {
+                return Err(format!("register {register} of device {device} is held by {found:?}"));
+            }
+        }
+        for id in &self.completed {
+            let record = store.blob(load::blob(*id)).await.map_err(|error| error.to_string())?;
+            if record.is_none_or(|record| record.completed_at != Some(2)) {
+                return Err(format!("blob {id} is not complete"));
+            }
+        }
+        Ok(())
     }
 
     async fn check_group(&self, store: &Arc<dyn Store>, group: u8) -> Result<u64, String> {
