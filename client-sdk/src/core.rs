@@ -15,6 +15,7 @@ use cercle_proto::{
 use std::sync::Arc;
 
 pub use crate::{event::Message, store::StoreKey};
+pub use alert::{AlertCommand, AlertTally, GroupAlert};
 pub use board::{BoardFilter, BoardRow, Part};
 pub use circle::{HistoryFetch, HistoryUpload, NewCircle, RefusalRecord};
 pub use command::{Act, Ask, Command, DeviceCursor, DeviceState, NewInvitation, Outcome, PolicyTemplate};
@@ -29,6 +30,7 @@ use crate::{
     sync::{Cx, Memory},
 };
 
+mod alert;
 mod board;
 mod circle;
 mod command;

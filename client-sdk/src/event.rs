@@ -207,6 +207,8 @@ pub enum Event {
         /// Why.
         reason: TransferFailure,
     },
+    /// How far an alert is that this session watches.
+    AlertStatus(Box<crate::core::AlertTally>),
     /// The device certificate was renewed and is valid until then.
     CertificateRenewed {
         /// End of validity.

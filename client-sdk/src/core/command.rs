@@ -5,7 +5,7 @@ use cercle_proto::{
     v1,
 };
 
-use super::{NewCircle, Ticket};
+use super::{AlertCommand, NewCircle, Ticket};
 use crate::{
     directory::{Entry, Page, Question},
     message::{
@@ -187,6 +187,8 @@ pub enum Command {
     },
     /// Asks the directory something.
     Directory(Box<Question>),
+    /// Asks the hub about alerts and wake-ups.
+    Alert(Box<AlertCommand>),
 }
 
 impl std::fmt::Debug for Command {
@@ -220,6 +222,7 @@ impl std::fmt::Debug for Command {
             Self::CreateBlob { .. } => "CreateBlob",
             Self::OpenBlob { .. } => "OpenBlob",
             Self::Directory(_) => "Directory",
+            Self::Alert(_) => "Alert",
         })
     }
 }
@@ -336,6 +339,26 @@ pub enum Outcome {
     DirectoryPage(Box<Page>),
     /// An entry of the directory.
     DirectoryEntry(Box<Entry>),
+    /// How far an alert is.
+    AlertStatus(v1::AlertStatus),
+    /// A page of the recipients of an alert.
+    AlertReport {
+        /// How far it is.
+        status: v1::AlertStatus,
+        /// In order of user id.
+        recipients: Vec<v1::AlertRecipient>,
+        /// There are more.
+        more: bool,
+    },
+    /// A page of users and how they could be reached.
+    Reachability {
+        /// In order of user id.
+        users: Vec<v1::ReachableUser>,
+        /// There are more.
+        more: bool,
+    },
+    /// Whether this device can be woken, and the key to subscribe with.
+    Push(v1::PushKey),
 }
 
 impl std::fmt::Debug for Outcome {
@@ -356,6 +379,10 @@ impl std::fmt::Debug for Outcome {
             Self::Ticket(ticket) => write!(f, "{ticket:?}"),
             Self::DirectoryPage(_) => f.write_str("DirectoryPage"),
             Self::DirectoryEntry(_) => f.write_str("DirectoryEntry"),
+            Self::AlertStatus(_) => f.write_str("AlertStatus"),
+            Self::AlertReport { .. } => f.write_str("AlertReport"),
+            Self::Reachability { .. } => f.write_str("Reachability"),
+            Self::Push(_) => f.write_str("Push"),
         }
     }
 }

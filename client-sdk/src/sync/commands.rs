@@ -91,6 +91,7 @@ impl Cx<'_, '_> {
                 self.ask(id, Request::OpenBlob(v1::OpenBlob { blob: blob.to_bytes() }))
             }
             Command::Directory(question) => self.ask(id, question.frame()),
+            Command::Alert(command) => self.ask(id, command.request()),
         };
         if let Err(error) = begun {
             self.finish(id, Err(error));
@@ -294,6 +295,12 @@ pub(crate) fn outcome(answer: Answer) -> Result<Outcome, Error> {
         Answer::BlobTicket(answer) => transfers::ticket(&answer).map(Outcome::Ticket).ok_or_else(damaged),
         Answer::DirectoryPage(page) => Ok(Outcome::DirectoryPage(Box::new(page))),
         Answer::DirectoryEntry(entry) => Ok(Outcome::DirectoryEntry(Box::new(entry))),
+        Answer::AlertStatus(status) => Ok(Outcome::AlertStatus(status)),
+        Answer::AlertReport(v1::AlertReport { status, recipients, more }) => {
+            Ok(Outcome::AlertReport { status: status.ok_or_else(damaged)?, recipients, more })
+        }
+        Answer::Reachability(v1::Reachability { users, more }) => Ok(Outcome::Reachability { users, more }),
+        Answer::PushKey(key) => Ok(Outcome::Push(key)),
         Answer::InvitationCreated(created) => Ok(Outcome::InvitationCreated {
             user: UserId::parse(&created.user).map_err(|_| damaged())?,
             link: created.link,

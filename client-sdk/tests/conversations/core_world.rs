@@ -24,6 +24,7 @@ use cercle_sdk::{
     error::Error,
 };
 use cercle_server::{
+    alert::Alerts,
     attachments::{self, Attachments},
     auth::{
         self, AuthenticationService, InvitationRequest, Inviter, Issuer,
@@ -34,6 +35,7 @@ use cercle_server::{
     directory::{self, Directory},
     dispatch::{Dispatch, LinkTarget},
     fanout::Fanout,
+    push::Push,
     register::RegisterService,
     session::{
         Timing,
@@ -127,8 +129,11 @@ impl World {
         let attachments =
             Attachments::open(store.clone(), &blobs, blob_settings, metrics.clone(), shutdown.clone());
         let settings = delivery::Settings::default();
+        let push = Push::without_accounts(store.clone(), fanout.clone(), clock.clone(), metrics.clone());
         let folder = tempfile::tempdir().unwrap();
         let dispatch = Dispatch {
+            alerts: Alerts::without_hook(store.clone(), fanout.clone(), push.clone(), clock.clone()),
+            push,
             auth: AuthenticationService::new(store.clone(), issuer, auth::Settings::default()),
             delivery: Delivery::new(store.clone(), trusted, sender, fanout.clone(), settings),
             registers: RegisterService::new(store.clone(), HubSender::new(&keyed).unwrap()),
