@@ -1,6 +1,10 @@
 //! The end of the day: the board of the general practitioner, and the timeline of the visit.
 
-use cercle_sdk::{core::BoardFilter, message::Language, thread::timeline::TimelineFilter};
+use cercle_sdk::{
+    core::{BoardFilter, BoardRow},
+    message::Language,
+    thread::timeline::TimelineFilter,
+};
 
 use super::{floor::Floor, home_visit::Visited};
 use crate::{
@@ -27,7 +31,7 @@ async fn show_board(floor: &Floor<'_>) -> Result<BoardOutcome, Failure> {
     for row in &rows {
         floor.stage().line(&board::line(row, &titles));
     }
-    let line = |row: &cercle_sdk::core::BoardRow| BoardLine {
+    let line = |row: &BoardRow| BoardLine {
         request: row.request.to_hex(),
         kind: row.kind.name(),
         state: row.state.name(),

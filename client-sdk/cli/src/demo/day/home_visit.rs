@@ -15,14 +15,14 @@ use cercle_sdk::{
 
 use super::floor::{Floor, asked_people, claim};
 use crate::{
-    demo::cast::{CAMILLE, ELISE, HUGO, INES, NORTH, PEOPLE, SOUTH},
+    demo::cast::{CAMILLE, ELISE, GROUPS, HUGO, INES, NORTH, PEOPLE, SOUTH},
     failure::Failure,
     moment,
     records::demo::HomeVisit,
 };
 
-/// From the present to the visit, ms: tomorrow at about this time.
-const VISIT_AFTER_MS: u64 = 24 * 3_600_000;
+/// A day, ms.
+const DAY_MS: u64 = 24 * 3_600_000;
 
 /// Where the visit was handled, and by whom.
 pub(super) struct Visited {
@@ -53,12 +53,12 @@ pub(super) async fn play(floor: &mut Floor<'_>) -> Result<(HomeVisit, Visited), 
 
     // The identity comes from the device that asked, to the owner alone.
     floor.row(nurse, visit, |row| row.patient.is_some()).await?;
-    let from_ms = now_ms() + VISIT_AFTER_MS;
+    let from_ms = tomorrow_morning();
     let schedule = Action::Schedule { from_ms, to_ms: None, place: "Au domicile".to_owned() };
     floor.act(nurse, visit, schedule).await?;
     floor.row(ELISE, visit, |row| row.state == State::Scheduled).await?;
     let at = moment::time(from_ms);
-    floor.stage().note(&text!("visite fixée au {at}"; "visit on {at}"));
+    floor.stage().note(&text!("visite fixée : {at}"; "visit: {at}"));
     let report = "Pansement refait, constantes stables, ordonnance de sortie expliquée.".to_owned();
     floor.act(nurse, visit, Action::Complete { report, documents: Vec::new() }).await?;
     let mut state = State::Open;
@@ -69,8 +69,7 @@ pub(super) async fn play(floor: &mut Floor<'_>) -> Result<(HomeVisit, Visited), 
         state = floor.row(place, visit, done).await?.state;
     }
     let told = floor.row(late, visit, |_| true).await?;
-    let visited =
-        Visited { group: floor.group(group).await?, nurse, title: crate::demo::cast::GROUPS[group].title };
+    let visited = Visited { group: floor.group(group).await?, nurse, title: GROUPS[group].title };
     let outcome = HomeVisit {
         discharge: discharge.to_hex(),
         request: visit.to_hex(),
@@ -101,6 +100,12 @@ async fn decided(floor: &mut Floor<'_>, visit: RequestId) -> Result<(usize, usiz
     Ok((nurse, late))
 }
 
+/// Tomorrow at eight, by the clock of this machine.
+fn tomorrow_morning() -> u64 {
+    let at = now_ms() + DAY_MS;
+    moment::parse(&format!("{}T08:00", moment::day(at))).unwrap_or(at)
+}
+
 fn patient() -> Patient {
     Patient {
         birth_name: "Fournier".to_owned(),
@@ -115,7 +120,7 @@ fn discharge() -> Request {
     let need = |profession: &str, what: &str| Need { profession: profession.into(), what: what.into() };
     let purpose = Purpose::Discharge {
         facility: "CH du Val-Fictif, chirurgie".to_owned(),
-        date: moment::day(now_ms() + VISIT_AFTER_MS),
+        date: moment::day(now_ms() + DAY_MS),
         needs: vec![
             need("60", "Pansement quotidien"),
             need("70", "Reprise de la marche"),

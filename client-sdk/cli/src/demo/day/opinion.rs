@@ -5,8 +5,10 @@ use std::path::Path;
 use cercle_proto::id::{GroupId, MessageId};
 use cercle_sdk::{
     core::BoardRow,
+    error::Error,
     message::{
-        Document, Draft, Edit, Reaction, Request, RequestId, Text, request::Purpose, transition::Action,
+        Body, Document, Draft, Edit, Language, Reaction, Request, RequestId, Text, request::Purpose,
+        transition::Action,
     },
     thread::{
         requests::State,
@@ -57,7 +59,7 @@ pub(super) async fn play(floor: &mut Floor<'_>, data: &Path) -> Result<Opinion, 
         owner: PEOPLE[NADIA].id,
         photo,
         edited: talk.edited_at_ms.is_some(),
-        text: talk.message.body.render(crate::language::Language::French),
+        text: talk.message.body.render(Language::French),
         reactions: talk.reactions.into_iter().map(|reaction| reaction.emoji).collect(),
     })
 }
@@ -78,7 +80,7 @@ async fn receive(floor: &Floor<'_>, request: RequestId, taken: &photo::Taken) ->
     let client = floor.people().client(NADIA);
     let courses = client.request_history(request).await?;
     let document = courses.first().and_then(|course| course.request.documents.first()).cloned();
-    let document = document.ok_or(cercle_sdk::error::Error::Invalid("the photo is missing"))?;
+    let document = document.ok_or(Error::Invalid("the photo is missing"))?;
     let received = Box::pin(client.download_bytes(&document, photo::BYTES_MAX)).await?;
     let seen = Photo {
         bytes_taken: taken.bytes.len(),
@@ -107,14 +109,14 @@ async fn thank(floor: &mut Floor<'_>, group: GroupId) -> Result<MessageView, Fai
     let slip = "Merci Nadia, je revois le patient dans trois semaines.";
     let message = floor.say(group, SKIN, CAMILLE, slip).await?;
     let reaction = Reaction { message, emoji: "👍".to_owned(), removed: false };
-    floor.post(group, SKIN, NADIA, Draft::from(cercle_sdk::message::Body::Reaction(reaction))).await?;
+    floor.post(group, SKIN, NADIA, Draft::from(Body::Reaction(reaction))).await?;
     let text =
         Text { text: "Merci Nadia, je revois le patient dans trois mois.".to_owned(), mentions: Vec::new() };
-    let edit = cercle_sdk::message::Body::Edit(Edit { message, text });
+    let edit = Body::Edit(Edit { message, text });
     floor.post(group, SKIN, CAMILLE, Draft::from(edit)).await?;
     let view = seen_by_a_third(floor, group, message).await?;
     let (name, title) = (PEOPLE[INES].name, GROUPS[SKIN].title);
-    let text = view.message.body.render(crate::language::Language::French);
+    let text = view.message.body.render(Language::French);
     let signs: Vec<&str> = view.reactions.iter().map(|reaction| reaction.emoji.as_str()).collect();
     let signs = signs.join(" ");
     floor.stage().note(&text!(
@@ -131,5 +133,5 @@ async fn seen_by_a_third(
 ) -> Result<MessageView, Failure> {
     let thread = floor.people().client(INES).thread(group, Range::newest(PAGE_MESSAGES)).await?;
     let found = thread.messages.into_iter().find(|view| view.message.id == message);
-    Ok(found.ok_or(cercle_sdk::error::Error::Invalid("the edited message is missing"))?)
+    Ok(found.ok_or(Error::Invalid("the edited message is missing"))?)
 }

@@ -1,6 +1,9 @@
 //! A pharmacist signals a patient without general practitioner; one takes her, and only then learns who she is.
 
-use cercle_sdk::message::{Patient, Request, RequestId, patient::Gender, request::Purpose};
+use cercle_sdk::{
+    core::BoardRow,
+    message::{Patient, Request, RequestId, patient::Gender, request::Purpose},
+};
 
 use super::floor::{Floor, asked_people, claim};
 use crate::{
@@ -29,8 +32,7 @@ pub(super) async fn play(floor: &mut Floor<'_>) -> Result<WithoutGp, Failure> {
     let owner = floor.people().user(CAMILLE)?;
     let row = floor.row(CAMILLE, id, |row| row.patient.is_some()).await?;
     for place in asked_people(&[WELCOME], KARIM) {
-        let owned =
-            |row: &cercle_sdk::core::BoardRow| row.owner.as_ref().is_some_and(|owned| owned.user == owner);
+        let owned = |row: &BoardRow| row.owner.as_ref().is_some_and(|owned| owned.user == owner);
         floor.row(place, id, owned).await?;
     }
     let (mut known, mut unknown) = (Vec::new(), Vec::new());
