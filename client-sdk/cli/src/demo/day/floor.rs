@@ -149,20 +149,26 @@ impl<'a> Floor<'a> {
         Ok(())
     }
 
-    /// Two people take the same step at the same moment. Whoever has heard already that he is too late is
-    /// refused by his own device, which is no failure as long as it is not both.
-    pub(super) async fn both_claim(&mut self, two: [usize; 2], request: RequestId) -> Result<(), Failure> {
+    /// Two people claim a request at the same moment. Whoever has heard already that he is too late is
+    /// refused by his own device, which is no failure as long as it is not both: who that was.
+    pub(super) async fn both_claim(
+        &mut self,
+        two: [usize; 2],
+        request: RequestId,
+    ) -> Result<Option<usize>, Failure> {
         let claim = |place| self.people.client(place).act(step(place, request, claim()));
-        let (one, other) = tokio::join!(claim(two[0]), claim(two[1]));
-        if let (Err(error), Err(_)) = (one, other) {
-            return Err(error.into());
-        }
+        let refused = match tokio::join!(claim(two[0]), claim(two[1])) {
+            (Err(error), Err(_)) => return Err(error.into()),
+            (Err(_), Ok(_)) => Some(two[0]),
+            (Ok(_), Err(_)) => Some(two[1]),
+            (Ok(_), Ok(_)) => None,
+        };
         let (one, other) = (PEOPLE[two[0]].name, PEOPLE[two[1]].name);
         self.stage.note(&text!(
             "{one} et {other} la prennent au même instant";
             "{one} and {other} claim it at the same moment"
         ));
-        Ok(())
+        Ok(refused)
     }
 
     /// Waits until the board of the member at this place shows the request so, and returns the row.

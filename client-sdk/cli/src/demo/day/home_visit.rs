@@ -41,8 +41,8 @@ pub(super) async fn play(floor: &mut Floor<'_>) -> Result<(HomeVisit, Visited), 
     floor.row(CAMILLE, discharge, |row| row.patient.is_some()).await?;
     let visit = floor.ask(ELISE, &[NORTH, SOUTH], visit(discharge), Some(patient())).await?;
 
-    floor.both_claim([INES, HUGO], visit).await?;
-    let (nurse, late) = decided(floor, visit).await?;
+    let refused = floor.both_claim([INES, HUGO], visit).await?;
+    let (nurse, late) = decided(floor, visit, refused).await?;
     let (owner, group) = (floor.people().user(nurse)?, if nurse == INES { NORTH } else { SOUTH });
     let (winner, loser) = (PEOPLE[nurse].name, PEOPLE[late].name);
     floor.stage().note(&text!(
@@ -84,7 +84,11 @@ pub(super) async fn play(floor: &mut Floor<'_>) -> Result<(HomeVisit, Visited), 
 }
 
 /// Waits until both nurses know who has the visit: who that is, and who came too late.
-async fn decided(floor: &mut Floor<'_>, visit: RequestId) -> Result<(usize, usize), Failure> {
+async fn decided(
+    floor: &mut Floor<'_>,
+    visit: RequestId,
+    refused: Option<usize>,
+) -> Result<(usize, usize), Failure> {
     let ines = floor.people().user(INES)?;
     let row = floor.row(INES, visit, |row| row.owner.is_some()).await?;
     let first = row.owner.is_some_and(|owner| owner.user == ines);
@@ -93,8 +97,8 @@ async fn decided(floor: &mut Floor<'_>, visit: RequestId) -> Result<(usize, usiz
     let owned = |row: &BoardRow| row.owner.as_ref().is_some_and(|owned| owned.user == owner);
     floor.row(nurse, visit, owned).await?;
     floor.row(late, visit, owned).await?;
-    // By the board everybody knows; whoever claimed is also told by an event.
-    while floor.ledger().told(late, visit).is_none_or(|told| told.user != owner) {
+    // By the board everybody knows; whoever has claimed in vain is also told by an event.
+    while refused != Some(late) && floor.ledger().told(late, visit).is_none_or(|told| told.user != owner) {
         floor.hear().await?;
     }
     Ok((nurse, late))
@@ -127,7 +131,8 @@ fn discharge() -> Request {
             need("", "Lit médicalisé"),
         ],
     };
-    let mut request = Request::new(RequestId::new([0; 16]), purpose, "Retour à domicile demain, 83 ans");
+    let mut request =
+        Request::new(RequestId::new([0; 16]), purpose, "Retour à domicile demain après chirurgie");
     "Prothèse de hanche, vit seul.".clone_into(&mut request.reason);
     request
 }

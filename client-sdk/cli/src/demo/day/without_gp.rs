@@ -24,7 +24,7 @@ pub(super) async fn play(floor: &mut Floor<'_>) -> Result<WithoutGp, Failure> {
     let purpose = Purpose::PatientWithoutGp { commune: COMMUNE.to_owned(), needs };
     // The SDK chooses the id when it posts the request.
     let mut request =
-        Request::new(RequestId::new([0; 16]), purpose, "Patiente de 68 ans sans médecin traitant");
+        Request::new(RequestId::new([0; 16]), purpose, "Patiente diabétique sans médecin traitant");
     "Ordonnance expirée depuis trois semaines.".clone_into(&mut request.reason);
     let id = floor.ask(KARIM, &[WELCOME], request, Some(patient())).await?;
 
