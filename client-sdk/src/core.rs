@@ -71,7 +71,6 @@ impl Default for Settings {
 
 /// Something for the core to handle.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a message is most of what goes through it, and is moved once")]
 pub enum Input {
     /// A connection to the hub is up; nothing was sent on it yet.
     Connected,
@@ -92,7 +91,6 @@ pub enum Input {
 
 /// Something for the shell to do.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a message is most of what goes through it, and is moved once")]
 pub enum Action {
     /// Send this frame on the connection.
     Send(v1::ClientFrame),

@@ -43,13 +43,7 @@ impl Cx<'_, '_> {
             Command::Ask(ask) => self.ask_others(id, *ask)?,
             Command::Act(act) => self.act(id, *act)?,
             Command::DirectWith { user } => self.direct_thread(id, &user)?,
-            Command::Invite { group, users } => match self.may_invite(group, &users)? {
-                Ok(()) => {
-                    let claim = self.random();
-                    self.change_members(id, group, &users, |users| Change::Invite { users, claim })?
-                }
-                Err(error) => Err(error),
-            },
+            Command::Invite { group, users } => self.invite(id, group, &users)?,
             Command::Remove { group, users } => {
                 self.change_members(id, group, &users, |users| Change::Remove { users })?
             }
@@ -61,11 +55,11 @@ impl Cx<'_, '_> {
             Command::EndMembership { group, user, note } => self.end_membership(id, group, &user, note)?,
             Command::HistoryUploaded { key, document } => {
                 let taken = self.history_uploaded(key, document.map(|document| *document))?;
-                taken.map(|()| self.finish(id, Ok(Outcome::Done)))
+                self.done(id, taken)
             }
             Command::HistoryFetched { group, message, sealed } => {
                 let taken = self.history_fetched(group, message, sealed.as_deref())?;
-                taken.map(|()| self.finish(id, Ok(Outcome::Done)))
+                self.done(id, taken)
             }
             Command::Leave { group } => self.change(id, group, Change::Leave)?,
             Command::UpdateKeys { group } => self.change(id, group, Change::Update)?,
@@ -102,6 +96,14 @@ impl Cx<'_, '_> {
             self.finish(id, Err(error));
         }
         Ok(())
+    }
+
+    fn invite(&mut self, id: u64, group: GroupId, users: &[UserId]) -> Step<Begun> {
+        if let Err(error) = self.may_invite(group, users)? {
+            return Ok(Err(error));
+        }
+        let claim = self.random();
+        self.change_members(id, group, users, |users| Change::Invite { users, claim })
     }
 
     /// Asks the hub something that needs a connection.
