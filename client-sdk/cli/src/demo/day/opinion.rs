@@ -28,7 +28,7 @@ use crate::{
     records::demo::{Opinion, Photo},
 };
 
-/// Savoir-faire code of dermatology (TRE_R38).
+/// Savoir-faire code of dermatology (`TRE_R38`).
 const DERMATOLOGY: &str = "SM15";
 
 pub(super) async fn play(floor: &mut Floor<'_>, data: &Path) -> Result<Opinion, Failure> {
