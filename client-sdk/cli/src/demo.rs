@@ -1,14 +1,14 @@
 //! `cercle demo`: the whole product on one machine, with nothing prepared.
 //!
 //! A real hub in this process, on loopback only, with a store on disk; a small fictitious CPTS
-//! ([`cast`]) whose members are real SDK clients ([`people`]) that talk over real TLS and MLS ([`play`]);
-//! then the visitor's turn in a second terminal ([`visitor`]). `--once` plays the script and ends. The data
+//! ([`cast`]) whose members are real SDK clients ([`people`]) that spend a [`day`] over real TLS and MLS;
+//! then the visitor's turn in a second terminal ([`visitor`]). `--once` plays the day and ends. The data
 //! are thrown away, unless `--keep` names a folder.
 
 mod cast;
+mod day;
 mod hub;
 mod people;
-mod play;
 mod stage;
 mod visitor;
 
@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 
 use cercle_sdk::client::now_ms;
 
-use crate::{context::Context, exit::Exit, failure::Failure, interrupt::Interrupt, records::DemoRecord};
+use crate::{
+    context::Context, exit::Exit, failure::Failure, interrupt::Interrupt, records::demo::DemoRecord,
+};
 use hub::DemoHub;
 use people::People;
 use stage::Stage;
@@ -67,7 +69,7 @@ pub(crate) async fn run(context: &Context<'_>, once: bool, keep: Option<PathBuf>
     ended
 }
 
-/// Plays the script, says what it amounted to, and gives the visitor the floor unless once is enough.
+/// Plays the day, says what it amounted to, and gives the visitor the floor unless once is enough.
 async fn perform(
     stage: &Stage<'_>,
     hub: &DemoHub,
@@ -75,19 +77,24 @@ async fn perform(
     once: bool,
     data: &Path,
 ) -> Result<(), Failure> {
-    let played = play::run(people, stage).await?;
+    let played = Box::pin(day::play(people, stage, data)).await?;
     let after = |at_ms: u64| at_ms.saturating_sub(stage.started_ms());
     let record = DemoRecord {
         first_message_ms: after(played.first_message_at_ms),
         hub_ready_ms: hub.ready_ms,
         members: people.count(),
-        groups: cast::GROUPS.len(),
+        groups: played.groups,
         messages: played.messages,
         received: played.received,
         gaps: played.gaps,
         total_ms: after(now_ms()),
+        without_gp: played.without_gp,
+        home_visit: played.home_visit,
+        opinion: played.opinion,
+        board: played.board,
+        timeline: played.timeline,
     };
-    stage.summary(record);
+    stage.summary(Box::new(record));
     if once { Ok(()) } else { visitor::welcome(people, hub, stage, data).await }
 }
 

@@ -25,6 +25,7 @@ mod requests;
 
 pub(crate) use requests::{CSV_TITLES, RequestRecord, StepRecord, csv};
 pub(crate) mod circle;
+pub(crate) mod demo;
 pub(crate) mod talk;
 
 /// One line of output.
@@ -161,7 +162,7 @@ pub(crate) enum Record<'a> {
         communes: Vec<FacetRecord<'a>>,
         imported_at_ms: u64,
     },
-    Demo(DemoRecord),
+    Demo(Box<demo::DemoRecord>),
     DemoReady {
         invitation: &'a str,
         address: &'a str,
@@ -319,26 +320,6 @@ pub(crate) struct DeviceRecord<'a> {
     last_seen_at_ms: u64,
     revoked: bool,
     own: bool,
-}
-
-/// What one run of the demonstration measured.
-#[derive(Debug, Serialize)]
-pub(crate) struct DemoRecord {
-    /// From the start of the program to the first message decrypted by another device.
-    pub(crate) first_message_ms: u64,
-    /// From the start of the hub to its port taking connections.
-    pub(crate) hub_ready_ms: u64,
-    /// Devices enrolled.
-    pub(crate) members: usize,
-    pub(crate) groups: usize,
-    /// Messages written.
-    pub(crate) messages: usize,
-    /// Messages decrypted, over all devices.
-    pub(crate) received: usize,
-    /// Gaps that a device reported: none, or something is wrong.
-    pub(crate) gaps: usize,
-    /// From the start of the program to the last message decrypted by its last reader.
-    pub(crate) total_ms: u64,
 }
 
 #[derive(Debug, Serialize)]

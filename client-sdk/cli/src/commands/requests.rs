@@ -1,7 +1,7 @@
 //! `cercle ask`, `board`, `claim` and the other steps: somebody asks, somebody has it, it is handled.
 
 mod ask;
-mod board;
+pub(crate) mod board;
 pub(crate) mod step;
 
 use cercle_sdk::{

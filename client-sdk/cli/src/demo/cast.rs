@@ -1,4 +1,6 @@
-//! Who plays, and what they say. Every person, place and case here is invented.
+//! Who plays, where, and what is said beside the scenes. Every person, place and case here is invented.
+
+use cercle_sdk::message::ThreadKind;
 
 /// An invented professional.
 pub(super) struct Person {
@@ -12,16 +14,15 @@ pub(super) struct Person {
     pub(super) words: (&'static str, &'static str),
 }
 
-/// An invented group: title and its members' places in [`PEOPLE`], its founder first.
+/// An invented group: title, purpose, and its members' places in [`PEOPLE`], its founder first.
 pub(super) struct Group {
     pub(super) title: &'static str,
+    pub(super) kind: ThreadKind,
     pub(super) members: &'static [usize],
 }
 
-/// Somebody says something in a group.
+/// Somebody says something to everybody.
 pub(super) struct Line {
-    /// Place in [`GROUPS`].
-    pub(super) group: usize,
     /// Place in [`PEOPLE`].
     pub(super) speaker: usize,
     pub(super) text: &'static str,
@@ -30,13 +31,31 @@ pub(super) struct Line {
 /// Domain of the invented hub.
 pub(super) const DOMAIN: &str = "cpts-val-fictif.example";
 
-/// The members. The first coordinates: she invites everybody else.
+/// INSEE code that the cases of the day name.
+pub(super) const COMMUNE: &str = "65440";
+
+/// The general practitioner, who coordinates: she invites everybody else.
+pub(super) const CAMILLE: usize = 0;
+/// A nurse of the north.
+pub(super) const INES: usize = 1;
+/// The pharmacist.
+pub(super) const KARIM: usize = 2;
+/// The physiotherapist.
+pub(super) const LUCIE: usize = 3;
+/// A nurse of the south.
+pub(super) const HUGO: usize = 4;
+/// The dermatologist.
+pub(super) const NADIA: usize = 5;
+/// The nurse of the hospital who prepares discharges.
+pub(super) const ELISE: usize = 6;
+
+/// The members.
 pub(super) const PEOPLE: &[Person] = &[
     Person {
         id: "camille.moreau",
         name: "Dr Camille Moreau (fictive)",
         profession: "10",
-        words: ("médecin", "doctor"),
+        words: ("médecin généraliste", "general practitioner"),
     },
     Person {
         id: "ines.durand",
@@ -59,65 +78,73 @@ pub(super) const PEOPLE: &[Person] = &[
     Person {
         id: "hugo.lambert",
         name: "Hugo Lambert (fictif)",
-        profession: "50",
-        words: ("sage-femme", "midwife"),
+        profession: "60",
+        words: ("infirmier", "nurse"),
     },
     Person {
         id: "nadia.rossi",
-        name: "Nadia Rossi (fictive)",
-        profession: "91",
-        words: ("orthophoniste", "speech therapist"),
+        name: "Dr Nadia Rossi (fictive)",
+        profession: "10",
+        words: ("dermatologue", "dermatologist"),
+    },
+    Person {
+        id: "elise.garnier",
+        name: "Élise Garnier (fictive)",
+        profession: "60",
+        words: ("infirmière de liaison à l'hôpital", "discharge nurse at the hospital"),
     },
 ];
 
-/// The groups. The first takes the visitor in.
-pub(super) const GROUPS: &[Group] = &[
-    Group { title: "Accueil CPTS Val-Fictif", members: &[0, 1, 2, 3, 4, 5] },
-    Group { title: "Plaies et pansements", members: &[1, 0, 2] },
-    Group { title: "Retours à domicile", members: &[0, 1, 3] },
+/// Everybody; it takes the visitor in.
+pub(super) const WELCOME: usize = 0;
+/// Discharges to the north of the territory.
+pub(super) const NORTH: usize = 1;
+/// Discharges to the south of the territory.
+pub(super) const SOUTH: usize = 2;
+/// Wounds and skin.
+pub(super) const SKIN: usize = 3;
+
+/// The groups.
+pub(super) const GROUPS: [Group; 4] = [
+    Group {
+        title: "Accueil CPTS Val-Fictif",
+        kind: ThreadKind::Territory,
+        members: &[CAMILLE, INES, KARIM, LUCIE, HUGO, NADIA, ELISE],
+    },
+    Group { title: "Retours à domicile Nord", kind: ThreadKind::Theme, members: &[ELISE, INES, CAMILLE] },
+    Group { title: "Retours à domicile Sud", kind: ThreadKind::Theme, members: &[ELISE, HUGO, LUCIE] },
+    Group { title: "Plaies et peau", kind: ThreadKind::Theme, members: &[CAMILLE, NADIA, INES] },
 ];
 
-/// What is said, in this order.
-pub(super) const SCRIPT: &[Line] = &[
+/// What is said in the first group when the day begins.
+pub(super) const GREETINGS: &[Line] = &[
     Line {
-        group: 0,
-        speaker: 0,
+        speaker: CAMILLE,
         text: "Bonjour à toutes et à tous ! Voici notre espace d'échange, chiffré de bout en bout.",
     },
-    Line { group: 0, speaker: 1, text: "Bonjour Camille. Bien reçu au cabinet infirmier." },
-    Line { group: 0, speaker: 2, text: "La pharmacie du Marché est là aussi, jusqu'à 19 h 30." },
-    Line {
-        group: 1,
-        speaker: 1,
-        text: "Cicatrisation lente chez une patiente suivie à domicile : un avis sur le pansement ?",
-    },
-    Line {
-        group: 1,
-        speaker: 0,
-        text: "Je passe jeudi matin. En attendant, hydrocellulaire, et surveille la périphérie.",
-    },
-    Line { group: 1, speaker: 2, text: "J'en ai en stock, je prépare la commande pour ce soir." },
-    Line {
-        group: 2,
-        speaker: 0,
-        text: "Sortie d'hospitalisation demain : qui peut assurer la première visite à domicile ?",
-    },
-    Line { group: 2, speaker: 1, text: "Je prends la visite de 8 h." },
-    Line { group: 2, speaker: 3, text: "Bilan kiné possible lundi à 14 h." },
-    Line { group: 0, speaker: 4, text: "Sage-femme de garde ce week-end : c'est moi." },
-    Line { group: 0, speaker: 5, text: "Deux créneaux d'orthophonie se libèrent en décembre." },
-    Line { group: 0, speaker: 3, text: "Merci ! Je le note pour mes patients." },
+    Line { speaker: INES, text: "Bonjour Camille. Bien reçu au cabinet infirmier." },
+    Line { speaker: LUCIE, text: "Deux créneaux de kiné se libèrent jeudi après-midi." },
 ];
 
 /// What the members answer to a visitor, in turn: speaker and text.
 pub(super) const ANSWERS: &[(usize, &str)] = &[
-    (1, "Bienvenue ! Votre message est arrivé, déchiffré ici, sur mon appareil, et nulle part entre nous."),
-    (2, "Bien reçu à la pharmacie."),
-    (0, "Merci ! Le hub a relayé votre message sans pouvoir le lire."),
-    (3, "Reçu aussi. Essayez « cercle status accueil » pour voir qui a déjà tout."),
-    (4, "Bien reçu. Vous pouvez créer un groupe : cercle new \"Mon groupe\"."),
-    (5, "Reçu ! Fermez votre terminal et revenez : rien ne se perd."),
+    (
+        INES,
+        "Bienvenue ! Votre message est arrivé, déchiffré ici, sur mon appareil, et nulle part entre nous.",
+    ),
+    (KARIM, "Bien reçu à la pharmacie."),
+    (CAMILLE, "Merci ! Le hub a relayé votre message sans pouvoir le lire."),
+    (LUCIE, "Reçu aussi. Essayez « cercle status accueil » pour voir qui a déjà tout."),
+    (HUGO, "Bien reçu. Vous pouvez créer un groupe : cercle new \"Mon groupe\"."),
+    (ELISE, "Reçu ! Fermez votre terminal et revenez : rien ne se perd."),
 ];
+
+/// What Karim asks of everybody once the visitor is there to take it on: title and reason.
+pub(super) const TASK: (&str, &str) =
+    ("Rappeler la pharmacie du Marché avant 19 h", "Confirmer l'heure de livraison du lit médicalisé.");
+
+/// What Karim says to a visitor who takes a step.
+pub(super) const THANKS: &str = "Merci ! C'est noté pour tout le groupe, personne d'autre n'appellera.";
 
 /// The visitor's user id and name.
 pub(super) const VISITOR: (&str, &str) = ("visite", "Vous (en visite)");
@@ -128,11 +155,11 @@ mod tests {
 
     #[test]
     fn everybody_speaks_in_groups_that_they_are_in() {
-        for line in SCRIPT {
-            assert!(GROUPS[line.group].members.contains(&line.speaker), "{}", line.text);
+        for line in GREETINGS {
+            assert!(GROUPS[WELCOME].members.contains(&line.speaker), "{}", line.text);
         }
         for (speaker, text) in ANSWERS {
-            assert!(GROUPS[0].members.contains(speaker), "{text}");
+            assert!(GROUPS[WELCOME].members.contains(speaker), "{text}");
         }
     }
 

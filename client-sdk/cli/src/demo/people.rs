@@ -8,7 +8,8 @@ use cercle_proto::{
 };
 use cercle_sdk::{
     client::{Client, Events, Notice},
-    core::Settings,
+    core::{PolicyTemplate, Settings},
+    message::GroupProfile,
     profile::{Profile, Protection},
 };
 use futures_util::future::try_join_all;
@@ -56,6 +57,11 @@ impl People {
         &self.clients[place]
     }
 
+    /// The user at this place of [`PEOPLE`].
+    pub(super) fn user(&self, place: usize) -> Result<UserId, Failure> {
+        UserId::new(PEOPLE[place].id, DOMAIN).map_err(|error| Failure::fault(&error))
+    }
+
     /// What any member hears next, and who.
     pub(super) async fn next(&mut self) -> Option<(usize, Notice)> {
         self.heard.recv().await
@@ -65,10 +71,10 @@ impl People {
     pub(super) async fn found(&self, group: usize) -> Result<GroupId, Failure> {
         let plan = &GROUPS[group];
         let founder = self.client(plan.members[0]);
-        let id = founder.create_group(plan.title, cercle_sdk::core::PolicyTemplate::Conversation).await?;
-        let users: Result<Vec<_>, _> =
-            plan.members[1..].iter().map(|place| UserId::new(PEOPLE[*place].id, DOMAIN)).collect();
-        let users = users.map_err(|error| Failure::fault(&error))?;
+        let profile = GroupProfile::of_kind(plan.title, plan.kind);
+        let id = founder.create_group(profile, PolicyTemplate::Conversation).await?;
+        let users: Result<Vec<_>, _> = plan.members[1..].iter().map(|place| self.user(*place)).collect();
+        let users = users?;
         let invited = founder.invite(id, users).await?;
         if invited.missing.is_empty() {
             Ok(id)

@@ -2,16 +2,20 @@
 
 use std::{path::Path, time::Duration};
 
-use cercle_sdk::{client::now_ms, core::Message, message::Body};
+use cercle_sdk::{
+    client::now_ms,
+    core::{BoardRow, Message},
+};
 
 use super::{
-    cast::{GROUPS, PEOPLE},
+    cast::{GROUPS, PEOPLE, WELCOME},
     hub::DemoHub,
     people::People,
 };
 use crate::{
+    language::{Language, Text},
     output::Output,
-    records::{DemoRecord, MessageRecord, Record},
+    records::{MessageRecord, Record, RequestRecord, demo::DemoRecord},
 };
 
 /// The pause between two lines of the script, for a reader's eyes.
@@ -77,22 +81,46 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// A line of the script, heard by all its readers after this time.
-    pub(super) fn heard(&self, group: usize, message: &Message, readers: usize, took_ms: u64) {
-        let title = GROUPS[group].title;
-        let (name, text) = (&message.display_name, text_of(message));
-        self.output.say(&text!(
-            "  [{title}] {name} : {text}\n      ✓ déchiffré par {readers} appareil(s), {took_ms} ms";
-            "  [{title}] {name}: {text}\n      ✓ decrypted by {readers} device(s), {took_ms} ms"
+    /// A scene begins.
+    pub(super) fn scene(&self, title: &Text) {
+        self.output.say(&text!(""; ""));
+        self.output.say(title);
+        self.output.say(&text!(""; ""));
+    }
+
+    /// Somebody says or does something, in these groups or with this request.
+    pub(super) fn says(&self, place: &str, name: &str, words: &Text) {
+        let Text { fr, en } = words;
+        self.output.say(&text!("  [{place}] {name} : {fr}"; "  [{place}] {name}: {en}"));
+    }
+
+    /// What came of it.
+    pub(super) fn note(&self, words: &Text) {
+        let Text { fr, en } = words;
+        self.output.say(&text!("      ✓ {fr}"; "      ✓ {en}"));
+    }
+
+    /// A message was decrypted by all its readers after this time.
+    pub(super) fn decrypted(&self, readers: usize, took_ms: u64) {
+        self.note(&text!(
+            "déchiffré par {readers} appareil(s), {took_ms} ms";
+            "decrypted by {readers} device(s), {took_ms} ms"
         ));
+    }
+
+    /// A line of a list.
+    pub(super) fn line(&self, words: &Text) {
+        let Text { fr, en } = words;
+        self.output.say(&text!("  {fr}"; "  {en}"));
     }
 
     /// A message of or to the visitor.
     pub(super) fn live(&self, title: &str, message: &Message) {
-        let (name, text) = (&message.display_name, text_of(message));
+        let (name, body) = (&message.display_name, &message.body);
+        let (fr, en) = (body.render(Language::French), body.render(Language::English));
         self.output.result(
             &Record::Message(MessageRecord::new(title, message, self.output.language())),
-            &text!("  [{title}] {name} : {text}"; "  [{title}] {name}: {text}"),
+            &text!("  [{title}] {name} : {fr}"; "  [{title}] {name}: {en}"),
         );
     }
 
@@ -101,8 +129,8 @@ impl<'a> Stage<'a> {
         self.started_ms
     }
 
-    pub(super) fn summary(&self, record: DemoRecord) {
-        let DemoRecord { first_message_ms, messages, received, gaps, total_ms, .. } = record;
+    pub(super) fn summary(&self, record: Box<DemoRecord>) {
+        let DemoRecord { first_message_ms, messages, received, gaps, total_ms, .. } = *record;
         let sentence = text!(
             "\n{messages} messages, {received} déchiffrements, {gaps} manquant. Premier message lu {first_message_ms} ms après le lancement ; total {total_ms} ms.";
             "\n{messages} messages, {received} decryptions, {gaps} missing. First message read {first_message_ms} ms after the start; {total_ms} ms in all."
@@ -112,11 +140,9 @@ impl<'a> Stage<'a> {
 
     /// The visitor's turn: what to type in the second terminal.
     pub(super) fn your_turn(&self, link: &str, address: &str, home: &Path) {
-        let program = std::env::args().next().unwrap_or_else(|| "cercle".to_owned());
-        let title = GROUPS[0].title;
-        let (program, home) = (quoted(&program), quoted(&home.display().to_string()));
-        let enrol = format!("{program} --home {home} enrol {}", quoted(link));
-        let chat = format!("{program} --home {home} chat accueil");
+        let title = GROUPS[WELCOME].title;
+        let cercle = command(home);
+        let (enrol, chat) = (format!("{cercle} enrol {}", quoted(link)), format!("{cercle} chat accueil"));
         self.output.result(
             &Record::DemoReady { invitation: link, address },
             &text!(
@@ -127,11 +153,23 @@ impl<'a> Stage<'a> {
     }
 
     pub(super) fn visitor_joined(&self) {
-        let title = GROUPS[0].title;
+        let title = GROUPS[WELCOME].title;
         self.output.say(&text!(
             "  — Vous êtes dans « {title} ».";
             "  — You are in \"{title}\"."
         ));
+    }
+
+    /// Something that the visitor may take on, and how.
+    pub(super) fn visitor_asked(&self, row: &BoardRow, home: &Path) {
+        let (cercle, digits, title) = (command(home), &row.request.to_hex()[..8], &row.title);
+        self.output.result(
+            &Record::Request(RequestRecord::new(row)),
+            &text!(
+                "  — Une demande est ouverte : {title}. Après votre discussion (Ctrl-D) :\n\n  {cercle} board\n  {cercle} claim {digits}\n  {cercle} complete {digits} --report 'Fait'\n";
+                "  — A request is open: {title}. When you have left the chat (Ctrl-D):\n\n  {cercle} board\n  {cercle} claim {digits}\n  {cercle} complete {digits} --report 'Fait'\n"
+            ),
+        );
     }
 
     pub(super) fn kept(&self, folder: &Path) {
@@ -140,12 +178,10 @@ impl<'a> Stage<'a> {
     }
 }
 
-fn text_of(message: &Message) -> &str {
-    match &message.body {
-        Body::Text(text) => &text.text,
-        Body::Unknown { fallback } => fallback,
-        _ => "",
-    }
+/// This program with the visitor's profile, as a shell reads it.
+fn command(home: &Path) -> String {
+    let program = std::env::args().next().unwrap_or_else(|| "cercle".to_owned());
+    format!("{} --home {}", quoted(&program), quoted(&home.display().to_string()))
 }
 
 /// A word as a shell reads it.

@@ -1,17 +1,18 @@
-//! The visitor's turn: an invitation, a place in the first group, and members that answer.
+//! The visitor's turn: an invitation, a place in the first group, members that answer, and a request to claim.
 
 use std::{path::Path, time::Duration};
 
 use cercle_proto::id::{GroupId, UserId};
 use cercle_sdk::{
-    client::{Client, Notice},
-    core::Message,
+    client::{Client, ClientError, Notice},
+    core::{Ask, BoardFilter, BoardRow, Message},
     event::Event,
+    message::{Body, Request, RequestId, request::Purpose},
 };
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::{
-    cast::{ANSWERS, DOMAIN, GROUPS, VISITOR},
+    cast::{ANSWERS, CAMILLE, DOMAIN, GROUPS, KARIM, TASK, THANKS, VISITOR, WELCOME},
     hub::DemoHub,
     people::People,
     stage::Stage,
@@ -34,8 +35,9 @@ pub(super) async fn welcome(
 ) -> Result<(), Failure> {
     let visitor = UserId::new(VISITOR.0, DOMAIN).map_err(|error| Failure::fault(&error))?;
     let invitation = hub.invite(VISITOR.0, VISITOR.1, "", false).await?;
-    stage.your_turn(&invitation.to_link(), &hub.address(), &data.join("vous"));
-    let coordinator = people.client(0).clone();
+    let home = data.join("vous");
+    stage.your_turn(&invitation.to_link(), &hub.address(), &home);
+    let coordinator = people.client(CAMILLE).clone();
     let group = first_group(&coordinator).await?;
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -44,12 +46,16 @@ pub(super) async fn welcome(
         tokio::select! {
             biased;
             heard = people.next() => {
-                let Some((0, Notice::Event(Event::MessageReceived(message)))) = heard else { continue };
+                let Some((CAMILLE, Notice::Event(Event::MessageReceived(message)))) = heard else { continue };
                 show(&coordinator, stage, &message).await?;
-                if message.sender == visitor
-                    && message.group == group
-                    && let Some((speaker, text)) = answers.next()
-                {
+                if message.sender != visitor || message.group != group {
+                    continue;
+                }
+                let answer = match message.body {
+                    Body::Transition(_) => Some(&(KARIM, THANKS)),
+                    _ => answers.next(),
+                };
+                if let Some((speaker, text)) = answer {
                     sleep(ANSWER_AFTER).await;
                     people.client(*speaker).send(group, text).await?;
                 }
@@ -60,15 +66,37 @@ pub(super) async fn welcome(
                     stage.visitor_joined();
                     let hello = "Bienvenue dans le cercle ! Écrivez-nous quelques mots.";
                     coordinator.send(group, hello).await?;
+                    let row = Box::pin(ask(people.client(KARIM), group)).await?;
+                    stage.visitor_asked(&row, &home);
                 }
             }
         }
     }
 }
 
+/// The pharmacist asks for something that anybody may take on; as it stands on his board.
+async fn ask(pharmacist: &Client, group: GroupId) -> Result<BoardRow, Failure> {
+    // The SDK chooses the id when it posts the request.
+    let mut request = Request::new(RequestId::new([0; 16]), Purpose::Task, TASK.0);
+    TASK.1.clone_into(&mut request.reason);
+    let mut events = pharmacist.events();
+    let id =
+        pharmacist.ask(Ask { request, groups: vec![group], widening: Vec::new(), patient: None }).await?;
+    loop {
+        let rows = pharmacist.board(BoardFilter::default()).await?;
+        if let Some(row) = rows.into_iter().find(|row| row.request == id) {
+            return Ok(row);
+        }
+        if events.next().await.is_none() {
+            return Err(ClientError::Closed.into());
+        }
+    }
+}
+
 async fn first_group(coordinator: &Client) -> Result<GroupId, Failure> {
     let groups = coordinator.groups().await?;
-    let found = groups.iter().find(|group| group.profile.title == GROUPS[0].title).map(|group| group.group);
+    let found =
+        groups.iter().find(|group| group.profile.title == GROUPS[WELCOME].title).map(|group| group.group);
     found.ok_or_else(|| Failure::from(cercle_sdk::error::Error::Invalid("the first group is missing")))
 }
 

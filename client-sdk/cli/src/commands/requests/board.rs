@@ -80,7 +80,7 @@ pub(super) async fn is_withheld(client: &Client, row: &BoardRow) -> Result<bool,
 }
 
 /// A request in one line.
-pub(super) fn line(row: &BoardRow, titles: &HashMap<GroupId, String>) -> Text {
+pub(crate) fn line(row: &BoardRow, titles: &HashMap<GroupId, String>) -> Text {
     let id = &row.request.to_hex()[..8];
     let title = &row.title;
     let groups: Vec<&str> =
@@ -116,7 +116,8 @@ pub(super) fn line(row: &BoardRow, titles: &HashMap<GroupId, String>) -> Text {
     Text { fr: sentence(Language::French), en: sentence(Language::English) }
 }
 
-pub(super) async fn titles(client: &Client) -> Result<HashMap<GroupId, String>, Failure> {
+/// Titles of the groups of a device.
+pub(crate) async fn titles(client: &Client) -> Result<HashMap<GroupId, String>, Failure> {
     let groups = client.groups().await?;
     Ok(groups.into_iter().map(|group| (group.group, group.profile.title)).collect())
 }
