@@ -102,6 +102,7 @@ impl Dispatch {
     async fn carry_out(&self, by: &Identity, call: Call) -> Result<Reply, Refusal> {
         let now = self.clock.now();
         let delivery = &self.delivery;
+        let done = |()| Reply::Done;
         Ok(match call {
             Call::RenewCertificate => Reply::Certificate(self.auth.renew_certificate(by, now).await?),
             Call::CreateInvitation(request) => {
@@ -122,8 +123,7 @@ impl Dispatch {
                 Reply::Done
             }
             Call::WelcomeAck { group, outcome } => {
-                delivery.welcome_ack(by, group, outcome, now).await?;
-                Reply::Done
+                delivery.welcome_ack(by, group, outcome, now).await.map(done)?
             }
             Call::GetGroupInfo(group) => Reply::GroupInfo(delivery.group_info(by, group, now).await?),
             Call::GetDeliveryStatus(group) => {
@@ -144,13 +144,9 @@ impl Dispatch {
                 Reply::Accepted(delivery.send_proposal(by, group, message_id, mls, now).await?)
             }
             Call::ReportInvalidCommit { group, seq } => {
-                delivery.report_invalid_commit(by, group, seq, now).await?;
-                Reply::Done
+                delivery.report_invalid_commit(by, group, seq, now).await.map(done)?
             }
-            Call::RequestReAdd(group) => {
-                delivery.request_re_add(by, group, now).await?;
-                Reply::Done
-            }
+            Call::RequestReAdd(group) => delivery.request_re_add(by, group, now).await.map(done)?,
             Call::PublishKeyPackages { generation, packages, last_resort } => {
                 let left = delivery.publish_key_packages(by, generation, packages, last_resort, now).await?;
                 Reply::KeyPackagesPublished { left }
@@ -158,10 +154,7 @@ impl Dispatch {
             Call::ClaimKeyPackages(request) => {
                 Reply::KeyPackages(delivery.claim_key_packages(by, request, now).await?)
             }
-            Call::Ephemeral { group, mls } => {
-                delivery.ephemeral(by, group, mls).await?;
-                Reply::Done
-            }
+            Call::Ephemeral { group, mls } => delivery.ephemeral(by, group, mls).await.map(done)?,
             Call::ClaimOnce(register) => {
                 Reply::RegisterClaimed(self.registers.claim_once(by, register, now).await?)
             }
@@ -169,10 +162,7 @@ impl Dispatch {
                 Reply::BlobTicket(self.attachments.create_blob(by, request, now).await?)
             }
             Call::OpenBlob(blob) => Reply::BlobTicket(self.attachments.open_blob(by, blob, now).await?),
-            Call::ReleaseBlob(blob) => {
-                self.attachments.release_blob(by, blob).await?;
-                Reply::Done
-            }
+            Call::ReleaseBlob(blob) => self.attachments.release_blob(by, blob).await.map(done)?,
             Call::Directory(call) => directory::carry_out(&self.directory, by, call, now).await?,
             Call::Alert(call) => self.about_alerts(by, call, now).await?,
         })
