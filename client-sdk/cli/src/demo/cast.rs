@@ -143,8 +143,11 @@ pub(super) const ANSWERS: &[(usize, &str)] = &[
 pub(super) const TASK: (&str, &str) =
     ("Rappeler la pharmacie du Marché avant 19 h", "Confirmer l'heure de livraison du lit médicalisé.");
 
-/// What Karim says to a visitor who takes a step.
-pub(super) const THANKS: &str = "Merci ! C'est noté pour tout le groupe, personne d'autre n'appellera.";
+/// What Karim says to a visitor who takes that on.
+pub(super) const TAKEN: &str = "Merci ! C'est noté pour tout le groupe, personne d'autre n'appellera.";
+
+/// What Karim says when it is done.
+pub(super) const DONE: &str = "Parfait, c'est réglé. Merci !";
 
 /// The visitor's user id and name.
 pub(super) const VISITOR: (&str, &str) = ("visite", "Vous (en visite)");

@@ -7,12 +7,12 @@ use cercle_sdk::{
     client::{Client, ClientError, Notice},
     core::{Ask, BoardFilter, BoardRow, Message},
     event::Event,
-    message::{Body, Request, RequestId, request::Purpose},
+    message::{Body, Request, RequestId, request::Purpose, transition::Action},
 };
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::{
-    cast::{ANSWERS, CAMILLE, DOMAIN, GROUPS, KARIM, TASK, THANKS, VISITOR, WELCOME},
+    cast::{ANSWERS, CAMILLE, DOMAIN, DONE, GROUPS, KARIM, TAKEN, TASK, VISITOR, WELCOME},
     hub::DemoHub,
     people::People,
     stage::Stage,
@@ -51,13 +51,13 @@ pub(super) async fn welcome(
                 if message.sender != visitor || message.group != group {
                     continue;
                 }
-                let answer = match message.body {
-                    Body::Transition(_) => Some(&(KARIM, THANKS)),
-                    _ => answers.next(),
+                let answer = match &message.body {
+                    Body::Transition(step) => thanks(&step.action),
+                    _ => answers.next().copied(),
                 };
                 if let Some((speaker, text)) = answer {
                     sleep(ANSWER_AFTER).await;
-                    people.client(*speaker).send(group, text).await?;
+                    people.client(speaker).send(group, text).await?;
                 }
             }
             _ = looks.tick(), if !joined => {
@@ -71,6 +71,15 @@ pub(super) async fn welcome(
                 }
             }
         }
+    }
+}
+
+/// Who answers a step of the visitor, and what.
+fn thanks(action: &Action) -> Option<(usize, &'static str)> {
+    match action {
+        Action::Claim { .. } => Some((KARIM, TAKEN)),
+        Action::Complete { .. } => Some((KARIM, DONE)),
+        _ => None,
     }
 }
 

@@ -90,6 +90,7 @@ fn a_visitor_is_taken_in_and_answered_and_takes_a_request_on() {
     let claimed = visitor.run(&["claim", &id[..8]]);
     let row = claimed.expect_exit(0).of_type("request").next().unwrap().clone();
     assert_eq!(row["owner"], "visite@cpts-val-fictif.example");
-    demo.until(|line| line["type"] == "message" && line["kind"] == "transition");
+    visitor.run(&["complete", &id[..8]]).expect_exit(0);
+    demo.until(|line| line["kind"] == "text" && line["text"].as_str().unwrap().starts_with("Parfait"));
     assert_eq!(demo.interrupt(), Some(0));
 }
