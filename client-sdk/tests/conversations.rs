@@ -44,6 +44,8 @@ mod core_circle;
 mod core_crashes;
 #[path = "conversations/core_direct.rs"]
 mod core_direct;
+#[path = "conversations/core_documents.rs"]
+mod core_documents;
 #[path = "conversations/core_history.rs"]
 mod core_history;
 #[path = "conversations/core_membership.rs"]

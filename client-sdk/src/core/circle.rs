@@ -1,5 +1,7 @@
 //! Patient circles: what an app asks for and sees.
 
+use std::collections::HashMap;
+
 use cercle_proto::id::{GroupId, MessageId, TimestampMs};
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +16,7 @@ use crate::{
     },
     limits,
     message::{
-        CircleAudience, CircleConsent, CircleMember, Content, Document, GroupProfile, Language, Patient,
+        Body, CircleAudience, CircleConsent, CircleMember, Content, Document, GroupProfile, Language, Patient,
     },
     sync::{Cx, entries::read_message},
     thread::{
@@ -102,23 +104,42 @@ impl Core {
         Ok(self.memory.thread(&tx, group)?.circle().cloned())
     }
 
-    /// The timeline of a group, in the order of its log.
+    /// The timeline of a group, in the order of its log. Steps of requests that did not count have no line.
     ///
     /// # Errors
     /// [`Error::UnknownGroup`], or the store fails.
     pub fn timeline(
-        &self,
+        &mut self,
         group: GroupId,
         filter: &TimelineFilter,
         language: Language,
     ) -> Result<Vec<TimelineEntry>, Error> {
+        let steps = self.steps(group)?;
         let mut lines = Vec::new();
         self.each_message(group, |message| {
-            if filter.wants(message) {
-                lines.push(TimelineEntry::of(message, language));
+            if !filter.wants(message) {
+                return;
+            }
+            match (&message.body, steps.get(&message.id)) {
+                (Body::Transition(_), None) => {}
+                (_, Some(title)) => lines.push(TimelineEntry::of_step(message, title, language)),
+                (_, None) => lines.push(TimelineEntry::of(message, language)),
             }
         })?;
         Ok(lines)
+    }
+
+    /// Messages that are steps of requests and counted, each with the title of its request.
+    fn steps(&mut self, group: GroupId) -> Result<HashMap<MessageId, String>, Error> {
+        if !self.memory.groups.contains_key(&group) {
+            return Err(Error::UnknownGroup(group));
+        }
+        let tx = self.store.begin()?;
+        let courses = self.memory.thread(&tx, group)?.requests.iter();
+        let steps = courses.flat_map(|course| {
+            course.history.iter().map(|step| (step.message, course.request.title.clone()))
+        });
+        Ok(steps.collect())
     }
 
     /// What was refused on this device, oldest first: in one group, or everywhere.
@@ -179,9 +200,12 @@ impl Core {
     ) -> Result<(ExportRecord, Vec<Document>), Error> {
         let identity = self.identity().ok_or(Error::NotEnrolled)?;
         let circle = self.circle(group)?.map(|circle| ExportedCircle::new(&circle));
+        let steps = self.steps(group)?;
         let (mut messages, mut documents, mut files) = (Vec::new(), Vec::new(), Vec::new());
         self.each_message(group, |message| {
-            messages.push(ExportedMessage::new(message));
+            let ignored = matches!(message.body, Body::Transition(_)) && !steps.contains_key(&message.id);
+            let exported = ExportedMessage::new(message);
+            messages.push(ExportedMessage { event: exported.event && !ignored, ..exported });
             for (entry, document) in ExportedDocument::of(message) {
                 documents.push(entry);
                 files.push(document);

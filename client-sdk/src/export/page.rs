@@ -49,6 +49,9 @@ fn circle_parts(page: &mut String, circle: &ExportedCircle) {
     let (standing, audience) = (circle.standing.label(french), circle.audience.label(french));
     let _ =
         writeln!(page, "<p class=\"patient\">{patient}</p>\n<p>Cercle de soins {standing} ({audience}).</p>");
+    if circle.objection {
+        page.push_str("<p><strong>Le patient s'oppose au partage dans ce cercle.</strong></p>\n");
+    }
     page.push_str("<h2>Membres</h2>\n<table>\n<tr><th>Personne</th><th>Rôle</th><th>Classe</th><th>Base</th><th>Période</th><th>Remarque</th></tr>\n");
     for member in &circle.members {
         member_row(page, member);

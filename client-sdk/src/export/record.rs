@@ -62,6 +62,8 @@ pub struct ExportedCircle {
     pub members: Vec<CircleMember>,
     /// What the patient said, oldest first.
     pub consents: Vec<CircleConsent>,
+    /// The patient objects to the circle as a whole.
+    pub objection: bool,
 }
 
 /// Somebody was not added.
@@ -148,6 +150,7 @@ impl ExportedCircle {
             standing: circle.standing,
             members: circle.members.values().flatten().cloned().collect(),
             consents: circle.consents.clone(),
+            objection: circle.is_objected_to(),
         }
     }
 }

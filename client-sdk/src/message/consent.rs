@@ -112,6 +112,9 @@ impl Kind for CircleConsent {
         let (on, by) = (language.pick("le", "on"), language.pick("recueilli par", "collected by"));
         let (date, collector) = (day(self.date_ms), &self.collector);
         let person = match self.person.as_str() {
+            "" if self.decision == ConsentDecision::Objection => {
+                language.pick(" (concerne tout le cercle)", " (concerns the whole circle)").to_owned()
+            }
             "" => String::new(),
             person => format!(" ({} {person})", language.pick("concerne", "concerns")),
         };

@@ -18,8 +18,8 @@ use crate::{
     event::Event,
     limits,
     message::{
-        self, Body, CircleAudience, CircleClass, CircleMember, CircleOpened, CircleStanding, Draft,
-        GroupProfile, Patient, ThreadKind,
+        self, Body, CircleAudience, CircleClass, CircleMember, CircleOpened, CircleStanding, ConsentDecision,
+        Draft, GroupProfile, Patient, ThreadKind,
     },
     mls::{group, key_packages},
     store::intents::{Change, IntentRow},
@@ -141,10 +141,13 @@ impl Cx<'_, '_> {
     }
 
     /// Whether people may be added to a group by a plain invitation: into a circle only those who have an
-    /// entry, with further devices.
+    /// entry, with further devices, and nobody against an objection.
     pub(crate) fn may_invite(&mut self, group: GroupId, users: &[UserId]) -> Step<Begun> {
         let now = self.now;
         let Some(circle) = self.known_circle(group)? else { return Ok(Ok(())) };
+        if let Some(user) = users.iter().find(|user| circle.decision(user) == ConsentDecision::Objection) {
+            return self.refuse(Some(group), user.as_str(), Refusal::Objection).map(Err);
+        }
         let missing = users.iter().find(|user| circle.member(user).is_none() || circle.has_ended(user, now));
         match missing.cloned() {
             Some(user) => self.refuse(Some(group), user.as_str(), Refusal::NoBasis).map(Err),
@@ -252,9 +255,18 @@ impl Cx<'_, '_> {
         }
     }
 
-    /// Why the people whose key packages were claimed for an invitation may not be added after all: a
-    /// certificate names another class than the entry.
+    /// Why the people whose key packages were claimed for an invitation may not be added after all: the
+    /// patient has objected since it was asked for, or a certificate names another class than the entry.
     pub(crate) fn admission_refused(&mut self, row: &IntentRow) -> Step<Option<Error>> {
+        if let Change::Invite { users, .. } = &row.intent.change
+            && let Some(circle) = self.known_circle(row.group)?
+        {
+            let users = users.iter().filter_map(|user| UserId::parse(user).ok());
+            let objected = users.into_iter().find(|user| circle.decision(user) == ConsentDecision::Objection);
+            if let Some(user) = objected {
+                return self.refuse(Some(row.group), user.as_str(), Refusal::Objection).map(Some);
+            }
+        }
         let followup = self.tx.note::<Followup>(FOLLOWUPS, &row.id.to_be_bytes())?;
         let Some(class) = followup.and_then(|followup| followup.class) else { return Ok(None) };
         let (Some(claimed), Some(me)) = (&row.intent.claimed, self.m.me.clone()) else { return Ok(None) };

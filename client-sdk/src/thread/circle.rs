@@ -179,6 +179,14 @@ impl Circle {
         }
     }
 
+    /// Whether the patient objects to the circle as a whole. Then nobody is added; that those who are in it
+    /// go, or that it is closed, is decided by people.
+    #[must_use]
+    pub fn is_objected_to(&self) -> bool {
+        let last = self.consents.iter().rfind(|record| record.person.is_empty());
+        last.is_some_and(|record| record.decision == ConsentDecision::Objection)
+    }
+
     /// Whether the person of this entry may be added at this time.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Kinds that are talk about the care, or upkeep of the group, and no events of it.
-const NO_EVENTS: [&str; 12] = [
+const NO_EVENTS: [&str; 11] = [
     "text",
     "group_profile",
     "history_handed_over",
@@ -19,10 +19,10 @@ const NO_EVENTS: [&str; 12] = [
     "edit",
     "retract",
     "receipt",
-    "read_receipt",
     "typing",
     "pin",
     "directory_card",
+    // Nobody knows whether it is one.
     "unknown",
 ];
 
@@ -107,6 +107,14 @@ impl TimelineEntry {
             exported_by: message.exported_by.clone(),
         }
     }
+
+    /// The line of a step in the life of a request, which begins with the title of that request.
+    #[must_use]
+    pub fn of_step(message: &Message, title: &str, language: Language) -> Self {
+        let entry = Self::of(message, language);
+        let colon = language.pick(" : ", ": ");
+        Self { line: format!("{title}{colon}{}", entry.line), ..entry }
+    }
 }
 
 fn hex_message<S: serde::Serializer>(id: &MessageId, serializer: S) -> Result<S::Ok, S::Error> {
@@ -126,5 +134,49 @@ fn maybe_user<S: serde::Serializer>(user: &Option<UserId>, serializer: S) -> Res
     match user {
         Some(user) => serializer.serialize_some(user.as_str()),
         None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Kinds that have a line.
+    const EVENTS: [&str; 25] = [
+        "document",
+        "event_alert",
+        "event_alert_ack",
+        "bulletin",
+        "library_entry",
+        "availability",
+        "event",
+        "rsvp",
+        "form",
+        "form_answer",
+        "assessment",
+        "care_plan",
+        "care_plan_validation",
+        "education_step",
+        "adverse_event",
+        "adverse_event_reference",
+        "meeting_link",
+        "request",
+        "transition",
+        "handover",
+        "circle_opened",
+        "circle_member",
+        "circle_consent",
+        "circle_identity",
+        "circle_status",
+    ];
+
+    #[test]
+    fn of_every_kind_it_is_said_whether_it_is_an_event() {
+        let said: BTreeSet<&str> = EVENTS.into_iter().chain(NO_EVENTS).collect();
+        assert_eq!(said.len(), EVENTS.len() + NO_EVENTS.len(), "a kind is said to be both");
+        let kinds: BTreeSet<&str> = Body::NAMES.iter().copied().chain(["unknown"]).collect();
+        assert_eq!(said, kinds, "left: what is said here; right: the kinds that there are");
     }
 }

@@ -226,6 +226,54 @@ async fn an_objection_blocks_and_removes_whom_it_names() {
 }
 
 #[tokio::test]
+async fn against_an_objection_to_the_whole_circle_nobody_is_added_and_people_decide_the_rest() {
+    let mut world = World::with(&["anne", "bruno", "claire", "david"]).await;
+    let group = open(&mut world, 0, circle(HistoryPolicy::All)).await;
+    let yes = consent(&world, ConsentDecision::Consent, "");
+    say(&mut world, 0, group, yes);
+    settled(&mut world, group, &[0]).await;
+    admit(&mut world, group, entry("bruno", CircleBasis::SameTeam), 1).await;
+    admit(&mut world, group, entry("claire", CircleBasis::Consent), 2).await;
+    settled(&mut world, group, &[0, 1, 2]).await;
+    // Anne adds David without a connection; meanwhile the patient has told Bruno that he objects.
+    let now = world.clock.now();
+    world.devices[0].disconnect(now);
+    let entry_of_david = Box::new(entry("david", CircleBasis::SameTeam));
+    let adding = world.start(0, Command::AddToCircle { group, entry: entry_of_david });
+    let no = consent(&world, ConsentDecision::Objection, "");
+    say(&mut world, 1, group, no);
+    settled(&mut world, group, &[1, 2]).await;
+    world.devices[0].online = true;
+    assert_eq!(refusal(world.result(0, adding).await), Refusal::Objection);
+    // Whose basis was the consent is removed, the team stays.
+    world.until(|world| closed(world, 2, group)).await;
+    settled(&mut world, group, &[0, 1]).await;
+    for device in [0, 1] {
+        let members = world.devices[device].core().members(group).unwrap();
+        let mut users: Vec<&str> = members.iter().map(|member| member.user.as_str()).collect();
+        users.sort_unstable();
+        assert_eq!(users, [World::user("anne").as_str(), World::user("bruno").as_str()]);
+        assert!(world.devices[device].core().circle(group).unwrap().unwrap().is_objected_to());
+        let filter = TimelineFilter::default();
+        let lines = world.devices[device].core().timeline(group, &filter, Language::French).unwrap();
+        assert!(lines.iter().any(|line| line.line.starts_with("Opposition (concerne tout le cercle)")));
+        let now = world.clock.now();
+        let (record, _) = world.devices[device].core().export(group, now).unwrap();
+        assert!(cercle_sdk::export::page::render(&record).contains("s'oppose au partage dans ce cercle"));
+    }
+    let plain = world.run(0, Command::Invite { group, users: vec![World::user("claire")] }).await;
+    assert_eq!(refusal(plain), Refusal::Objection);
+    let again = add(&mut world, 0, group, entry("david", CircleBasis::ChosenByPatient)).await;
+    assert_eq!(refusal(again), Refusal::Objection);
+    // The patient takes it back.
+    let back = consent(&world, ConsentDecision::Withdrawal, "");
+    say(&mut world, 0, group, back);
+    settled(&mut world, group, &[0, 1]).await;
+    assert!(!world.devices[1].core().circle(group).unwrap().unwrap().is_objected_to());
+    admit(&mut world, group, entry("david", CircleBasis::SameTeam), 3).await;
+}
+
+#[tokio::test]
 async fn the_end_of_a_period_removes_the_member_once_even_if_the_device_was_off() {
     let mut world = World::with(&["anne", "bruno", "claire"]).await;
     let group = open(&mut world, 0, circle(HistoryPolicy::Nothing)).await;

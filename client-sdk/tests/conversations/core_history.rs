@@ -5,7 +5,8 @@ use cercle_sdk::{
     core::Command,
     event::{Event, Message},
     history::HistoryError,
-    message::{Body, CircleBasis, Document, DocumentType, HistoryPolicy},
+    message::{Body, CircleBasis, Document, DocumentType, Edit, HistoryPolicy, Reaction, Retract, Text},
+    search::Search,
 };
 
 use cercle_storage::store::{BlobUsage, NewBlob};
@@ -239,4 +240,57 @@ async fn an_ordinary_group_hands_over_nothing_unless_its_policy_says_so() {
     assert!(world.devices[1].texts(group).is_empty());
     let handed = |message: &Message| matches!(message.body, Body::HistoryHandedOver(_));
     assert!(!messages(&mut world, 0, group).iter().any(handed));
+}
+
+fn found(world: &mut World, device: usize, words: &str) -> Vec<cercle_proto::id::MessageId> {
+    let hits = world.devices[device].core().search(&Search::everywhere(words, 10)).unwrap();
+    hits.into_iter().map(|hit| hit.message.id).collect()
+}
+
+#[tokio::test]
+async fn a_newcomer_finds_what_was_said_before_and_sees_what_became_of_it() {
+    let mut world = World::with(&["anne", "bruno", "claire"]).await;
+    let group = open(&mut world, 0, circle(HistoryPolicy::All)).await;
+    admit(&mut world, group, "bruno").await;
+    world.all_at_one_epoch(group, &[0, 1]).await;
+    let edited = world.say(1, group, Body::text("Plaie propre"));
+    let praised = world.say(1, group, Body::text("Bilan sanguin demandé"));
+    let withdrawn = world.say(1, group, Body::text("Numéro erroné"));
+    world.all_at_one_epoch(group, &[0, 1]).await;
+    let text = Text { text: "Plaie infectée".into(), ..Text::default() };
+    world.say(1, group, Body::Edit(Edit { message: edited, text }));
+    world.say(0, group, Body::Reaction(Reaction { message: praised, emoji: "👍".into(), removed: false }));
+    // Anne administers the group; that she did is in the archive.
+    world.say(0, group, Body::Retract(Retract { message: withdrawn, reason: "mauvais patient".into() }));
+    world.all_at_one_epoch(group, &[0, 1]).await;
+
+    admit(&mut world, group, "claire").await;
+    // She searches all the while: her index of the group is older than the history.
+    let imported = |event: &Event| matches!(event, Event::HistoryImported { .. });
+    world
+        .until(|world| {
+            found(world, 2, "plaie");
+            world.devices[2].saw(imported)
+        })
+        .await;
+    world.say(0, group, Body::text("Bienvenue"));
+    world.all_at_one_epoch(group, &[0, 1, 2]).await;
+    for device in [0, 2] {
+        assert_eq!(found(&mut world, device, "plaie infectee"), [edited]);
+        assert_eq!(found(&mut world, device, "bilan sang"), [praised]);
+        assert_eq!(found(&mut world, device, "bienvenue").len(), 1);
+        for gone in ["propre", "errone"] {
+            assert!(found(&mut world, device, gone).is_empty(), "{gone} on device {device}");
+        }
+    }
+    for id in [edited, praised, withdrawn] {
+        let (original, handed) = (world.shown(0, group, id), world.shown(2, group, id));
+        assert_eq!(handed.message.body, original.message.body);
+        assert_eq!(handed.edited_at_ms, original.edited_at_ms);
+        assert_eq!(handed.reactions, original.reactions);
+        assert_eq!(handed.retracted, original.retracted);
+        assert_eq!(handed.message.exported_by, Some(World::user("anne")));
+    }
+    assert_eq!(world.shown(2, group, withdrawn).retracted.unwrap().by, World::user("anne"));
+    assert!(world.shown(2, group, edited).edited_at_ms.is_some());
 }

@@ -6,12 +6,16 @@ use cercle_sdk::{
     error::Error,
     event::Event,
     message::{
-        Body, Document, DocumentType, GroupProfile, Patient, Request, RequestId, ThreadKind, Transition,
+        Body, Document, DocumentType, GroupProfile, Language, Patient, Request, RequestId, ThreadKind,
+        Transition,
         patient::Gender,
         request::{Need, Priority, Purpose, PurposeKind, Situation},
         transition::{Action, PrescriptionStep},
     },
-    thread::requests::{Course, Refusal, State},
+    thread::{
+        requests::{Course, Refusal, State},
+        timeline::TimelineFilter,
+    },
 };
 
 use super::core_world::World;
@@ -348,4 +352,30 @@ async fn the_board_shows_over_all_groups_what_is_asked_and_is_to_be_done() {
     assert_eq!(open.len(), 1);
     let closed = BoardFilter { closed: true, ..all() };
     assert_eq!(world.devices[1].core().board(&closed, now).unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_timeline_names_the_request_of_each_step_and_leaves_out_what_did_not_count() {
+    let mut world = World::with(&["anne", "bruno", "claire"]).await;
+    let group = world.conversation("Soins", &[0, 1, 2]).await;
+    let id = ask(&mut world, 0, &[group], visit()).await;
+    agree(&mut world, &[0, 1, 2], group, id, State::Open).await;
+    // Both claim; the hub has Bruno's claim first.
+    let now = world.clock.now();
+    world.devices[2].disconnect(now);
+    world.start(2, step(id, claim()));
+    world.run(1, step(id, claim())).await.unwrap();
+    agree(&mut world, &[0, 1], group, id, State::Claimed).await;
+    world.devices[2].online = true;
+    world.all_at_one_epoch(group, &[0, 1, 2]).await;
+    world.run(1, step(id, complete())).await.unwrap();
+    agree(&mut world, &[0, 1, 2], group, id, State::Completed).await;
+    for device in 0..3 {
+        let filter = TimelineFilter::default();
+        let lines = world.devices[device].core().timeline(group, &filter, Language::French).unwrap();
+        let lines: Vec<&str> = lines.iter().map(|line| line.line.as_str()).collect();
+        assert!(lines[0].contains("Visite infirmière"), "{lines:?}");
+        let steps = ["Visite infirmière : [prise en charge]", "Visite infirmière : [traitée] Fait."];
+        assert_eq!(lines[1..], steps, "device {device}");
+    }
 }

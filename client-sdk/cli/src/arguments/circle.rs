@@ -19,6 +19,8 @@ pub(crate) enum Circle {
         #[arg(value_name = "CERCLE")]
         group: String,
     },
+    /// Corrige les traits d'identité du patient ; les autres restent.
+    Identity(Box<Identity>),
     /// Ajoute une personne, avec sa base légale.
     Add(Add),
     /// Met fin à la participation d'une personne et la retire du groupe.
@@ -113,6 +115,47 @@ pub(crate) struct New {
     /// Ouvre le cercle même s'il en existe un pour ce patient.
     #[arg(long)]
     pub(crate) despite_duplicate: bool,
+}
+
+/// Traits to be corrected; what is not named stays.
+#[derive(Debug, Args)]
+pub(crate) struct Identity {
+    /// Titre ou identifiant du cercle, ou leur début.
+    #[arg(value_name = "CERCLE")]
+    pub(crate) group: String,
+    /// Nom de naissance.
+    #[arg(long, value_name = "NOM")]
+    pub(crate) birth_name: Option<String>,
+    /// Prénoms de naissance, dans l'ordre, séparés par des espaces.
+    #[arg(long, value_name = "PRÉNOMS")]
+    pub(crate) given: Option<String>,
+    /// Nom utilisé ; vide : aucun.
+    #[arg(long, value_name = "NOM")]
+    pub(crate) used_name: Option<String>,
+    /// Prénom utilisé ; vide : aucun.
+    #[arg(long, value_name = "PRÉNOM")]
+    pub(crate) used_given_name: Option<String>,
+    /// Date de naissance, AAAA-MM-JJ.
+    #[arg(long, value_name = "DATE")]
+    pub(crate) birth_date: Option<String>,
+    /// Sexe : female, male, unknown.
+    #[arg(long, value_name = "SEXE", hide_possible_values = true)]
+    pub(crate) gender: Option<GenderArgument>,
+    /// Code INSEE du lieu de naissance ; vide : aucun.
+    #[arg(long, value_name = "CODE")]
+    pub(crate) birth_place: Option<String>,
+    /// Statut de l'identité : provisional, retrieved, validated ; hors validated, l'INS est retirée.
+    #[arg(long, value_name = "STATUT", hide_possible_values = true)]
+    pub(crate) reliability: Option<ReliabilityArgument>,
+    /// Matricule INS, 15 chiffres ; seulement d'une identité validée ; vide : aucun.
+    #[arg(long, value_name = "MATRICULE")]
+    pub(crate) ins: Option<String>,
+    /// OID du matricule INS.
+    #[arg(long, value_name = "OID", default_value = "1.2.250.1.213.1.4.8", hide_default_value = true)]
+    pub(crate) ins_oid: String,
+    /// Motif.
+    #[arg(long, value_name = "TEXTE", default_value = "", hide_default_value = true)]
+    pub(crate) reason: String,
 }
 
 /// Somebody to be added.
@@ -297,6 +340,23 @@ const SENTENCES: &[(&str, &str, &str)] = &[
     ("new", "despite_duplicate", "Opens the circle even if there is one for this patient."),
     ("members", "", "Shows the patient, the members with their periods, the consents."),
     ("members", "group", CIRCLE),
+    ("identity", "", "Corrects identity traits of the patient; the others stay."),
+    ("identity", "group", CIRCLE),
+    ("identity", "birth_name", "Birth name."),
+    ("identity", "given", "Given names at birth, in order, separated by spaces."),
+    ("identity", "used_name", "Name in use; empty: none."),
+    ("identity", "used_given_name", "Given name in use; empty: none."),
+    ("identity", "birth_date", "Birth date, YYYY-MM-DD."),
+    ("identity", "gender", "Gender: female, male, unknown."),
+    ("identity", "birth_place", "INSEE code of the birth place; empty: none."),
+    (
+        "identity",
+        "reliability",
+        "Status of the identity: provisional, retrieved, validated; without validated the INS goes.",
+    ),
+    ("identity", "ins", "INS, 15 digits; only of a validated identity; empty: none."),
+    ("identity", "ins_oid", "OID of the INS."),
+    ("identity", "reason", "Why."),
     ("add", "", "Adds a person, with the legal basis."),
     ("add", "group", CIRCLE),
     ("add", "user", "Id, for example claire.martin."),

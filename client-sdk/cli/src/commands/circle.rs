@@ -6,8 +6,8 @@ use cercle_sdk::{
     client::now_ms,
     core::{GroupSummary, NewCircle},
     message::{
-        Body, CircleAudience, CircleBasis, CircleConsent, CircleMember, CircleStanding, CircleStatus,
-        GroupProfile, HistoryPolicy, Kind as _, Language, Patient,
+        Body, CircleAudience, CircleBasis, CircleConsent, CircleIdentity, CircleMember, CircleStanding,
+        CircleStatus, GroupProfile, HistoryPolicy, Kind as _, Language, Patient, patient::Reliability,
     },
     thread::{Circle, timeline::TimelineFilter},
 };
@@ -31,6 +31,7 @@ pub(crate) async fn run(context: &Context<'_>, command: Command) -> Result<Exit,
     match command {
         Command::New(new) => open(context, *new).await,
         Command::Members { group } => members(context, &group).await,
+        Command::Identity(identity) => self::identity(context, *identity).await,
         Command::Add(add) => self::add(context, add).await,
         Command::Remove { group, user, note } => remove(context, &group, &user, &note).await,
         Command::Timeline(timeline) => self::timeline(context, timeline).await,
@@ -107,9 +108,12 @@ async fn show_circle(
         &Record::Circle(CircleRecord::new(group, &circle, language)),
         &text!("« {title} », cercle {fr}\n  {traits}"; "\"{title}\", circle {en}\n  {traits}"),
     );
-    for warning in circle.patient.warnings() {
-        let warning = warning.explain(language);
-        context.output.note(&text!("  Attention : {warning}"; "  Warning: {warning}"));
+    warn_of(context, &circle.patient);
+    if circle.is_objected_to() {
+        context.output.note(&text!(
+            "  Attention : le patient s'oppose au partage dans ce cercle.";
+            "  Warning: the patient objects to sharing in this circle."
+        ));
     }
     let members = enrolled.client.members(group.group).await.unwrap_or_default();
     let present: BTreeSet<&str> = members.iter().map(|member| member.user.as_str()).collect();
@@ -140,6 +144,58 @@ async fn show_circle(
         ));
     }
     Ok(())
+}
+
+/// Says what is doubtful about the traits of a patient.
+fn warn_of(context: &Context<'_>, patient: &Patient) {
+    for warning in patient.warnings() {
+        let warning = warning.explain(context.output.language());
+        context.output.note(&text!("  Attention : {warning}"; "  Warning: {warning}"));
+    }
+}
+
+/// Corrects what is named, and warns of what is doubtful about the result.
+async fn identity(context: &Context<'_>, named: arguments::Identity) -> Result<Exit, Failure> {
+    let enrolled = context.enrolled().await?;
+    let group = find_group(context, &enrolled, &named.group).await?;
+    // Whoever corrects must know what others have corrected meanwhile.
+    context.online_if_possible(&enrolled).await?;
+    let known = known_circle(&enrolled, &group).await?.patient;
+    let reason = named.reason.clone();
+    let patient = corrected(known.clone(), named);
+    if patient == known {
+        return Err(Failure::new(Exit::Usage, text!("Rien à corriger."; "Nothing to correct.")));
+    }
+    warn_of(context, &patient);
+    let body = Body::CircleIdentity(CircleIdentity { patient, reason });
+    super::send::post_to(context, enrolled, &group, body).await
+}
+
+/// The traits as they are to be.
+fn corrected(known: Patient, named: arguments::Identity) -> Patient {
+    let given = named.given.map(|names| names.split_whitespace().map(str::to_owned).collect());
+    let reliability = named.reliability.map_or(known.reliability, Into::into);
+    let (ins, ins_oid) = match named.ins {
+        Some(ins) if ins.is_empty() => (ins, String::new()),
+        Some(ins) => (ins, named.ins_oid),
+        // An INS belongs to a validated identity.
+        None if reliability != Reliability::Validated => (String::new(), String::new()),
+        None => (known.ins, known.ins_oid),
+    };
+    Patient {
+        birth_name: named.birth_name.unwrap_or(known.birth_name),
+        birth_given_names: given.unwrap_or(known.birth_given_names),
+        used_name: named.used_name.unwrap_or(known.used_name),
+        used_given_name: named.used_given_name.unwrap_or(known.used_given_name),
+        birth_date: named.birth_date.unwrap_or(known.birth_date),
+        gender: named.gender.map_or(known.gender, Into::into),
+        birth_place: named.birth_place.unwrap_or(known.birth_place),
+        reliability,
+        ins,
+        ins_oid,
+        phone: known.phone,
+        address: known.address,
+    }
 }
 
 async fn add(context: &Context<'_>, add: arguments::Add) -> Result<Exit, Failure> {

@@ -22,6 +22,8 @@ pub(crate) struct CircleRecord<'a> {
     audience: CircleAudience,
     standing: CircleStanding,
     consents: &'a [CircleConsent],
+    /// The patient objects to the circle as a whole.
+    objection: bool,
     /// The beginning was told by a member.
     summary: bool,
 }
@@ -90,6 +92,7 @@ impl<'a> CircleRecord<'a> {
             audience: circle.audience,
             standing: circle.standing,
             consents: &circle.consents,
+            objection: circle.is_objected_to(),
             summary: circle.summary,
         }
     }

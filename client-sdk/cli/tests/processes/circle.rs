@@ -91,3 +91,36 @@ fn a_circle_is_opened_joined_read_exported_and_checked() {
     let fault = one(damaged.expect_exit(5), "export_fault");
     assert_eq!((&fault["fault"], &fault["path"]), (&"changed".into(), &"index.html".into()));
 }
+
+#[test]
+fn traits_are_corrected_one_by_one_and_an_objection_is_shown_and_kept() {
+    let hub = Hub::start();
+    let (anne, _ines) = (hub.enrol("anne"), hub.enrol("ines"));
+    anne.run(&NEW).expect_exit(0);
+    anne.run(&["circle", "identity", "cercle"]).expect_exit(2);
+    let seen = ["circle", "identity", "cercle", "--reliability", "validated", "--birth-place", "75056"];
+    // The number is invented, its key fits it.
+    let validated = [&seen[..], &["--ins", "241037505612328", "--reason", "pièce d'identité"]].concat();
+    one(anne.run(&validated).expect_exit(0), "accepted");
+    let members = anne.run(&["circle", "members", "cercle"]);
+    let patient = &one(members.expect_exit(0), "circle")["patient"];
+    assert_eq!((&patient["ins"], &patient["birth_name"]), (&"241037505612328".into(), &"Imaginaire".into()));
+    anne.run(&["circle", "identity", "cercle", "--given", "Odile", "--reliability", "provisional"])
+        .expect_exit(0);
+    let members = anne.run(&["circle", "members", "cercle"]);
+    let circle = one(members.expect_exit(0), "circle");
+    let patient = &circle["patient"];
+    assert_eq!((&patient["ins"], &patient["ins_oid"]), (&"".into(), &"".into()));
+    assert_eq!(patient["birth_given_names"], serde_json::json!(["Odile"]));
+    assert_eq!(circle["objection"], false);
+    anne.run(&["circle", "identity", "cercle", "--birth-name", ""]).expect_exit(2);
+
+    anne.run(&["circle", "consent", "cercle", "objection"]).expect_exit(0);
+    let members = anne.run(&["circle", "members", "cercle"]);
+    assert_eq!(one(members.expect_exit(0), "circle")["objection"], true);
+    anne.run(&["circle", "add", "cercle", "ines", "--role", "infirmière", "--basis", "team"]).expect_exit(5);
+    let timeline = anne.run(&["circle", "timeline", "cercle"]);
+    let lines = timeline.expect_exit(0).of_type("timeline");
+    let kinds: Vec<&str> = lines.map(|line| line["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["circle_opened", "circle_identity", "circle_identity", "circle_consent"]);
+}

@@ -139,7 +139,18 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("fhir", &["resource"]),
     (
         "circle",
-        &["group", "title", "patient", "traits", "warnings", "audience", "standing", "consents", "summary"],
+        &[
+            "group",
+            "title",
+            "patient",
+            "traits",
+            "warnings",
+            "audience",
+            "standing",
+            "consents",
+            "objection",
+            "summary",
+        ],
     ),
     (
         "circle_member",
