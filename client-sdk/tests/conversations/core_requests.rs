@@ -7,7 +7,7 @@ use cercle_sdk::{
     event::Event,
     message::{
         Body, Document, DocumentType, GroupProfile, Patient, Request, RequestId, ThreadKind, Transition,
-        patient::Gender,
+        patient::{Gender, Reliability},
         request::{Need, Priority, Purpose, PurposeKind, Situation},
         transition::{Action, PrescriptionStep},
     },
@@ -26,12 +26,16 @@ pub(crate) fn visit() -> Request {
     request(Purpose::UnscheduledCare { profession, act, commune, delay_hours: 24 }, "Visite infirmière")
 }
 
+/// Nobody: the OID is that of tests.
 pub(crate) fn patient() -> Patient {
     Patient {
         birth_name: "Pirineoz".into(),
         birth_given_names: vec!["Zénobie".into()],
         birth_date: "1941-02-03".into(),
         gender: Gender::Female,
+        reliability: Reliability::Validated,
+        ins: "241026544012314".into(),
+        ins_oid: "1.2.250.1.213.1.4.10".into(),
         ..Patient::default()
     }
 }
@@ -297,10 +301,10 @@ async fn an_identity_is_refused_where_more_than_the_caring_would_read_it() {
     named.patient = Some(patient());
     let draft = Body::Request(Box::new(named.clone())).into();
     let refused = world.run(0, Command::Send { group: wide, draft }).await;
-    assert!(matches!(refused, Err(Error::Field { field: "patient", .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::IdentityInWideThread { .. })), "{refused:?}");
     let ask = Ask { request: named, groups: vec![wide], widening: Vec::new(), patient: None };
     let refused = world.run(0, Command::Ask(Box::new(ask))).await;
-    assert!(matches!(refused, Err(Error::Field { field: "patient", .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::IdentityInWideThread { .. })), "{refused:?}");
     assert_eq!(world.devices[0].core().outbox().unwrap().len(), 0);
 
     let profile = GroupProfile { thread: ThreadKind::PatientCircle, ..GroupProfile::titled("Cercle") };
