@@ -71,6 +71,11 @@ pub const STEPS_PER_REQUEST_MAX: usize = 1_000;
 /// How long the device that asked still answers a claim after a request's end: claims that were decided
 /// in time may arrive late.
 pub const ASKED_KEEP_MS: TimestampMs = 7 * DAY_MS;
+/// First and longest delay before what is owed for a request is tried again, milliseconds: a device that was
+/// switched off for a moment, one that is for days.
+pub const SETTLE_DELAY_MS: (TimestampMs, TimestampMs) = (60 * SECOND_MS, 12 * HOUR_MS);
+/// How often it is tried again after a step: with the delays above for about a week.
+pub const SETTLE_TRIES_MAX: u32 = 24;
 
 // --- circles and history
 

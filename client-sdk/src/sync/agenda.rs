@@ -21,6 +21,8 @@ pub(crate) enum Appointment {
     RequestExpires { request: RequestId },
     /// Nothing more can come of a request.
     ForgetRequest { request: RequestId },
+    /// Something owed for a request is to be tried again.
+    SettleRequest { request: RequestId },
     /// A period in a circle ends; with `turn`, this device has waited for the others.
     CirclePeriods { group: [u8; 16], turn: bool },
     /// A part of a history is to be handed over.
@@ -44,6 +46,7 @@ impl Cx<'_, '_> {
                     Appointment::WidenRequest { request, step } => self.widening_due(request, step)?,
                     Appointment::RequestExpires { request } => self.request_expires(request)?,
                     Appointment::ForgetRequest { request } => self.forget_request(request)?,
+                    Appointment::SettleRequest { request } => self.settle_due(request)?,
                     Appointment::CirclePeriods { group, turn } => {
                         self.periods_due(GroupId::new(group), turn)?;
                     }

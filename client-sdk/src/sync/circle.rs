@@ -189,7 +189,8 @@ impl Cx<'_, '_> {
         self.circle(group)
     }
 
-    fn check_patient(&self, patient: &Patient) -> Result<(), Error> {
+    /// Whether an identity may be used: that of a test not in production.
+    pub(crate) fn check_patient(&self, patient: &Patient) -> Result<(), Error> {
         patient.check()?;
         if self.m.settings.test_identities { Ok(()) } else { patient.check_for_production() }
     }
@@ -201,22 +202,39 @@ impl Cx<'_, '_> {
         audience: CircleAudience,
         except: Option<GroupId>,
     ) -> Step<Option<GroupId>> {
-        let circles = self.m.groups.iter().filter(|(group, lane)| {
-            lane.row.record.profile.thread == ThreadKind::PatientCircle
-                && lane.state() != GroupState::Closed
-                && Some(**group) != except
+        let circles = self.circles_about(patient, audience)?;
+        Ok(circles.into_iter().find(|group| Some(*group) != except))
+    }
+
+    /// The professionals' circle about a patient that this user is in, and is to be in.
+    pub(crate) fn circle_shared_with(&mut self, patient: &Patient, user: &UserId) -> Step<Option<GroupId>> {
+        let now = self.now;
+        for group in self.circles_about(patient, CircleAudience::Professionals)? {
+            let ended = self.circle(group)?.is_none_or(|circle| circle.has_ended(user, now));
+            if !ended && self.usable(group).is_ok() && self.others_in(group)?.contains(user) {
+                return Ok(Some(group));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Open circles of this device about a patient, with this audience.
+    fn circles_about(&mut self, patient: &Patient, audience: CircleAudience) -> Step<Vec<GroupId>> {
+        let circles = self.m.groups.iter().filter(|(_, lane)| {
+            lane.row.record.profile.thread == ThreadKind::PatientCircle && lane.state() != GroupState::Closed
         });
         let circles: Vec<GroupId> = circles.map(|(group, _)| *group).collect();
+        let mut found = Vec::new();
         for group in circles {
             let Some(circle) = self.circle(group)? else { continue };
             let same = circle.audience == audience
                 && circle.standing == CircleStanding::Open
                 && circle.patient.same_person(patient);
             if same {
-                return Ok(Some(group));
+                found.push(group);
             }
         }
-        Ok(None)
+        Ok(found)
     }
 
     /// A circle became known, or its identity changed: tells if there are two for one patient.
@@ -296,6 +314,7 @@ impl Cx<'_, '_> {
         {
             self.queue_summary(row.group)?;
             self.plan_handover(row.group, devices)?;
+            self.somebody_was_added()?;
         }
         for content in followup.into_iter().flat_map(|followup| followup.contents) {
             self.queue(row.group, &content)?;

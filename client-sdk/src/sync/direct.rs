@@ -55,15 +55,9 @@ impl Cx<'_, '_> {
         let made: Option<[u8; 16]> = self.tx.note(NOTE, user.as_str().as_bytes())?;
         let mut alone = None;
         for group in candidates {
-            let others = self.with_group(group, |_, _, loaded, author| {
-                let members = group::members(loaded, author.me)?;
-                let mut users = group::users(members.iter().map(|(_, identity)| identity));
-                users.retain(|other| *other != author.me.identity.user);
-                Ok(users)
-            })?;
-            match others.as_deref() {
-                Ok([other]) if other == user => return Ok(Some(group)),
-                Ok([]) if made.as_ref() == Some(group.as_bytes()) => alone = Some(group),
+            match self.others_in(group)?.as_slice() {
+                [other] if other == user => return Ok(Some(group)),
+                [] if made.as_ref() == Some(group.as_bytes()) => alone = Some(group),
                 _ => {}
             }
         }
@@ -74,6 +68,17 @@ impl Cx<'_, '_> {
             self.invite_one(group, user)?;
         }
         Ok(alone)
+    }
+
+    /// The members of a group beside this user; nobody if its state cannot be read.
+    pub(crate) fn others_in(&mut self, group: GroupId) -> Step<Vec<UserId>> {
+        let others = self.with_group(group, |_, _, loaded, author| {
+            let members = group::members(loaded, author.me)?;
+            let mut users = group::users(members.iter().map(|(_, identity)| identity));
+            users.retain(|other| *other != author.me.identity.user);
+            Ok(users)
+        })?;
+        Ok(others.unwrap_or_default())
     }
 
     /// Whether an invitation of this user into the group is on its way.

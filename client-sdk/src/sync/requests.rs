@@ -7,8 +7,9 @@
 //! - [`ask`]: posting a request; what its device keeps of it ([`Asked`](ask::Asked));
 //! - [`act`]: steps that a person takes;
 //! - [`claims`]: the hub's register, for requests to several groups;
-//! - [`follow`]: what the device that asked does about the steps of others: tells the other groups, hands
-//!   the identity over;
+//! - [`follow`]: what the device that asked notes of the steps of others;
+//! - [`settle`]: what it owes for that: tells the other groups, hands the identity over, again until it is
+//!   done;
 //! - [`widening`]: what happens at its time if nobody owns it.
 
 use cercle_proto::id::{GroupId, TimestampMs};
@@ -24,6 +25,7 @@ mod act;
 mod ask;
 mod claims;
 mod follow;
+mod settle;
 mod widening;
 
 impl Cx<'_, '_> {
@@ -34,7 +36,7 @@ impl Cx<'_, '_> {
             Body::Transition(transition) => (transition.request, Some(transition)),
             Body::Handover(handover) => {
                 self.emit(Event::RequestHandedOver { group: message.group, request: handover.request });
-                return Ok(());
+                return self.identity_told(message, handover.request);
             }
             _ => return Ok(()),
         };
@@ -47,15 +49,14 @@ impl Cx<'_, '_> {
             if message.own && matches!(transition.action, Action::Claim { .. }) {
                 self.claim_lost(request, &course);
             }
-            return Ok(());
+            return if message.own { self.settle_request(request) } else { Ok(()) };
         }
         let state = course.state_at(self.now);
         self.emit(Event::RequestChanged { group: message.group, request, state });
         match transition {
-            Some(transition) if message.exported_by.is_none() => {
-                self.follow_request(message, &transition.action, &course)
-            }
-            _ => Ok(()),
+            _ if message.exported_by.is_some() => Ok(()),
+            Some(transition) => self.follow_request(&transition.action, &course),
+            None => self.settle_request(request),
         }
     }
 

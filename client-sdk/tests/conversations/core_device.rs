@@ -28,7 +28,7 @@ pub(crate) struct DeviceEnd {
     pub(crate) unanswered: BTreeSet<u64>,
 }
 
-type SentFilter = Box<dyn FnMut(&v1::ClientFrame) -> bool>;
+type SentFilter = Box<dyn FnMut(&mut v1::ClientFrame) -> bool>;
 type Filter = Box<dyn FnMut(&mut v1::ServerFrame) -> bool>;
 
 /// One device.
@@ -48,7 +48,7 @@ pub(crate) struct Device {
     pub(crate) connection: Option<DeviceEnd>,
     /// Frames from the hub for which this says false are lost.
     keep: Option<Filter>,
-    /// Frames to the hub for which this says false are lost.
+    /// Frames to the hub for which this says false are lost; it may also change them.
     pub(crate) keep_sent: Option<SentFilter>,
     /// Stops at this many inputs from here, before or after it carries out what they led to.
     pub(crate) stop: Option<(usize, Stop)>,
@@ -223,8 +223,8 @@ impl Device {
     fn act(&mut self, actions: Vec<Action>, now: u64) {
         for action in actions {
             match action {
-                Action::Send(frame) => {
-                    let lost = self.keep_sent.as_mut().is_some_and(|keep| !keep(&frame));
+                Action::Send(mut frame) => {
+                    let lost = self.keep_sent.as_mut().is_some_and(|keep| !keep(&mut frame));
                     if let Some(end) = self.connection.as_mut().filter(|_| !lost)
                         && end.out.try_send(frame::encode(&frame)).is_ok()
                         && frame.request != 0

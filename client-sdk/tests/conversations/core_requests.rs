@@ -1,6 +1,9 @@
 //! Requests in one group: every kind, every step, and who has it when two want it.
 
-use cercle_proto::id::{BlobId, GroupId};
+use cercle_proto::{
+    id::{BlobId, GroupId},
+    v1::client_frame::Body as Sent,
+};
 use cercle_sdk::{
     core::{Act, Ask, BoardFilter, Command, Outcome, Part},
     error::Error,
@@ -8,7 +11,7 @@ use cercle_sdk::{
     message::{
         Body, Document, DocumentType, GroupProfile, Language, Patient, Request, RequestId, ThreadKind,
         Transition,
-        patient::Gender,
+        patient::{Gender, Reliability},
         request::{Need, Priority, Purpose, PurposeKind, Situation},
         transition::{Action, PrescriptionStep},
     },
@@ -30,12 +33,16 @@ pub(crate) fn visit() -> Request {
     request(Purpose::UnscheduledCare { profession, act, commune, delay_hours: 24 }, "Visite infirmière")
 }
 
+/// Nobody: the OID is that of tests.
 pub(crate) fn patient() -> Patient {
     Patient {
         birth_name: "Pirineoz".into(),
         birth_given_names: vec!["Zénobie".into()],
         birth_date: "1941-02-03".into(),
         gender: Gender::Female,
+        reliability: Reliability::Validated,
+        ins: "241026544012314".into(),
+        ins_oid: "1.2.250.1.213.1.4.10".into(),
         ..Patient::default()
     }
 }
@@ -91,6 +98,41 @@ pub(crate) async fn agree(
         assert!(course(world, *device, group, request).unwrap() == first, "device {device} differs");
     }
     first
+}
+
+#[tokio::test]
+async fn a_prescription_is_taken_on_received_prepared_and_dispensed() {
+    let mut world = World::with(&["anne", "bruno"]).await;
+    let group = world.conversation("Officine", &[0, 1]).await;
+    let mut posted = request(Purpose::Prescription { structure: "Officine fictive".into() }, "Ordonnance");
+    posted.documents = vec![document(DocumentType::Prescription)];
+    // The document is not stored: the hub is not told of it.
+    world.devices[0].keep_sent = Some(Box::new(|frame| {
+        if let Some(Sent::SendApplication(send)) = &mut frame.body {
+            send.blobs.clear();
+        }
+        true
+    }));
+    let id = ask(&mut world, 0, &[group], posted).await;
+    agree(&mut world, &[0, 1], group, id, State::Open).await;
+    world.run(1, step(id, claim())).await.unwrap();
+    agree(&mut world, &[0, 1], group, id, State::Claimed).await;
+    use PrescriptionStep::{Dispensed, Prepared, Received};
+    for reached in [Received, Prepared] {
+        world.run(1, step(id, Action::Progress { step: reached })).await.unwrap();
+        let reached = Some(reached);
+        let known = |course: Course| course.standing.progress == reached;
+        world.until(|world| (0..2).all(|d| course(world, d, group, id).is_some_and(known))).await;
+        agree(&mut world, &[0, 1], group, id, State::Claimed).await;
+    }
+    let back = world.run(1, step(id, Action::Progress { step: Received })).await;
+    assert!(matches!(back, Err(Error::Request(Refusal::NotPossible))), "{back:?}");
+    let foreign = world.run(0, step(id, Action::Progress { step: Dispensed })).await;
+    assert!(matches!(foreign, Err(Error::Request(Refusal::Owned(_)))), "{foreign:?}");
+    world.run(1, step(id, Action::Progress { step: Dispensed })).await.unwrap();
+    let done = agree(&mut world, &[0, 1], group, id, State::Completed).await;
+    let steps: Vec<&str> = done.history.iter().map(|step| step.action.name()).collect();
+    assert_eq!(steps, ["claim", "progress", "progress", "progress"]);
 }
 
 fn document(document_type: DocumentType) -> Document {

@@ -1,9 +1,10 @@
 //! Random lives of requests: whatever five devices do with them, in whatever order it reaches the hub,
-//! offline, stopped and opened again, all of them end with the same history. A failing seed is printed.
+//! offline, stopped and opened again, all of them end with the same history; over two groups, with one
+//! owner. A failing seed is printed.
 
 use cercle_proto::id::GroupId;
 use cercle_sdk::{
-    core::Command,
+    core::{Ask, Command},
     message::{
         Body, RequestId, Transition,
         request::{Purpose, Situation},
@@ -13,7 +14,7 @@ use cercle_sdk::{
 };
 
 use super::{
-    core_requests::{ask, course, request, step, visit},
+    core_requests::{ask, ask_with, claim, complete, course, patient, request, step, visit},
     core_world::{Stop, World},
 };
 
@@ -147,4 +148,114 @@ async fn play(first_seed: u64, ended: &mut std::collections::BTreeSet<State>) ->
         ended.insert(course.standing.state);
     }
     steps
+}
+
+/// Who is in which group: the first device asks in both.
+const NORTH: [usize; 3] = [0, 1, 2];
+const SOUTH: [usize; 3] = [0, 3, 4];
+/// Requests that live beside each other.
+const AT_ONCE: usize = 4;
+
+fn group_of(device: usize, groups: [GroupId; 2]) -> GroupId {
+    if SOUTH[1..].contains(&device) { groups[1] } else { groups[0] }
+}
+
+/// Steps of random devices in requests to two groups; claims go to the hub's register.
+async fn live_in_two(world: &mut World, groups: [GroupId; 2], ids: &[RequestId], numbers: &mut Numbers) {
+    for _ in 0..STEPS * ids.len() {
+        let device = numbers.below(DEVICES);
+        let id = ids[numbers.below(ids.len())];
+        match numbers.below(12) {
+            0..=3 => drop(world.start(1 + numbers.below(DEVICES - 1), step(id, claim()))),
+            4 => drop(world.start(device, step(id, Action::Release { reason: String::new() }))),
+            5 => drop(world.start(device, step(id, complete()))),
+            6 => {
+                let (action, situation) = (any_action(numbers), Situation::default());
+                let body = Body::Transition(Box::new(Transition { request: id, action, situation }));
+                let group = group_of(device, groups);
+                world.start(device, Command::Send { group, draft: body.into() });
+            }
+            7 => {
+                let now = world.clock.now();
+                world.devices[device].disconnect(now);
+            }
+            8 => {
+                let when = if numbers.below(2) == 0 { Stop::BeforeActing } else { Stop::AfterActing };
+                world.devices[device].stop = Some((1 + numbers.below(3), when));
+            }
+            _ => world.turns(numbers.below(16)).await,
+        }
+        restart_stopped(world);
+        world.devices[numbers.below(DEVICES)].online = true;
+    }
+    for device in &mut world.devices {
+        device.stop = None;
+        device.online = true;
+    }
+    restart_stopped(world);
+}
+
+/// Who has a request, and whether it is over.
+type Verdict = (Option<String>, bool);
+
+/// What every device says of each request. `None` while they differ or something is on its way.
+fn verdicts(world: &mut World, groups: [GroupId; 2], ids: &[RequestId]) -> Option<Vec<Verdict>> {
+    let now = world.clock.now();
+    for device in &mut world.devices {
+        let core = device.core();
+        let quiet = core.outbox().unwrap().is_empty();
+        if !quiet || core.board(&Default::default(), now).unwrap().iter().any(|row| row.claiming) {
+            return None;
+        }
+    }
+    ids.iter().map(|id| verdict(world, groups, *id)).collect()
+}
+
+fn verdict(world: &mut World, groups: [GroupId; 2], id: RequestId) -> Option<Verdict> {
+    let mut said = std::collections::BTreeSet::new();
+    for (group, devices) in groups.into_iter().zip([NORTH, SOUTH]) {
+        let first = course(world, devices[0], group, id)?;
+        for device in devices {
+            let own = course(world, device, group, id)?;
+            if own != first || own.standing.state == State::Open && own.standing.register.is_none() {
+                return None;
+            }
+            let owner = own.standing.owner.map(|owner| owner.user.as_str().to_owned());
+            let closed = own.standing.state.is_closed();
+            said.insert((owner.filter(|_| !closed), closed));
+        }
+    }
+    if said.len() == 1 { said.pop_first() } else { None }
+}
+
+#[tokio::test]
+async fn a_hundred_random_lives_over_two_groups_end_with_one_owner() {
+    let (mut owned, mut closed) = (0, 0);
+    let mut world = World::with(&["a", "b", "c", "d", "e"]).await;
+    let groups = [world.conversation("Nord", &NORTH).await, world.conversation("Sud", &SOUTH).await];
+    for seed in 1_000..1_000 + 100 / AT_ONCE as u64 {
+        let mut numbers = Numbers(seed);
+        let mut ids = Vec::new();
+        for number in 0..AT_ONCE {
+            let about = (number == 0).then(patient);
+            let wide =
+                Ask { request: visit(), groups: groups.to_vec(), widening: Vec::new(), patient: about };
+            ids.push(ask_with(&mut world, 0, wide).await);
+        }
+        world.until(|world| verdicts(world, groups, &ids).is_some()).await;
+        live_in_two(&mut world, groups, &ids, &mut numbers).await;
+        world.until(|world| verdicts(world, groups, &ids).is_some()).await;
+        let end = verdicts(&mut world, groups, &ids).unwrap();
+        let rebuilt = usize::try_from(seed).unwrap() % DEVICES;
+        world.devices[rebuilt].crash();
+        world.devices[rebuilt].open();
+        assert_eq!(
+            verdicts(&mut world, groups, &ids).as_ref(),
+            Some(&end),
+            "seed {seed}: rebuilt is another"
+        );
+        owned += end.iter().filter(|(owner, _)| owner.is_some()).count();
+        closed += end.iter().filter(|(_, closed)| *closed).count();
+    }
+    assert!(owned > 10 && closed > 10, "the lives are not empty: {owned} owned, {closed} closed");
 }

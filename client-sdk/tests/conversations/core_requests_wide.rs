@@ -3,16 +3,20 @@
 
 use std::{cell::RefCell, rc::Rc};
 
-use cercle_proto::{id::GroupId, v1::client_frame::Body as Sent};
+use cercle_proto::{
+    id::GroupId,
+    v1::{client_frame::Body as Sent, server_frame::Body as Answer},
+};
 use cercle_sdk::{
-    core::{Ask, Command},
+    core::{Ask, Command, NewCircle},
     error::Error,
     event::{Event, Message},
-    message::{Body, RequestId, request::Widening, transition::Action},
+    message::{Body, CircleBasis, HistoryPolicy, RequestId, request::Widening, transition::Action},
     thread::requests::{Refusal, State},
 };
 
 use super::{
+    core_circle,
     core_requests::{agree, ask_with, claim, complete, course, patient, step, visit},
     core_world::{Stop, World},
 };
@@ -46,7 +50,10 @@ fn handovers(world: &mut World, device: usize) -> usize {
 /// Whether anything that a device could decrypt names the patient.
 fn knows_patient(world: &mut World, device: usize) -> bool {
     let said = messages(world, device);
-    said.iter().any(|message| serde_json::to_string(&message.body).unwrap().contains("Pirineoz"))
+    said.iter().any(|message| {
+        let said = serde_json::to_string(&message.body).unwrap();
+        said.contains("Pirineoz") || said.contains(&patient().ins)
+    })
 }
 
 #[tokio::test]
@@ -244,7 +251,10 @@ async fn the_bytes_that_leave_a_device_name_neither_patient_nor_care() {
     let seen = seen.borrow();
     let holds = |word: &str| seen.windows(word.len()).any(|window| window == word.as_bytes());
     assert!(holds("bruno@cpts.example"), "the search finds what is there");
-    for word in ["Pirineoz", "Zénobie", "Pansement", "infirmière", "65440", "Territoire"] {
+    let ins = patient().ins;
+    for word in
+        ["Pirineoz", "Zénobie", "1941", "Pansement", "infirmière", "65440", "Territoire", &ins, &ins[..13]]
+    {
         assert!(!holds(word), "{word}");
     }
 }
@@ -288,4 +298,107 @@ async fn a_claim_is_sent_as_a_random_number_and_nothing_else() {
     let claims = claims.borrow();
     assert_eq!(claims.len(), 1);
     assert_ne!(claims[0], id.as_bytes(), "the hub cannot tie it to the request");
+}
+
+/// The groups in which a device reads whom a request is about.
+fn told_in(world: &mut World, device: usize) -> Vec<GroupId> {
+    let said = messages(world, device).into_iter();
+    said.filter(|message| matches!(message.body, Body::Handover(_))).map(|message| message.group).collect()
+}
+
+#[tokio::test]
+async fn who_is_in_the_patients_circle_is_told_there_and_nobody_is_added_to_it() {
+    for claimant in [1, 2] {
+        let (mut world, north, south) = two_sectors().await;
+        let new = NewCircle { patient: patient(), ..core_circle::circle(HistoryPolicy::All) };
+        let circle = core_circle::open(&mut world, 0, new).await;
+        core_circle::admit(&mut world, circle, core_circle::entry("bruno", CircleBasis::SameTeam), 1).await;
+        let id = ask_wide(&mut world, &[north, south]).await;
+        let group = if claimant == 1 { north } else { south };
+        agree(&mut world, &[0, claimant], group, id, State::Open).await;
+        world.run(claimant, step(id, claim())).await.unwrap();
+        world.until(|world| handovers(world, claimant) == 1).await;
+        let told = told_in(&mut world, claimant);
+        assert_eq!(told == [circle], claimant == 1, "Claire is told in a thread of two");
+        let members = world.devices[0].core().circle(circle).unwrap().unwrap().members.len();
+        assert_eq!(members, 2, "a claim is no basis to be in the circle");
+        assert_eq!(knows_patient(&mut world, 2), claimant == 2);
+    }
+}
+
+#[tokio::test]
+async fn an_owner_without_a_device_that_can_be_added_is_told_when_he_has_one() {
+    let (mut world, north, south) = two_sectors().await;
+    let id = ask_wide(&mut world, &[north, south]).await;
+    agree(&mut world, &[0, 1], north, id, State::Open).await;
+    // Nothing of Bruno's can be had from the hub.
+    let refused: Rc<RefCell<usize>> = Rc::default();
+    let count = refused.clone();
+    world.devices[0].lose(move |frame| {
+        if let Some(Answer::KeyPackages(packages)) = &mut frame.body {
+            packages.missing = packages.key_packages.drain(..).map(|package| package.user).collect();
+            *count.borrow_mut() += 1;
+        }
+        true
+    });
+    world.run(1, step(id, claim())).await.unwrap();
+    agree(&mut world, &[0, 1], north, id, State::Claimed).await;
+    // The appointments come, and nothing is said where he is not.
+    world.until(|_| *refused.borrow() >= 3).await;
+    assert_eq!((handovers(&mut world, 0), handovers(&mut world, 1)), (0, 0));
+    world.devices[0].crash();
+    world.devices[0].open();
+    world.until(|world| handovers(world, 1) == 1).await;
+    assert!(knows_patient(&mut world, 1));
+    world.all_at_one_epoch(north, &[0, 1]).await;
+    assert_eq!(handovers(&mut world, 0), 1);
+}
+
+#[tokio::test]
+async fn a_group_that_the_requester_was_out_of_is_told_when_he_is_back() {
+    for completed in [false, true] {
+        let mut world = World::with(&["anne", "bruno", "claire"]).await;
+        let north = world.conversation("Nord", &[0, 1]).await;
+        let south = world.conversation("Sud", &[2, 0]).await;
+        let id = ask_wide(&mut world, &[north, south]).await;
+        agree(&mut world, &[0, 2], south, id, State::Open).await;
+        agree(&mut world, &[0, 1], north, id, State::Open).await;
+        let users = vec![World::user("anne")];
+        world.run(2, Command::Remove { group: south, users: users.clone() }).await.unwrap();
+        let left = |event: &Event| matches!(event, Event::GroupLeft { .. });
+        world.until(|world| world.devices[0].saw(left)).await;
+        world.run(1, step(id, claim())).await.unwrap();
+        agree(&mut world, &[0, 1], north, id, State::Claimed).await;
+        if completed {
+            world.run(1, step(id, complete())).await.unwrap();
+            agree(&mut world, &[0, 1], north, id, State::Completed).await;
+        }
+        world.run(2, Command::Invite { group: south, users }).await.unwrap();
+        let state = if completed { State::Completed } else { State::Claimed };
+        let told = agree(&mut world, &[2], south, id, state).await;
+        assert_eq!(told.standing.owner.unwrap().user, World::user("bruno"));
+        assert!(!knows_patient(&mut world, 2));
+    }
+}
+
+#[tokio::test]
+async fn a_decline_in_another_group_does_not_take_the_request_from_its_owner() {
+    let (mut world, north, south) = two_sectors().await;
+    let id = ask_wide(&mut world, &[north, south]).await;
+    agree(&mut world, &[0, 1], north, id, State::Open).await;
+    agree(&mut world, &[0, 2], south, id, State::Open).await;
+    // Anne hears of the claim first, and of the decline while hers is on its way to the south.
+    world.devices[0].keep_sent =
+        Some(Box::new(|frame| !matches!(frame.body, Some(Sent::SendApplication(_)))));
+    world.run(1, step(id, claim())).await.unwrap();
+    agree(&mut world, &[0, 1], north, id, State::Claimed).await;
+    world.run(2, step(id, Action::Decline { reason: String::new() })).await.unwrap();
+    world.until(|world| course(world, 0, south, id).is_some_and(|course| course.history.len() == 1)).await;
+    let now = world.clock.now();
+    world.devices[0].lose_nothing();
+    world.devices[0].disconnect(now);
+    world.devices[0].online = true;
+    agree(&mut world, &[0, 2], south, id, State::Claimed).await;
+    let refused = world.run(2, step(id, claim())).await;
+    assert!(matches!(refused, Err(Error::Request(Refusal::Owned(_)))), "{refused:?}");
 }

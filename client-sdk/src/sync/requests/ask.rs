@@ -12,13 +12,15 @@ use crate::{
         self, Body, Content, Draft, Patient, Request, RequestId,
         guard::{self, may_identify},
         request::{Audience, Several, audience::check_plan},
+        transition::Receipt,
     },
+    thread::requests::State,
 };
 
 /// Kind of the notes about own requests; the key is the request's id.
 const NOTE: &str = "asked";
 
-/// A request that this device has posted, until it is closed.
+/// A request that this device has posted, until it is closed and every group knows it.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Asked {
     /// The message, to be posted in more groups.
@@ -27,10 +29,31 @@ pub(crate) struct Asked {
     groups: Vec<[u8; 16]>,
     /// Whom it is about, if the message does not say it.
     pub(super) patient: Option<Patient>,
-    /// User who has it.
-    pub(super) owner: Option<String>,
+    /// Who has it.
+    pub(super) taken: Option<Taken>,
+    /// How it ended, while there are groups that do not know it.
+    pub(super) ended: Option<State>,
     /// Steps of the widening plan whose time came while this device was not up to date.
     pub(super) late: Vec<u32>,
+    /// How often what is owed was tried again since the last step.
+    pub(super) tries: u32,
+    /// There is an appointment to try it again.
+    pub(super) waits: bool,
+}
+
+/// Who has a request, as the device that asked tells it.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Taken {
+    /// The user.
+    pub(super) user: String,
+    /// His name, for groups that he is not in.
+    pub(super) name: String,
+    /// The group where he took it on.
+    pub(super) home: [u8; 16],
+    /// The hub's word for it, if a register decided.
+    pub(super) receipt: Option<Receipt>,
+    /// He was told whom it is about: the message is in the log of a group that he is in.
+    pub(super) told: bool,
 }
 
 impl Asked {
@@ -84,7 +107,16 @@ impl Cx<'_, '_> {
             self.remind(forgotten, &Appointment::ForgetRequest { request: request.id })?;
         }
         let groups = groups.iter().map(|group| *group.as_bytes()).collect();
-        let asked = Asked { envelope, groups, patient, owner: None, late: Vec::new() };
+        let asked = Asked {
+            envelope,
+            groups,
+            patient,
+            taken: None,
+            ended: None,
+            late: Vec::new(),
+            tries: 0,
+            waits: false,
+        };
         self.write_asked(request.id, &asked)?;
         self.finish(id, Ok(Outcome::Asked(request.id)));
         Ok(Ok(()))
@@ -99,7 +131,9 @@ impl Cx<'_, '_> {
             self.usable(*group)?;
         }
         check_plan(&widening)?;
-        patient.as_ref().map_or(Ok(()), Patient::check)?;
+        for named in patient.iter().chain(&request.patient) {
+            self.check_patient(named)?;
+        }
         request.id = RequestId::new(self.random());
         let alone = groups.len() == 1 && widening.is_empty();
         if !alone && !request.documents.is_empty() {
@@ -135,7 +169,7 @@ impl Cx<'_, '_> {
         Ok(self.asked(request)?.and_then(|asked| asked.patient))
     }
 
-    /// Every request that this device has posted and that is not closed.
+    /// Every request that this device has posted and still owes something about, or may.
     pub(super) fn all_asked(&self) -> Step<Vec<(RequestId, Asked)>> {
         let notes = self.tx.notes(NOTE)?;
         Ok(notes.into_iter().filter_map(|(key, asked)| Some((RequestId::from_slice(&key)?, asked))).collect())
@@ -145,7 +179,7 @@ impl Cx<'_, '_> {
         self.tx.write_note(NOTE, request.as_bytes(), asked)
     }
 
-    /// The request is closed: nothing is kept of whom it was about.
+    /// Nothing more is owed: nothing is kept.
     pub(super) fn forget_asked(&self, request: RequestId) -> Step {
         self.tx.delete_note(NOTE, request.as_bytes())
     }

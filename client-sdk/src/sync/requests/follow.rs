@@ -1,113 +1,64 @@
-//! What the device that asked does about the steps of others.
+//! What the device that asked notes of the steps of others.
 //!
-//! It alone knows every group of a request, and whom the request is about: it tells the other groups who
-//! has it (with the hub's receipt, so that nobody must believe it), gives the request a fresh register when
-//! the owner lets go, and hands the identity to the owner alone.
+//! It alone knows every group of a request, and whom the request is about. It notes who has it and how it
+//! ended; what it owes the groups and the owner for that follows from the note ([`super::settle`]).
 
-use cercle_proto::id::{GroupId, RegisterId, UserId};
+use cercle_proto::id::RegisterId;
 
 use super::{
     super::{Cx, Step},
-    ask::Asked,
+    ask::{Asked, Taken},
 };
 use crate::{
-    event::Message,
-    message::{
-        Body, Handover, RequestId, Transition,
-        request::{Audience, Situation},
-        transition::Action,
-    },
-    thread::requests::{Course, Owner, State},
+    message::{request::Audience, transition::Action},
+    thread::requests::{Course, State},
 };
 
 impl Cx<'_, '_> {
     /// A step that counts is stored; `course` is the request after it.
-    pub(super) fn follow_request(&mut self, message: &Message, action: &Action, course: &Course) -> Step {
+    pub(super) fn follow_request(&mut self, action: &Action, course: &Course) -> Step {
         let request = course.request.id;
         let own = self.m.me.as_ref().is_some_and(|me| me.identity.user == course.requester);
         if !own {
             return Ok(());
         }
         let Some(mut asked) = self.asked(request)? else { return Ok(()) };
+        asked.tries = 0;
+        let at_home = asked.taken.as_ref().is_none_or(|taken| taken.home == *course.group.as_bytes());
         match (&course.standing.owner, course.standing.state) {
-            (_, State::Completed | State::Cancelled) => {
-                if message.sender != course.requester {
-                    self.tell_others(
-                        &asked,
-                        message.group,
-                        request,
-                        &Action::Complete { report: String::new(), documents: Vec::new() },
-                    )?;
-                }
-                self.forget_asked(request)
+            (_, state @ (State::Completed | State::Cancelled)) => {
+                asked.ended = Some(state);
+                asked.patient = None;
             }
-            (Some(owner), _) if matches!(action, Action::Claim { .. }) && !owner.elsewhere => {
-                self.claimed_by(request, &mut asked, owner, message.group, action)
+            (Some(owner), _) if asked.taken.is_none() && !owner.elsewhere => {
+                let receipt = match action {
+                    Action::Claim { receipt, .. } => receipt.clone(),
+                    _ => None,
+                };
+                asked.taken = Some(Taken {
+                    user: owner.user.as_str().to_owned(),
+                    name: owner.name.clone(),
+                    home: *course.group.as_bytes(),
+                    receipt,
+                    told: false,
+                });
             }
-            (None, State::Open) if asked.owner.is_some() => self.let_go(request, &mut asked),
-            _ => Ok(()),
+            // Where it was not his yet, a step of somebody else does not mean that he has let go.
+            (None, State::Open) if asked.taken.is_some() && at_home => self.let_go(&mut asked),
+            _ => {}
         }
-    }
-
-    /// Somebody has it: tells the other groups, and tells him whom it is about.
-    fn claimed_by(
-        &mut self,
-        request: RequestId,
-        asked: &mut Asked,
-        owner: &Owner,
-        home: GroupId,
-        action: &Action,
-    ) -> Step {
-        if asked.owner.as_deref() == Some(owner.user.as_str()) {
-            // He has said it in two groups.
-            return Ok(());
-        }
-        asked.owner = Some(owner.user.as_str().to_owned());
-        if let Action::Claim { receipt: Some(receipt), .. } = action {
-            let (receipt, owner_name) = (Some(receipt.clone()), owner.name.clone());
-            self.tell_others(asked, home, request, &Action::Claim { receipt, owner_name })?;
-        }
-        self.write_asked(request, asked)?;
-        self.hand_over_identity(request, asked, &owner.user)
-    }
-
-    fn hand_over_identity(&mut self, request: RequestId, asked: &Asked, owner: &UserId) -> Step {
-        let Some(patient) = asked.patient.clone() else { return Ok(()) };
-        match self.direct_with(owner)? {
-            Ok(thread) => self.post(thread, Body::Handover(Box::new(Handover { request, patient }))),
-            Err(error) => {
-                tracing::error!(%error, "there is no thread with the owner of a request");
-                Ok(())
-            }
-        }
+        self.write_asked(request, &asked)?;
+        self.settle_request(request)
     }
 
     /// The owner has let go: others may have it, under a fresh register if one decides.
-    fn let_go(&mut self, request: RequestId, asked: &mut Asked) -> Step {
-        asked.owner = None;
+    fn let_go(&mut self, asked: &mut Asked) {
+        asked.taken = None;
         if let Some(mut posted) = asked.request()
             && let Audience::Several(several) = &mut posted.audience
         {
-            let register = RegisterId::new(self.random());
-            several.register = register;
+            several.register = RegisterId::new(self.random());
             asked.renew(posted, self.now);
-            for group in asked.groups() {
-                let action = Action::Reopen { register };
-                self.post(group, step(request, action))?;
-            }
         }
-        self.write_asked(request, asked)
     }
-
-    fn tell_others(&mut self, asked: &Asked, home: GroupId, request: RequestId, action: &Action) -> Step {
-        for group in asked.groups().into_iter().filter(|group| *group != home) {
-            self.post(group, step(request, action.clone()))?;
-        }
-        Ok(())
-    }
-}
-
-/// A step that the device takes by itself.
-pub(super) fn step(request: RequestId, action: Action) -> Body {
-    Body::Transition(Box::new(Transition { request, action, situation: Situation::default() }))
 }

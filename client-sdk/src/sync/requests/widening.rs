@@ -8,8 +8,8 @@ use cercle_proto::id::GroupId;
 use super::{
     super::{Cx, Step},
     ask::Asked,
-    follow::step,
     is_over,
+    settle::step,
 };
 use crate::{
     core::Outcome,
@@ -60,7 +60,7 @@ impl Cx<'_, '_> {
     /// somebody has it, it is kept until he is done.
     pub(crate) fn forget_request(&mut self, request: RequestId) -> Step {
         match self.asked(request)? {
-            Some(asked) if asked.owner.is_none() => self.forget_asked(request),
+            Some(asked) if asked.taken.is_none() => self.forget_asked(request),
             _ => Ok(()),
         }
     }
@@ -103,7 +103,7 @@ impl Cx<'_, '_> {
         let step = usize::try_from(step).unwrap_or(usize::MAX);
         let Some(widening) = several.widening.get(step) else { return Ok(()) };
         let expires = asked.request().and_then(|request| request.expires_ms);
-        if asked.owner.is_some() || is_over(expires, self.now) {
+        if asked.taken.is_some() || is_over(expires, self.now) {
             return Ok(());
         }
         for course in self.courses(request)? {
