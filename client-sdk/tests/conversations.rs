@@ -20,6 +20,8 @@ mod link;
 
 #[path = "conversations/client_circle.rs"]
 mod client_circle;
+#[path = "conversations/client_directory.rs"]
+mod client_directory;
 #[path = "conversations/client_documents.rs"]
 mod client_documents;
 #[path = "conversations/client_documents_refused.rs"]
