@@ -58,3 +58,5 @@ mod core_requests;
 mod core_requests_random;
 #[path = "conversations/core_requests_wide.rs"]
 mod core_requests_wide;
+#[path = "conversations/core_rules.rs"]
+mod core_rules;

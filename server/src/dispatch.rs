@@ -21,6 +21,7 @@ use crate::{
     directory::Directory,
     error::Refusal,
     fanout::Fanout,
+    membership::GroupRules,
     register::RegisterService,
     telemetry::Metrics,
 };
@@ -157,8 +158,17 @@ impl Dispatch {
                 self.attachments.release_blob(by, blob).await?;
                 Reply::Done
             }
-            Call::Directory(call) => directory::carry_out(&self.directory, by, call, now).await?,
+            Call::Directory(call) => {
+                directory::carry_out(&self.directory, &self.group_rules(), by, call, now).await?
+            }
         })
+    }
+
+    /// Groups that follow the directory.
+    #[must_use]
+    pub fn group_rules(&self) -> GroupRules<'_> {
+        let Self { directory, delivery, fanout, .. } = self;
+        GroupRules { directory, delivery, fanout }
     }
 
     /// Revokes a device: its record, its session, its place in every group. Also called by the operator's

@@ -13,7 +13,7 @@ use cercle_proto::{
     v1,
 };
 
-use crate::{attachments, auth, delivery, directory, limits, register};
+use crate::{attachments, auth, delivery, directory, limits, membership, register};
 
 /// Why a request is refused or a session ends, as the client gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -251,6 +251,18 @@ impl From<directory::Error> for Refusal {
             }
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<membership::Error> for Refusal {
+    fn from(error: membership::Error) -> Self {
+        use membership::Error as E;
+        match error {
+            E::NotAdministrator => Self::new(ErrorCode::NotAuthorised, error.to_string()),
+            E::TooMany => Self::new(ErrorCode::TooMany, error.to_string()),
+            E::Directory(error) => error.into(),
+            E::Delivery(error) => error.into(),
+        }
     }
 }
 

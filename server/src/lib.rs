@@ -29,6 +29,7 @@ pub mod fanout;
 pub mod health;
 pub mod init;
 pub mod limits;
+pub mod membership;
 pub mod register;
 pub mod server;
 pub mod session;

@@ -2,7 +2,7 @@
 
 use cercle_proto::{
     id::{DeviceId, GroupId, UserId},
-    policy::Policy,
+    policy::{Policy, PolicyError},
     v1::{self, client_frame::Body as Request, server_frame::Body as Answer},
 };
 
@@ -66,6 +66,9 @@ impl Cx<'_, '_> {
             Command::HistoryFetched { group, message, sealed } => {
                 let taken = self.history_fetched(group, message, sealed.as_deref())?;
                 taken.map(|()| self.finish(id, Ok(Outcome::Done)))
+            }
+            Command::Leave { group } if self.is_last_administrator(group)? => {
+                Err(Error::Denied(PolicyError::NoAdministrator))
             }
             Command::Leave { group } => self.change(id, group, Change::Leave)?,
             Command::UpdateKeys { group } => self.change(id, group, Change::Update)?,
@@ -291,6 +294,7 @@ pub(crate) fn outcome(answer: Answer) -> Result<Outcome, Error> {
         Answer::Done(_) => Ok(Outcome::Done),
         Answer::BlobTicket(answer) => transfers::ticket(&answer).map(Outcome::Ticket).ok_or_else(damaged),
         Answer::DirectoryPage(page) => Ok(Outcome::DirectoryPage(Box::new(page))),
+        Answer::GroupRules(rules) => Ok(Outcome::GroupRules(rules.groups)),
         Answer::DirectoryEntry(entry) => Ok(Outcome::DirectoryEntry(Box::new(entry))),
         Answer::InvitationCreated(created) => Ok(Outcome::InvitationCreated {
             user: UserId::parse(&created.user).map_err(|_| damaged())?,

@@ -18,6 +18,7 @@ use crate::{
     directory::{Hit, Page},
     error::Refusal,
     fanout::{MembershipKind, Relayed},
+    membership::Due,
     register::Claimed,
 };
 
@@ -39,6 +40,7 @@ pub enum Reply {
     BlobTicket(IssuedTicket),
     DirectoryPage(Box<Page>),
     DirectoryEntry(Box<Hit>),
+    GroupRules(Vec<Due>),
     Done,
     Pong,
 }
@@ -138,6 +140,7 @@ pub fn relayed(what: &Relayed) -> Bytes {
             }
             .into(),
         }),
+        Relayed::MembershipDue(due) => Body::MembershipDue(super::directory::due(due)),
         Relayed::Ephemeral { group, sender, mls } => Body::Ephemeral(v1::Ephemeral {
             group: group.to_bytes(),
             sender: sender.to_bytes(),
@@ -207,6 +210,9 @@ fn body(reply: Reply) -> Body {
         }),
         Reply::DirectoryPage(page) => Body::DirectoryPage(super::directory::page(*page)),
         Reply::DirectoryEntry(hit) => Body::DirectoryEntry(super::directory::hit(*hit)),
+        Reply::GroupRules(groups) => {
+            Body::GroupRules(v1::GroupRules { groups: groups.iter().map(super::directory::due).collect() })
+        }
         Reply::Done => Body::Done(v1::Done {}),
         Reply::Pong => Body::Pong(v1::Pong {}),
     }

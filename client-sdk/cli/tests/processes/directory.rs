@@ -70,7 +70,8 @@ fn a_member_keeps_the_own_card_and_can_disappear() {
     let hub = Hub::start();
     hub.import(&[PEOPLE]);
     let (anne, linh) = (hub.enrol("anne"), hub.enrol(LINH));
-    let card = ["directory", "card", "--note", "Plaies chroniques", "--accepting-days", "30", "--hide", "street"];
+    let card =
+        ["directory", "card", "--note", "Plaies chroniques", "--accepting-days", "30", "--hide", "street"];
     let written = linh.run(&[&card[..], &["--delegate", "anne", "--quiet", "20:00-07:00"]].concat());
     let own = one(written.expect_exit(0));
     assert_eq!((&own["card"]["note"], &own["accepting"]), (&json!("Plaies chroniques"), &json!(true)));
@@ -103,9 +104,54 @@ fn an_invitation_to_a_shared_inbox_reaches_everybody_behind_it() {
     anne.run(&["directory", "inbox", "À moi", "anne", "--key", &key]).expect_exit(5);
     anne.run(&["new", "Adressage"]).expect_exit(0);
     let invited = anne.run(&["invite", "adressage", &key]);
-    assert_eq!(invited.expect_exit(0).of_type("invited").next().unwrap()["devices"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        invited.expect_exit(0).of_type("invited").next().unwrap()["devices"].as_array().unwrap().len(),
+        2
+    );
     anne.run(&["send", "adressage", "Une place demain ?"]).expect_exit(0);
     assert_eq!(carla.run(&["recv"]).texts(), ["Une place demain ?"]);
     bob.run(&["directory", "inbox", "Cabinet des Tilleuls", "--key", &key]).expect_exit(0);
     anne.run(&["directory", "show", &key]).expect_exit(7);
+}
+
+#[test]
+fn a_group_follows_what_is_imported_and_its_administrator_hands_it_over_to_leave() {
+    const NURSES: [&str; 2] = ["899700000039", "899700000047"];
+    let hub = Hub::start();
+    hub.import(&[PEOPLE]);
+    let anne = hub.enrol("anne");
+    let nurses = NURSES.map(|name| hub.enrol(name));
+    anne.run(&["new", "Infirmiers", "--kind", "territory"]).expect_exit(0);
+    anne.run(&["rule", "set", "infirmiers"]).expect_exit(5);
+    let set = anne.run(&["rule", "set", "infirmiers", "--profession", "60"]);
+    let rule = set.expect_exit(0).of_type("rule").next().unwrap();
+    assert_eq!(
+        (&rule["professions"], &rule["add"], &rule["remove"]),
+        (&json!(["60"]), &json!([]), &json!([]))
+    );
+    anne.run(&["send", "infirmiers", "Bienvenue"]).expect_exit(0);
+    assert_eq!(nurses[1].run(&["recv"]).texts(), ["Bienvenue"]);
+    nurses[0].run(&["rule", "show", "infirmiers"]).expect_exit(5);
+
+    let following = anne.start(&["recv", "--follow"]);
+    following.until(|line| line["type"] == "caught_up");
+    let rest = tempfile::tempdir().unwrap();
+    let file = rest.path().join("people.txt");
+    let people = std::fs::read_to_string(PEOPLE).unwrap();
+    let kept: Vec<&str> = people.lines().filter(|line| !line.contains(NURSES[0])).collect();
+    std::fs::write(&file, kept.join("\n")).unwrap();
+    hub.import(&[file.to_str().unwrap(), "--accept-removals"]);
+    following.until(|line| {
+        line["type"] == "membership"
+            && line["joined"] == false
+            && line["display_name"] == "899700000039 (test)"
+    });
+    assert_eq!(following.interrupt(), Some(0));
+    anne.run(&["rule", "clear", "infirmiers"]).expect_exit(0);
+
+    anne.run(&["leave", "infirmiers"]).expect_exit(5);
+    anne.run(&["leave", "infirmiers", "--successor", "nobody"]).expect_exit(7);
+    anne.run(&["leave", "infirmiers", "--successor", NURSES[1]]).expect_exit(0);
+    let members = nurses[1].run(&["members", "infirmiers"]);
+    assert!(members.of_type("member").any(|line| line["own"] == true && line["administrator"] == true));
 }

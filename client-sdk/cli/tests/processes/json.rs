@@ -189,6 +189,7 @@ const FIELDS: &[(&str, &[&str])] = &[
     ),
     ("export_fault", &["fault", "path"]),
     ("directory_entry", DIRECTORY_ENTRY),
+    ("rule", &["group", "professions", "communes", "structures", "skills", "tags", "add", "remove"]),
     ("directory_page", &["total", "professions", "communes", "imported_at_ms"]),
     ("error", &["code", "name", "message", "mend"]),
 ];
@@ -341,6 +342,7 @@ fn every_command_prints_the_documented_fields() {
     std::fs::write(home.path().join("export/more"), "x").unwrap();
     run(&bob, &["verify-export", &export]);
     run(&alice, &["directory", "search", "bob", "--facets"]);
+    run(&alice, &["rule", "show", "champs"]);
     run(&alice, &["remove", "champs", "bob"]);
     run(&alice, &["leave", "champs"]);
     let documented: BTreeSet<String> = FIELDS.iter().map(|(name, _)| (*name).to_owned()).collect();
