@@ -158,9 +158,7 @@ impl Dispatch {
                 self.attachments.release_blob(by, blob).await?;
                 Reply::Done
             }
-            Call::Directory(call) => {
-                directory::carry_out(&self.directory, &self.group_rules(), by, call, now).await?
-            }
+            Call::Directory(call) => self.about_directory(by, call, now).await?,
         })
     }
 

@@ -67,10 +67,7 @@ impl Cx<'_, '_> {
                 let taken = self.history_fetched(group, message, sealed.as_deref())?;
                 taken.map(|()| self.finish(id, Ok(Outcome::Done)))
             }
-            Command::Leave { group } if self.is_last_administrator(group)? => {
-                Err(Error::Denied(PolicyError::NoAdministrator))
-            }
-            Command::Leave { group } => self.change(id, group, Change::Leave)?,
+            Command::Leave { group } => self.leave(id, group)?,
             Command::UpdateKeys { group } => self.change(id, group, Change::Update)?,
             Command::DeliveryStatus { group } => {
                 let get = v1::GetDeliveryStatus { group: group.to_bytes() };
@@ -186,6 +183,13 @@ impl Cx<'_, '_> {
         let intent = self.add_intent(group, change, true)?;
         self.m.waiting.insert(intent, id);
         Ok(Ok(()))
+    }
+
+    fn leave(&mut self, id: u64, group: GroupId) -> Step<Begun> {
+        if self.is_last_administrator(group)? {
+            return Ok(Err(Error::Denied(PolicyError::NoAdministrator)));
+        }
+        self.change(id, group, Change::Leave)
     }
 
     pub(super) fn create_group(

@@ -7,18 +7,18 @@ use cercle_proto::{
     v1::{self, directory_entry, directory_search::Membership, update_card::What},
 };
 
-use super::reply::Reply;
+use super::{Dispatch, reply::Reply};
 use crate::{
     auth::Identity,
     directory::{
-        Directory, Hit, Page,
+        Hit, Page,
         card::{Card, Inbox, Period, QuietHours},
         entry::{Activity, Coded, Kind},
         rule::Rule,
         search::{Facet, Filter},
     },
     error::Refusal,
-    membership::{Due, GroupRules},
+    membership::Due,
 };
 
 /// What a device asks of the directory.
@@ -47,32 +47,34 @@ impl DirectoryCall {
     }
 }
 
-/// Carries one out.
-pub(super) async fn carry_out(
-    directory: &Directory,
-    rules: &GroupRules<'_>,
-    by: &Identity,
-    call: DirectoryCall,
-    now: TimestampMs,
-) -> Result<Reply, Refusal> {
-    Ok(match call {
-        DirectoryCall::Search(filter) => {
-            Reply::DirectoryPage(Box::new(directory.search(by, *filter, now).await?))
-        }
-        DirectoryCall::Get(key) => Reply::DirectoryEntry(Box::new(directory.get(by, &key, now).await?)),
-        DirectoryCall::UpdateCard(card) => {
-            Reply::DirectoryEntry(Box::new(directory.update_card(by, *card, now).await?))
-        }
-        DirectoryCall::UpdateInbox(inbox) => match directory.update_inbox(by, *inbox, now).await? {
-            Some(hit) => Reply::DirectoryEntry(Box::new(hit)),
-            None => Reply::Done,
-        },
-        DirectoryCall::SetGroupRule { group, rule } => {
-            let due = rules.set(by, group, rule.map(|rule| *rule), now).await?;
-            Reply::GroupRules(due.into_iter().collect())
-        }
-        DirectoryCall::GetGroupRules(group) => Reply::GroupRules(rules.of(by, group, now).await?),
-    })
+impl Dispatch {
+    /// Carries one out.
+    pub(super) async fn about_directory(
+        &self,
+        by: &Identity,
+        call: DirectoryCall,
+        now: TimestampMs,
+    ) -> Result<Reply, Refusal> {
+        let (directory, rules) = (&self.directory, self.group_rules());
+        Ok(match call {
+            DirectoryCall::Search(filter) => {
+                Reply::DirectoryPage(Box::new(directory.search(by, *filter, now).await?))
+            }
+            DirectoryCall::Get(key) => Reply::DirectoryEntry(Box::new(directory.get(by, &key, now).await?)),
+            DirectoryCall::UpdateCard(card) => {
+                Reply::DirectoryEntry(Box::new(directory.update_card(by, *card, now).await?))
+            }
+            DirectoryCall::UpdateInbox(inbox) => match directory.update_inbox(by, *inbox, now).await? {
+                Some(hit) => Reply::DirectoryEntry(Box::new(hit)),
+                None => Reply::Done,
+            },
+            DirectoryCall::SetGroupRule { group, rule } => {
+                let due = rules.set(by, group, rule.map(|rule| *rule), now).await?;
+                Reply::GroupRules(due.into_iter().collect())
+            }
+            DirectoryCall::GetGroupRules(group) => Reply::GroupRules(rules.of(by, group, now).await?),
+        })
+    }
 }
 
 /// A search as the directory takes it.
