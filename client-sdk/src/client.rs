@@ -8,6 +8,7 @@
 //! process or the next that opens the profile; what [`Client::messages`] gives was received once.
 
 mod actor;
+mod alerts;
 mod circle;
 mod clock;
 mod documents;

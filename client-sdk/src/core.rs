@@ -15,6 +15,7 @@ use cercle_proto::{
 use std::sync::Arc;
 
 pub use crate::{event::Message, store::StoreKey};
+pub use alert::{AlertCommand, AlertTally, GroupAlert};
 pub use board::{BoardFilter, BoardRow, Part};
 pub use circle::{HistoryFetch, HistoryUpload, NewCircle, RefusalRecord};
 pub use command::{Act, Ask, Command, DeviceCursor, DeviceState, NewInvitation, Outcome, PolicyTemplate};
@@ -29,6 +30,7 @@ use crate::{
     sync::{Cx, Memory},
 };
 
+mod alert;
 mod board;
 mod circle;
 mod command;
@@ -71,7 +73,6 @@ impl Default for Settings {
 
 /// Something for the core to handle.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a message is most of what goes through it, and is moved once")]
 pub enum Input {
     /// A connection to the hub is up; nothing was sent on it yet.
     Connected,
@@ -92,7 +93,6 @@ pub enum Input {
 
 /// Something for the shell to do.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a message is most of what goes through it, and is moved once")]
 pub enum Action {
     /// Send this frame on the connection.
     Send(v1::ClientFrame),

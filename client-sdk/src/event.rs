@@ -12,7 +12,6 @@ use crate::thread::requests::{Owner, State};
 /// Something happened. `Debug` shows no content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "a message is most of what goes through it, and is moved once")]
 pub enum Event {
     /// The session with the hub is open; groups are being read.
     Connected,
@@ -208,6 +207,8 @@ pub enum Event {
         /// Why.
         reason: TransferFailure,
     },
+    /// How far an alert is that this session watches.
+    AlertStatus(Box<crate::core::AlertTally>),
     /// The device certificate was renewed and is valid until then.
     CertificateRenewed {
         /// End of validity.

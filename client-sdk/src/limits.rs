@@ -244,6 +244,19 @@ pub const MESSAGES_PER_READ: usize = 500;
 /// Rows that one query returns at most.
 pub const MESSAGES_PER_QUERY_MAX: usize = 10_000;
 
+// --- crisis alerts
+
+/// Bytes of an alert as CAP in XML: it fits into a message with its envelope.
+pub const CAP_BYTES_MAX: usize = 60 * 1024;
+/// Elements of a CAP file: an alert in ten languages with a hundred areas has about 1000.
+pub const CAP_ELEMENTS_MAX: usize = 5_000;
+/// Depth of elements: CAP has 4, signatures some more.
+pub const CAP_DEPTH_MAX: usize = 16;
+/// Users who may update or end an alert besides its sender: the crisis cell.
+pub const ALERT_DEPUTIES_MAX: usize = 32;
+/// Alerts of one group that are kept in memory; older ones are found as messages.
+pub const ALERTS_PER_THREAD_MAX: usize = 256;
+
 const _: () = assert!(PAST_EPOCHS >= 2, "the hub takes messages that are two epochs old");
 const _: () = assert!(TYPING_IN_A_ROW_MAX * 2 < FORWARD_MESSAGES, "signs must not cost a message");
 const _: () = assert!(KEY_PACKAGES_LOW < KEY_PACKAGES_STOCK);

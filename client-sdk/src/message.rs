@@ -20,10 +20,12 @@ pub mod agenda_event;
 pub mod assessment;
 pub mod availability;
 pub mod bulletin;
+pub mod cap;
 pub mod care_plan;
 pub mod circle;
 pub mod circle_member;
 pub mod consent;
+pub mod crisis_alert;
 pub mod directory_card;
 pub mod document;
 pub mod edit;
@@ -58,6 +60,7 @@ pub use assessment::Assessment;
 pub use availability::Availability;
 pub use bulletin::Bulletin;
 pub use care_plan::{CarePlan, CarePlanValidation};
+pub use crisis_alert::{AlertAnswer, AlertId, AnswerKind, CrisisAlert};
 pub use directory_card::DirectoryCard;
 /// The archive of a history as it is encoded; read and written by `history` alone.
 pub(crate) mod archive {
@@ -160,6 +163,10 @@ kind::table! {
     CircleStatus(CircleStatus) = "circle_status";
     /// Earlier messages for people who joined.
     HistoryHandedOver(HistoryHandedOver) = "history_handed_over";
+    /// A crisis alert, an update or the end of one.
+    CrisisAlert(CrisisAlert) = "crisis_alert";
+    /// What a recipient of an alert can do.
+    AlertAnswer(AlertAnswer) = "alert_answer";
 }
 
 /// A message to be sent.

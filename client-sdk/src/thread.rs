@@ -16,6 +16,7 @@ pub mod agenda;
 pub mod alerts;
 pub mod availability;
 pub mod circle;
+pub mod crisis;
 pub mod declarations;
 pub mod forms;
 pub mod kinds;
@@ -38,6 +39,7 @@ pub struct Thread {
     /// What was asked in the group, and what became of it.
     pub requests: requests::Requests,
     circle: Option<Circle>,
+    crisis: crisis::Alerts,
 }
 
 impl Thread {
@@ -48,6 +50,7 @@ impl Thread {
         self.kinds.apply(message);
         self.requests.apply(message);
         Circle::apply(&mut self.circle, message);
+        self.crisis.apply(message);
         self.chat.apply(message)
     }
 
@@ -79,5 +82,11 @@ impl Thread {
     #[must_use]
     pub const fn circle(&self) -> Option<&Circle> {
         self.circle.as_ref()
+    }
+
+    /// The crisis alerts: which hold, which are over, what was answered.
+    #[must_use]
+    pub const fn crisis(&self) -> &crisis::Alerts {
+        &self.crisis
     }
 }

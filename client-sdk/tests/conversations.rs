@@ -18,6 +18,8 @@ mod core_world;
 #[path = "conversations/link.rs"]
 mod link;
 
+#[path = "conversations/alerts.rs"]
+mod alerts;
 #[path = "conversations/client_circle.rs"]
 mod client_circle;
 #[path = "conversations/client_directory.rs"]

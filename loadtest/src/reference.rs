@@ -102,12 +102,13 @@ async fn member(tcp: TcpStream, acceptor: TlsAcceptor, groups: Groups, number: u
 
 async fn upgrade(tls: TlsStream<TcpStream>) -> anyhow::Result<WebSocketStream<TlsStream<TcpStream>>> {
     let config = WebSocketConfig::default().read_buffer_size(RAW_READ_BUFFER_BYTES);
+    #[expect(clippy::result_large_err, reason = "the type is that of the callback")]
     let subprotocol = |_: &Request, mut response: Response| {
         let name = HeaderValue::from_static(cercle_proto::frame::SUBPROTOCOL);
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, name);
         Ok(response)
     };
-    Ok(accept_hdr_async_with_config(tls, subprotocol, Some(config)).await?)
+    Ok(Box::pin(accept_hdr_async_with_config(tls, subprotocol, Some(config))).await?)
 }
 
 async fn broadcast(groups: &Groups, group: u32, sender: u64, bytes: &Bytes) {

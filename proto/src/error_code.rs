@@ -90,6 +90,11 @@ error_codes! {
     TooMany = 503, "More items than the hub takes in one request, or holds for one owner.", "Ask for fewer.";
     ReadTooSlow = 504, "The device did not read what was sent to it.", "Connect again; reading goes on from the cursor.";
 
+    PushAddressRefused = 550, "The hub cannot wake a device at this address; the message says why.", "Register another address, or ask the operator.";
+    AlertUnknown = 560, "No such alert, or the user is none of its recipients.", "Forget it, or open it first.";
+    AlertOver = 561, "The alert is closed or has expired.", "Open a new one.";
+    AlertSecondPerson = 562, "Another publisher than the one who opened the alert must confirm it.", "Ask another publisher.";
+
     Unavailable = 600, "Certainly not stored.", "Try again with the same message id.";
     OutcomeUnknown = 601, "Perhaps stored.", "Try again with the same message id, never a new one.";
     ShuttingDown = 602, "The hub is restarting.", "Connect again.";

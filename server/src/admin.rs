@@ -44,6 +44,11 @@ pub enum Command {
     },
     /// Lists groups: size, epoch, how much of the log is kept. No names: the hub knows none.
     Groups,
+    /// Lists how users could be reached.
+    Reachability {
+        /// Only users after this one.
+        after: Option<String>,
+    },
     /// Says how the hub is.
     Status,
     /// Lists audit records.
@@ -138,6 +143,7 @@ pub async fn execute(command: Command, dispatch: &Dispatch, store: &dyn Store) -
         Command::Devices { user } => devices(&user, dispatch).await,
         Command::Revoke { device } => revoke(&device, dispatch).await,
         Command::Groups => groups(store).await,
+        Command::Reachability { after } => reachability(after, dispatch).await,
         Command::Status => status(dispatch, store).await,
         Command::Audit { after } => audit(after, store).await,
     };
@@ -261,6 +267,23 @@ fn count_membership(groups: &mut BTreeMap<GroupId, GroupSummary>, membership: &M
         entries_kept: head.saturating_sub(*floor),
     });
     summary.devices += usize::from(entry.removed_at.is_none());
+}
+
+async fn reachability(after: Option<String>, dispatch: &Dispatch) -> Result<serde_json::Value, Refusal> {
+    let after = after.map(|user| user_id(&user, dispatch)).transpose()?;
+    let (users, _) = dispatch.alerts.reachability_of_all(after).await?;
+    let users = users.into_iter().map(|found| {
+        serde_json::json!({
+            "user": found.user.user.as_str(),
+            "name": found.user.display_name,
+            "profession": found.user.profession,
+            "devices": found.devices,
+            "devices_with_push": found.devices_with_push,
+            "connected": found.connected,
+            "last_seen_at_ms": found.last_seen_at,
+        })
+    });
+    Ok(users.collect())
 }
 
 async fn status(dispatch: &Dispatch, store: &dyn Store) -> Result<serde_json::Value, Refusal> {

@@ -2,12 +2,10 @@
 //!
 //! The server reads it once per request and passes the time down; nothing below asks for the time itself.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::{sync::Arc, time::Duration};
 
 use cercle_proto::id::TimestampMs;
+use tokio::sync::watch;
 
 /// Tells the time. Cheap to clone; clones of a manual clock share its hands.
 #[derive(Debug, Clone)]
@@ -16,7 +14,7 @@ pub struct Clock(Source);
 #[derive(Debug, Clone)]
 enum Source {
     System,
-    Manual(Arc<AtomicU64>),
+    Manual(Arc<watch::Sender<TimestampMs>>),
 }
 
 impl Clock {
@@ -29,7 +27,7 @@ impl Clock {
     /// A clock that stands still until [`Clock::advance`] moves it.
     #[must_use]
     pub fn manual(now: TimestampMs) -> Self {
-        Self(Source::Manual(Arc::new(AtomicU64::new(now))))
+        Self(Source::Manual(Arc::new(watch::Sender::new(now))))
     }
 
     /// Milliseconds since the Unix epoch; 0 if the machine believes to live before it.
@@ -37,14 +35,29 @@ impl Clock {
     pub fn now(&self) -> TimestampMs {
         match &self.0 {
             Source::System => system_now(),
-            Source::Manual(hands) => hands.load(Ordering::SeqCst),
+            Source::Manual(hands) => *hands.borrow(),
+        }
+    }
+
+    /// Returns when the clock shows `at` or later, or after `longest` of real time on the wall clock, whichever
+    /// comes first. Cancel-safe.
+    pub async fn until(&self, at: TimestampMs, longest: Duration) {
+        match &self.0 {
+            Source::System => {
+                let left = Duration::from_millis(at.saturating_sub(system_now()));
+                tokio::time::sleep(left.min(longest)).await;
+            }
+            Source::Manual(hands) => {
+                // The sender lives in `self`, so waiting cannot fail.
+                let _ = hands.subscribe().wait_for(|now| *now >= at).await;
+            }
         }
     }
 
     /// Moves a manual clock forward; the wall clock is not moved.
     pub fn advance(&self, by_ms: u64) {
         if let Source::Manual(hands) = &self.0 {
-            hands.fetch_add(by_ms, Ordering::SeqCst);
+            hands.send_modify(|now| *now += by_ms);
         }
     }
 }
@@ -66,6 +79,18 @@ mod tests {
         assert_eq!(clone.now(), 1_000);
         clock.advance(500);
         assert_eq!(clone.now(), 1_500);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_time_wakes_when_the_hands_reach_it() {
+        let clock = Clock::manual(1_000);
+        let (waiting, hands) = (clock.clone(), clock.clone());
+        let waiter = tokio::spawn(async move { waiting.until(2_000, Duration::MAX).await });
+        hands.advance(999);
+        tokio::task::yield_now().await;
+        assert!(!waiter.is_finished());
+        hands.advance(1);
+        waiter.await.unwrap();
     }
 
     #[test]

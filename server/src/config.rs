@@ -64,6 +64,9 @@ pub struct Config {
     pub attachments: PathBuf,
     pub attachments_per_user_mb: u64,
     pub attachment_retention_days: u64,
+    pub push: PathBuf,
+    pub alert_hook: String,
+    pub alert_two_persons: bool,
 }
 
 /// What must survive.
@@ -169,6 +172,7 @@ impl Config {
             &mut config.tls_key,
             &mut config.admin_socket,
             &mut config.attachments,
+            &mut config.push,
         ] {
             // Components, so that the default "." leaves no trace in messages.
             *path = directory.join(&*path).components().collect();

@@ -2,9 +2,11 @@
 //! whatever transport it came by.
 //!
 //! - [`request`]: frames become requests of validated ids here, and nowhere else.
+//! - `alerts`: requests about push and alerts.
 //! - [`reply`]: answers become frames here, and nowhere else.
 //! - [`directory`]: both, for the requests of the directory.
 
+mod alerts;
 pub mod directory;
 pub mod reply;
 pub mod request;
@@ -14,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 use cercle_proto::ErrorCode;
 
 use crate::{
+    alert::Alerts,
     attachments::Attachments,
     auth::{AuthenticationService, Identity, Inviter},
     clock::Clock,
@@ -22,6 +25,7 @@ use crate::{
     error::Refusal,
     fanout::Fanout,
     membership::GroupRules,
+    push::Push,
     register::RegisterService,
     telemetry::Metrics,
 };
@@ -35,6 +39,10 @@ pub struct Dispatch {
     pub auth: AuthenticationService,
     /// Delivery service.
     pub delivery: Delivery,
+    /// Wakes devices without a session.
+    pub push: Push,
+    /// Alerts until they are acknowledged.
+    pub alerts: Alerts,
     /// First-wins registers.
     pub registers: RegisterService,
     /// Ciphertext of documents.
@@ -109,7 +117,9 @@ impl Dispatch {
             Call::ListDevices(user) => Reply::Devices(self.auth.devices(Inviter::User(by), user).await?),
             Call::ListGroups => Reply::Groups(delivery.list_groups(by).await?),
             Call::Acknowledge { groups, inbox } => {
+                let cursors = groups.clone();
                 delivery.acknowledge(by, groups, inbox).await?;
+                self.cursors_moved(by, &cursors, now).await?;
                 Reply::Done
             }
             Call::WelcomeAck { group, outcome } => {
@@ -121,9 +131,15 @@ impl Dispatch {
                 Reply::DeliveryStatus { group, devices: delivery.delivery_status(by, group).await? }
             }
             Call::CreateGroup(request) => Reply::Accepted(delivery.create_group(by, request, now).await?),
-            Call::Commit(request) => Reply::Accepted(delivery.commit(by, request, now).await?),
+            Call::Commit(request) => {
+                let accepted = delivery.commit(by, request, now).await?;
+                self.push.news(accepted.group);
+                Reply::Accepted(accepted)
+            }
             Call::SendApplication { group, application } => {
-                Reply::Accepted(delivery.send_application(by, group, application, now).await?)
+                let accepted = delivery.send_application(by, group, application, now).await?;
+                self.push.news(group);
+                Reply::Accepted(accepted)
             }
             Call::SendProposal { group, message_id, mls } => {
                 Reply::Accepted(delivery.send_proposal(by, group, message_id, mls, now).await?)
@@ -159,6 +175,7 @@ impl Dispatch {
                 Reply::Done
             }
             Call::Directory(call) => self.about_directory(by, call, now).await?,
+            Call::Alert(call) => self.about_alerts(by, call, now).await?,
         })
     }
 
@@ -180,6 +197,7 @@ impl Dispatch {
         self.auth.revoke_device(by, device, now).await?;
         self.fanout.end_session(device, ErrorCode::DeviceRevoked);
         self.attachments.end_tickets(device);
+        self.push.forget(device).await.map_err(crate::push::RegisterError::from)?;
         self.delivery.propose_removals(device, now).await?;
         Ok(())
     }

@@ -12,8 +12,9 @@ use cercle_proto::{
     id::{Epoch, GroupId, IdError, Seq},
     v1,
 };
+use cercle_storage::store::WriteError;
 
-use crate::{attachments, auth, delivery, directory, limits, membership, register};
+use crate::{alert, attachments, auth, delivery, directory, limits, membership, push, register};
 
 /// Why a request is refused or a session ends, as the client gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +93,16 @@ impl Refusal {
             details,
         };
         frame::encode(&frame::server(request, v1::server_frame::Body::Error(error)))
+    }
+
+    /// A write that failed, by whether it may have been stored.
+    fn write_fault(cause: &WriteError, error: &dyn std::error::Error) -> Self {
+        let code = match cause {
+            WriteError::Unavailable(_) => ErrorCode::Unavailable,
+            WriteError::OutcomeUnknown(_) => ErrorCode::OutcomeUnknown,
+            WriteError::Corrupt(_) => ErrorCode::Internal,
+        };
+        Self::fault(code, error)
     }
 
     /// A fault of the hub: logged here with its chain, named to the client by its code only.
@@ -193,6 +204,17 @@ impl From<delivery::Error> for Refusal {
     }
 }
 
+impl From<push::RegisterError> for Refusal {
+    fn from(error: push::RegisterError) -> Self {
+        use push::RegisterError as E;
+        match &error {
+            E::NotConfigured | E::NoAddress => Self::new(ErrorCode::PushAddressRefused, error.to_string()),
+            E::Full => Self::new(ErrorCode::TooMany, error.to_string()),
+            E::Store(cause) => Self::write_fault(cause, &error),
+        }
+    }
+}
+
 impl From<register::Error> for Refusal {
     fn from(error: register::Error) -> Self {
         use register::Error as E;
@@ -205,6 +227,24 @@ impl From<register::Error> for Refusal {
             E::OutcomeUnknown(_) => Self::fault(ErrorCode::OutcomeUnknown, &error),
             E::Damaged(_) => Self::fault(ErrorCode::Internal, &error),
         }
+    }
+}
+
+impl From<alert::Error> for Refusal {
+    fn from(error: alert::Error) -> Self {
+        use alert::Error as E;
+        let code = match &error {
+            E::InvalidField(_) => ErrorCode::InvalidField,
+            E::NotAuthorised => ErrorCode::NotAuthorised,
+            E::NotMember => ErrorCode::NotMember,
+            E::Unknown => ErrorCode::AlertUnknown,
+            E::Over => ErrorCode::AlertOver,
+            E::SecondPerson => ErrorCode::AlertSecondPerson,
+            E::TooMany(_) => ErrorCode::TooMany,
+            E::Write(cause) => return Self::write_fault(cause, &error),
+            E::Read(_) => return Self::fault(ErrorCode::Internal, &error),
+        };
+        Self::new(code, error.to_string())
     }
 }
 

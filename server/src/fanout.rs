@@ -146,6 +146,17 @@ impl Fanout {
         self.0.appended.clone()
     }
 
+    /// Whether a device has a session.
+    #[must_use]
+    pub fn has_session(&self, device: DeviceId) -> bool {
+        self.0.sessions.contains_key(&device)
+    }
+
+    /// Tells a device how far an alert is, if it has a session.
+    pub fn alert_status(&self, device: DeviceId, status: &Arc<crate::alert::Status>) {
+        self.with_session(device, |mailbox| mailbox.relay(Relayed::AlertStatus(status.clone())));
+    }
+
     /// How many sessions are open.
     #[must_use]
     pub fn sessions(&self) -> usize {

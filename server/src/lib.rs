@@ -9,6 +9,7 @@
 //! - [`auth`]: authentication service. [`delivery`]: delivery service. [`fanout`]: from the log to sessions.
 //! - [`register`]: first-wins registers. [`attachments`]: ciphertext of documents.
 //! - [`directory`]: who there is and how to reach them.
+//! - [`alert`]: alerts until they are acknowledged. [`push`]: wake-ups for devices without a session.
 //! - [`admin`]: what the operator does over the local socket. [`init`]: first start. [`doctor`]: what is wrong.
 //!   [`health`]: asks a running hub. [`telemetry`]: logs and metrics.
 //!
@@ -16,6 +17,7 @@
 //! MLS key of a member ever exists in this process.
 
 pub mod admin;
+pub mod alert;
 pub mod attachments;
 pub mod auth;
 pub mod clock;
@@ -30,6 +32,7 @@ pub mod health;
 pub mod init;
 pub mod limits;
 pub mod membership;
+pub mod push;
 pub mod register;
 pub mod server;
 pub mod session;

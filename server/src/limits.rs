@@ -257,6 +257,80 @@ pub const STORE_CHECK: Duration = Duration::from_millis(500);
 pub const HEALTH_WAIT: Duration = Duration::from_secs(3);
 /// Longest answer to `health`, bytes.
 pub const HEALTH_BYTES_MAX: u64 = 16 * 1024;
+// --- push ---------------------------------------------------------------------------------------------
+
+/// Bytes of the URL of a push service; the longest in use have about 300.
+pub const PUSH_ENDPOINT_BYTES_MAX: usize = 1_024;
+/// Bytes of a device token of Apple or Firebase; the longest in use have about 200.
+pub const PUSH_TOKEN_BYTES_MAX: usize = 512;
+/// Devices that can be woken, all in memory at about 300 bytes: more than a department has professionals.
+pub const PUSH_ADDRESSES_MAX: usize = 100_000;
+/// Groups with news that wait to be looked at; each is in the set once, whatever it receives.
+pub const PUSH_GROUPS_WAITING_MAX: usize = 16 * 1024;
+/// Wake-ups on their way to push services at the same time: each is a short exchange, and a service that
+/// does not answer holds one for [`PUSH_EXCHANGE`].
+pub const PUSH_EXCHANGES_MAX: usize = 64;
+/// Wake-ups that wait for their turn or for another try. More are given up: a wake-up is a hint.
+pub const PUSH_WAITING_MAX: usize = 20_000;
+/// Tries of one wake-up, the first included.
+pub const PUSH_TRIES_MAX: u32 = 5;
+/// Pause before the second try; doubles with each.
+pub const PUSH_PAUSE: Duration = Duration::from_millis(500);
+/// Longest pause that a push service may ask for; later the device is woken by the next news.
+pub const PUSH_PAUSE_MAX: Duration = Duration::from_secs(300);
+/// How long one exchange with a push service may take, connection included.
+pub const PUSH_EXCHANGE: Duration = Duration::from_secs(10);
+/// Bytes of an answer of a push service that are read.
+pub const PUSH_ANSWER_BYTES_MAX: usize = 16 * 1024;
+/// HTTP/2 connections to push services that are kept open: Apple, Google, Mozilla and some more.
+pub const PUSH_CONNECTIONS_MAX: usize = 32;
+/// A device that was woken and has not come is woken again by news after this time: the push service may
+/// have dropped the first.
+pub const PUSH_AGAIN_MS: u64 = 15 * 60 * 1000;
+/// How long a push service keeps a wake-up for a device that is switched off, s: a day, then the alert or
+/// message is found when the device connects.
+pub const PUSH_TTL_S: u32 = 24 * 60 * 60;
+/// Validity of a token by which push services know the hub, ms: Apple refuses more than an hour, and less
+/// than 20 minutes between two.
+pub const PUSH_TOKEN_VALID_MS: u64 = 45 * 60 * 1000;
+
+// --- timers and alerts --------------------------------------------------------------------------------
+
+/// Timers that fire in one write.
+pub const TIMERS_PER_ROUND: usize = 256;
+/// Longest sleep of the timer service: a wall clock that was set anew is noticed within it.
+pub const TIMER_SLEEP_MAX: Duration = Duration::from_secs(60);
+/// Pause of the timer service after a failure of the store.
+pub const TIMER_PAUSE: Duration = Duration::from_secs(1);
+/// Groups of one alert: a wide audience is a set of groups of some hundred devices.
+pub const ALERT_GROUPS_MAX: usize = 64;
+/// Recipients of one alert: the groups of a whole department.
+pub const ALERT_RECIPIENTS_MAX: usize = 20_000;
+/// Alerts that are kept in memory and not over.
+pub const ALERTS_OPEN_MAX: usize = 256;
+/// People in line of one alert.
+pub const ALERT_LINE_MAX: usize = 32;
+/// Shortest time between two rounds of wake-ups: less only annoys.
+pub const ALERT_REPEAT_MIN_MS: u64 = 10_000;
+/// Rounds of wake-ups after the first.
+pub const ALERT_REPEATS_MAX: u32 = 1_000;
+/// Longest life of an alert.
+pub const ALERT_VALID_MAX_MS: u64 = 30 * DAY_MS;
+/// How long an alert's report is kept after its end.
+pub const ALERT_KEPT_MS: u64 = 365 * DAY_MS;
+/// Recipients or users in one answer.
+pub const ALERT_PAGE: usize = 1_000;
+/// Sessions that watch one alert.
+pub const ALERT_WATCHERS_MAX: usize = 64;
+/// Recipients whose notes are changed in one write.
+pub const ALERT_RECIPIENTS_PER_WRITE: usize = 500;
+/// Calls of the fallback hook at the same time.
+pub const ALERT_HOOKS_AT_ONCE: usize = 8;
+/// How long one call of the fallback hook may take.
+pub const ALERT_HOOK: Duration = Duration::from_secs(20);
+/// Tries of one call of the fallback hook, the first included.
+pub const ALERT_HOOK_TRIES_MAX: u32 = 3;
+
 /// A clock that says less is wrong: this program did not exist then (2026-01-01).
 pub const EARLIEST_PLAUSIBLE_TIME_MS: u64 = 1_767_225_600_000;
 /// `doctor` warns of a certificate that ends within this time.
@@ -323,8 +397,8 @@ pub const CARD_NOTE_CHARS_MAX: usize = 280;
 pub const CARD_QUIET_HOURS_MAX: usize = 14;
 /// Periods on duty on a card: a year of weekends.
 pub const CARD_PERIODS_MAX: usize = 120;
-/// Groups with a rule: each costs the reading of its roster at every look.
-pub const GROUP_RULES_MAX: usize = 500;
+/// Groups with a rule: more than a territory has, and each costs the reading of its record and roster at every look.
+pub const GROUP_RULES_MAX: usize = 200;
 /// Users to add, and users to remove, that one frame tells of: as many as one command of a client takes.
 pub const MEMBERSHIP_DUE_MAX: usize = 500;
 /// What is still due after this time is told again, ms: a device may have taken it and been stopped.

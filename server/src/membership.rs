@@ -47,7 +47,7 @@ pub enum Error {
     #[error("only an administrator of the group may set or see its rule")]
     NotAdministrator,
     /// As many groups as the hub compares have a rule.
-    #[error("the hub keeps rules of 500 groups at most")]
+    #[error("the hub keeps rules of 200 groups at most")]
     TooMany,
     /// The directory.
     #[error(transparent)]

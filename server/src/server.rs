@@ -10,14 +10,19 @@ mod housekeeping;
 pub mod keys;
 mod metrics_port;
 mod system;
+mod timers;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use cercle_storage::{OpenError, store::Store};
+use cercle_storage::{
+    OpenError,
+    store::{ReadError, Store},
+};
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    alert::{Alerts, hook::Hook},
     attachments::{Attachments, BodyError},
     auth::{AuthenticationService, CreatedInvitation, InvitationRequest, Inviter, authority::AuthorityError},
     clock::Clock,
@@ -28,6 +33,11 @@ use crate::{
     error::Refusal,
     fanout::Fanout,
     limits,
+    push::{
+        Push,
+        quiet::{NoQuietHours, QuietHours},
+        settings::{PushSettings, SettingsError},
+    },
     register::RegisterService,
     session::actor::Services,
     telemetry::Metrics,
@@ -45,6 +55,7 @@ pub struct Server {
     config: Config,
     clock: Clock,
     store: Option<Arc<dyn Store>>,
+    quiet: Arc<dyn QuietHours>,
 }
 
 /// A hub that serves.
@@ -73,9 +84,15 @@ pub enum StartError {
     /// The TLS certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The file about push services, or what it names.
+    #[error(transparent)]
+    Push(#[from] SettingsError),
     /// The store.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// What the store keeps of push addresses and alerts.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The folder of attachments.
     #[error("the folder of attachments cannot be used: check `attachments` and who owns it")]
     Attachments(#[source] BodyError),
@@ -112,13 +129,20 @@ impl Server {
     /// A hub with this configuration, the machine's clock and the store in its data directory.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, clock: Clock::system(), store: None }
+        Self { config, clock: Clock::system(), store: None, quiet: Arc::new(NoQuietHours) }
     }
 
     /// With another clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// With somebody who knows quiet hours.
+    #[must_use]
+    pub fn with_quiet_hours(mut self, quiet: Arc<dyn QuietHours>) -> Self {
+        self.quiet = quiet;
         self
     }
 
@@ -134,7 +158,7 @@ impl Server {
     /// # Errors
     /// As [`StartError`] says; nothing runs then.
     pub async fn start(self) -> Result<RunningServer, StartError> {
-        let Self { config, clock, store } = self;
+        let Self { config, clock, store, quiet } = self;
         system::raise_descriptor_limit(config.connections_max);
         let keys = Keys::load(&config)?;
         let certificate = Arc::new(Certificate::new(tls::load(&config.tls_certificate, &config.tls_key)?));
@@ -147,7 +171,9 @@ impl Server {
         }
         let metrics = Arc::new(Metrics::new());
         let shutdown = CancellationToken::new();
-        let dispatch = build(&config, &clock, &store, keys, &metrics, &shutdown)?;
+        let dispatch = build(&config, &clock, &store, keys, quiet, &metrics, &shutdown)?;
+        dispatch.push.load().await?;
+        dispatch.alerts.load().await?;
         let services = Services {
             dispatch,
             store,
@@ -187,6 +213,12 @@ impl RunningServer {
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
         &self.services.metrics
+    }
+
+    /// Whether a device has a session.
+    #[must_use]
+    pub fn has_session(&self, device: cercle_proto::id::DeviceId) -> bool {
+        self.services.dispatch.fanout.has_session(device)
     }
 
     /// Creates an invitation as the operator; returns it with its link.
@@ -250,6 +282,7 @@ fn build(
     clock: &Clock,
     store: &Arc<dyn Store>,
     keys: Keys,
+    quiet: Arc<dyn QuietHours>,
     metrics: &Arc<Metrics>,
     shutdown: &CancellationToken,
 ) -> Result<Dispatch, StartError> {
@@ -263,6 +296,12 @@ fn build(
         web_certificate: config.tls_web,
     };
     let delivery = Delivery::new(store.clone(), root, keys.hub_sender()?, fanout.clone(), config.delivery());
+    let (providers, http) = PushSettings::load(&config.push)?.providers(&config.data)?;
+    let push = Push::new(store.clone(), fanout.clone(), clock.clone(), metrics.clone(), providers, quiet);
+    let hook = Hook::parse(&config.alert_hook, &http)
+        .map_err(|error| ConfigError::Value { key: "alert_hook", wrong: error.to_string() })?;
+    let (two_persons, store_of_alerts) = (config.alert_two_persons, store.clone());
+    let alerts = Alerts::new(store_of_alerts, fanout.clone(), push.clone(), clock.clone(), hook, two_persons);
     let registers = RegisterService::new(store.clone(), keys.hub_sender()?);
     let folder = &config.attachments;
     keys::make_directory(folder)?;
@@ -270,6 +309,8 @@ fn build(
     let settings = config.attachments();
     let attachments = Attachments::open(store.clone(), folder, settings, metrics.clone(), shutdown.clone());
     Ok(Dispatch {
+        push,
+        alerts,
         registers,
         attachments: attachments.map_err(StartError::Attachments)?,
         auth: AuthenticationService::new(store.clone(), issuer, config.auth()),
@@ -308,6 +349,8 @@ async fn serve(
     };
     admin_socket::start(&config.admin_socket, &services)?;
     services.tracker.spawn(listener.run());
+    services.tracker.spawn(services.dispatch.push.clone().run(services.shutdown.clone()));
+    services.tracker.spawn(timers::run(services.clone()));
     let interval = Duration::from_millis(config.housekeeping_interval_ms);
     services.tracker.spawn(group_rules::run(services.clone()));
     services.tracker.spawn(housekeeping::run(services.clone(), admission, interval));

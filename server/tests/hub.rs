@@ -11,6 +11,11 @@
 #[path = "hub/support.rs"]
 mod support;
 
+#[path = "hub/push_service.rs"]
+mod push_service;
+
+#[path = "hub/alerts.rs"]
+mod alerts;
 #[path = "hub/binary.rs"]
 mod binary;
 #[path = "hub/blobs.rs"]
@@ -23,6 +28,8 @@ mod directory;
 mod hostile;
 #[path = "hub/operation.rs"]
 mod operation;
+#[path = "hub/push.rs"]
+mod push;
 #[path = "hub/reading.rs"]
 mod reading;
 #[path = "hub/registers.rs"]

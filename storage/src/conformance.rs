@@ -101,6 +101,9 @@ conformance! {
         timers_fire_once_in_order_of_their_time,
         a_timer_is_replaced_or_disarmed,
         effects_are_stored_with_the_firing,
+        a_change_of_notes_sees_what_it_replaces,
+        notes_are_listed_by_kind_and_prefix_page_by_page,
+        a_timer_leaves_a_note_with_its_firing,
         the_audit_log_is_a_chain;
     register:
         the_first_claim_of_a_register_stays,

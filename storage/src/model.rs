@@ -24,8 +24,8 @@ use crate::{
     record::expiry::bucket,
     store::{
         Appended, AuditRecord, BlobRecord, Caps, Claim, ClaimedPackage, DeviceRecord, Entry, ExpirePolicy,
-        Expired, GroupRecord, InboxBody, InvitationRecord, KeyPackageRecord, Maintenance, RosterEntry, Timer,
-        UserRecord, WriteError,
+        Expired, GroupRecord, InboxBody, InvitationRecord, KeyPackageRecord, Maintenance, NoteKey,
+        RosterEntry, Timer, UserRecord, WriteError,
     },
 };
 
@@ -61,6 +61,7 @@ struct State {
     devices: BTreeMap<DeviceId, DeviceRecord>,
     invitations: BTreeMap<[u8; 32], InvitationRecord>,
     timers: BTreeMap<[u8; 16], Timer>,
+    notes: BTreeMap<NoteKey, Bytes>,
     audit: Vec<AuditRecord>,
     registers: BTreeMap<RegisterId, Claim>,
     blobs: BTreeMap<BlobId, BlobRecord>,

@@ -15,6 +15,7 @@ pub mod group;
 pub mod inbox;
 pub mod key_package;
 pub mod log;
+pub mod note;
 pub mod register;
 pub mod timer;
 
@@ -27,19 +28,30 @@ pub use group::{
 pub use inbox::{Inbox, InboxBody, InboxRecord};
 pub use key_package::{ClaimedPackage, KeyPackageRecord, KeyPackages, PublishError};
 pub use log::{Append, AppendError, Appended, Entry, Kind, Log, Page, ReadFrom, ReadLimit};
+pub use note::{NoteDecision, NoteKey, NoteKind, Notes};
 pub use register::{Claim, Registers};
-pub use timer::{Timer, TimerEffect, TimerEffects, Timers};
+pub use timer::{Effect, Timer, TimerEffects, Timers};
 
 use cercle_proto::id::TimestampMs;
 
 /// All operations together: what the hub is built on.
 pub trait Store:
-    Log + Groups + Inbox + KeyPackages + Accounts + Timers + Audit + Registers + Blobs + Maintenance
+    Log + Groups + Inbox + KeyPackages + Accounts + Timers + Notes + Audit + Registers + Blobs + Maintenance
 {
 }
 
 impl<S> Store for S where
-    S: Log + Groups + Inbox + KeyPackages + Accounts + Timers + Audit + Registers + Blobs + Maintenance
+    S: Log
+        + Groups
+        + Inbox
+        + KeyPackages
+        + Accounts
+        + Timers
+        + Notes
+        + Audit
+        + Registers
+        + Blobs
+        + Maintenance
 {
 }
 

@@ -6,6 +6,8 @@
 
 use cercle_proto::id::{BlobId, DeviceId, Epoch, GroupId, MessageId, Seq, TimestampMs, UserId};
 
+use crate::store::NoteKey;
+
 /// A table: a name space of keys. Names are part of the on-disk format and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Table {
@@ -69,11 +71,13 @@ pub enum Table {
     Blobs,
     /// User → how many blobs of how many bytes.
     BlobUsages,
+    /// Kind, key chosen by the service → note of a service of the hub.
+    Notes,
 }
 
 impl Table {
     /// All tables, in the order of their names here.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Meta,
         Self::Groups,
         Self::GroupInfos,
@@ -104,6 +108,7 @@ impl Table {
         Self::Registers,
         Self::Blobs,
         Self::BlobUsages,
+        Self::Notes,
     ];
 
     /// Its name on disk.
@@ -140,6 +145,7 @@ impl Table {
             Self::Registers => "registers",
             Self::Blobs => "blobs",
             Self::BlobUsages => "blob_usages",
+            Self::Notes => "notes",
         }
     }
 
@@ -269,6 +275,11 @@ pub(crate) fn timer_due(due: TimestampMs, id: &[u8; 16]) -> Key {
 /// Key of a blob.
 pub(crate) fn blob(blob: BlobId) -> Key {
     blob.as_bytes().to_vec()
+}
+
+/// Key of a note.
+pub(crate) fn note(note: &NoteKey) -> Key {
+    join(&[note.kind as u8], &note.key)
 }
 
 /// Key of an audit record.

@@ -3,6 +3,7 @@
 //! The help is French in the help attributes below, which clap shows; [`english`] holds the same sentences in
 //! English, and a test keeps the two complete. Usage errors are answered by [`answer`].
 
+pub(crate) mod alert;
 mod answer;
 pub(crate) mod circle;
 pub(crate) mod directory;
@@ -243,6 +244,12 @@ pub(crate) enum Command {
         #[arg(value_name = "GROUPE")]
         group: String,
     },
+    /// Alertes de crise : envoyer, acquitter, suivre.
+    #[command(subcommand)]
+    Alert(alert::AlertCommand),
+    /// Réveils de cet appareil, sans contenu.
+    #[command(subcommand)]
+    Push(alert::PushCommand),
     /// Cercles de soins : qui y participe, sur quelle base, jusqu'à quand.
     Circle {
         #[command(subcommand)]
@@ -274,7 +281,13 @@ pub(crate) enum Command {
 impl Command {
     /// Whether Ctrl-C is the usual way to end the command, which it then does by itself, in good order.
     pub(crate) fn ends_by_interrupt(&self) -> bool {
-        matches!(self, Self::Recv { follow: true, .. } | Self::Chat { .. } | Self::Demo { .. })
+        matches!(
+            self,
+            Self::Recv { follow: true, .. }
+                | Self::Chat { .. }
+                | Self::Demo { .. }
+                | Self::Alert(alert::AlertCommand::Watch { .. })
+        )
     }
 }
 

@@ -1,6 +1,7 @@
 //! One module per command: opens the profile, asks the SDK, shows the answer.
 
 mod administration;
+mod alert;
 mod chat;
 mod circle;
 mod directory;
@@ -12,6 +13,7 @@ mod groups;
 mod members;
 mod people;
 mod post;
+mod push;
 mod reader;
 mod recv;
 pub(crate) mod requests;
@@ -98,6 +100,8 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
         Command::Invitation(arguments) => Box::pin(administration::invitation(context, arguments)).await,
         Command::Request(command) => Box::pin(requests::run(context, command)).await,
         Command::UpdateKeys { group } => Box::pin(groups::update_keys(context, &group)).await,
+        Command::Alert(command) => Box::pin(alert::run(context, command)).await,
+        Command::Push(command) => Box::pin(push::run(context, command)).await,
         Command::Circle { command } => Box::pin(circle::run(context, command)).await,
         Command::VerifyExport(arguments) => export::verify(context.output, &arguments),
         Command::Rule { command } => Box::pin(rule::run(context, command)).await,

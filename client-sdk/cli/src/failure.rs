@@ -158,7 +158,6 @@ impl From<ClientError> for Failure {
 }
 
 impl From<Error> for Failure {
-    #[expect(clippy::too_many_lines, reason = "one arm for each error")]
     fn from(error: Error) -> Self {
         match &error {
             Error::NotEnrolled => Self::not_enrolled(),

@@ -15,6 +15,11 @@ use cercle_sdk::{
 pub(crate) use directory::{EntryRecord, FacetRecord, RuleRecord};
 use serde::Serialize;
 
+mod alert;
+
+pub(crate) use alert::{
+    AlertRecipientRecord, AlertRecord, AlertStatusRecord, ReachableRecord, phase as alert_phase,
+};
 mod directory;
 mod requests;
 
@@ -90,6 +95,17 @@ pub(crate) enum Record<'a> {
     },
     Recovered {
         group: String,
+    },
+    Alert(AlertRecord<'a>),
+    AlertStatus(AlertStatusRecord<'a>),
+    AlertRecipient(AlertRecipientRecord<'a>),
+    Reachable(ReachableRecord<'a>),
+    AlertAcknowledged {
+        alert: String,
+    },
+    Push {
+        reachable: bool,
+        public_key: String,
     },
     RestoredCopy {},
     Missed {

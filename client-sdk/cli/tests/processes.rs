@@ -5,6 +5,8 @@
 #[path = "processes/world.rs"]
 mod world;
 
+#[path = "processes/alerts.rs"]
+mod alerts;
 #[path = "processes/circle.rs"]
 mod circle;
 #[path = "processes/client_crash.rs"]

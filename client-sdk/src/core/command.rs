@@ -5,7 +5,7 @@ use cercle_proto::{
     v1,
 };
 
-use super::{NewCircle, Ticket};
+use super::{AlertCommand, NewCircle, Ticket};
 use crate::{
     directory::{Entry, MembershipDue, Page, Question},
     message::{
@@ -187,6 +187,8 @@ pub enum Command {
     },
     /// Asks the directory something.
     Directory(Box<Question>),
+    /// Asks the hub about alerts and wake-ups.
+    Alert(Box<AlertCommand>),
 }
 
 impl std::fmt::Debug for Command {
@@ -220,6 +222,7 @@ impl std::fmt::Debug for Command {
             Self::CreateBlob { .. } => "CreateBlob",
             Self::OpenBlob { .. } => "OpenBlob",
             Self::Directory(_) => "Directory",
+            Self::Alert(_) => "Alert",
         })
     }
 }
@@ -338,6 +341,26 @@ pub enum Outcome {
     DirectoryEntry(Box<Entry>),
     /// Rules of groups, and what is due by them.
     GroupRules(Vec<MembershipDue>),
+    /// How far an alert is.
+    AlertStatus(v1::AlertStatus),
+    /// A page of the recipients of an alert.
+    AlertReport {
+        /// How far it is.
+        status: v1::AlertStatus,
+        /// In order of user id.
+        recipients: Vec<v1::AlertRecipient>,
+        /// There are more.
+        more: bool,
+    },
+    /// A page of users and how they could be reached.
+    Reachability {
+        /// In order of user id.
+        users: Vec<v1::ReachableUser>,
+        /// There are more.
+        more: bool,
+    },
+    /// Whether this device can be woken, and the key to subscribe with.
+    Push(v1::PushKey),
 }
 
 impl std::fmt::Debug for Outcome {
@@ -359,6 +382,10 @@ impl std::fmt::Debug for Outcome {
             Self::DirectoryPage(_) => f.write_str("DirectoryPage"),
             Self::GroupRules(_) => f.write_str("GroupRules"),
             Self::DirectoryEntry(_) => f.write_str("DirectoryEntry"),
+            Self::AlertStatus(_) => f.write_str("AlertStatus"),
+            Self::AlertReport { .. } => f.write_str("AlertReport"),
+            Self::Reachability { .. } => f.write_str("Reachability"),
+            Self::Push(_) => f.write_str("Push"),
         }
     }
 }

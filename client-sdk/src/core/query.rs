@@ -1,13 +1,15 @@
 //! Look-ups, straight from the store.
 
+use std::collections::btree_map::Entry;
+
 use cercle_proto::id::{GroupId, Seq};
 
-use super::{Core, GroupState, GroupSummary, Member, PendingUpload, QueuedMessage};
+use super::{Core, GroupAlert, GroupState, GroupSummary, Member, PendingUpload, QueuedMessage};
 use crate::{
     error::Error,
     event::Message,
     limits,
-    message::Content,
+    message::{AlertId, Content},
     mls::{MlsGroup, group, identity::Myself, provider::Provider},
     store::{groups::GroupRow, messages::MessageRow, outbox::OutboxRow},
     sync::{Lane, entries::read_message, outbox::queued_body, transfers},
@@ -80,6 +82,29 @@ impl Core {
             body: queued_body(&row.content),
         };
         Ok(rows.into_iter().map(read).collect())
+    }
+
+    /// The alerts of all groups as they stand, one that went to several groups once; in order of time.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn alerts(&mut self) -> Result<Vec<GroupAlert>, Error> {
+        let groups: Vec<GroupId> = self.memory.groups.keys().copied().collect();
+        let mut alerts = std::collections::BTreeMap::<AlertId, GroupAlert>::new();
+        let tx = self.store.begin()?;
+        for group in groups {
+            for state in self.memory.thread(&tx, group)?.crisis().all() {
+                match alerts.entry(state.alert.alert) {
+                    Entry::Vacant(free) => {
+                        free.insert(GroupAlert { groups: vec![group], state: state.clone() });
+                    }
+                    Entry::Occupied(known) => known.into_mut().merge(group, state),
+                }
+            }
+        }
+        let mut alerts: Vec<_> = alerts.into_values().collect();
+        alerts.sort_by_key(|alert| (alert.state.at_ms, alert.state.seq));
+        Ok(alerts)
     }
 
     /// Uploads whose message is not in the outbox yet.

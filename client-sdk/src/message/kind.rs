@@ -209,7 +209,6 @@ macro_rules! table {
         #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(tag = "kind")]
         #[non_exhaustive]
-        #[expect(clippy::large_enum_variant, reason = "a body is moved once; a box would be in every match")]
         pub enum Body {
             $($(#[$doc])* #[serde(rename = $name)] $variant($type),)*
             /// A kind that this version does not know: shown by its fallback, kept whole.

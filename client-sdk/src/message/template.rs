@@ -44,6 +44,8 @@ pub const WITHOUT_TEMPLATE: &[&str] = &[
     "receipt",
     "pin",
     "typing",
+    "crisis_alert",
+    "alert_answer",
 ];
 
 /// The example of a kind, pretty-printed JSON.

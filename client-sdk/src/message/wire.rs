@@ -2,7 +2,7 @@
 #![expect(
     unreachable_pub,
     clippy::doc_markdown,
-    reason = "generated code names everything `pub`, as it likes"
+    reason = "generated code names everything `pub`, and its comments are those of the .proto files"
 )]
 
 include!(concat!(env!("OUT_DIR"), "/cercle.content.v1.rs"));

@@ -43,13 +43,7 @@ impl Cx<'_, '_> {
             Command::Ask(ask) => self.ask_others(id, *ask)?,
             Command::Act(act) => self.act(id, *act)?,
             Command::DirectWith { user } => self.direct_thread(id, &user)?,
-            Command::Invite { group, users } => match self.may_invite(group, &users)? {
-                Ok(()) => {
-                    let claim = self.random();
-                    self.change_members(id, group, &users, |users| Change::Invite { users, claim })?
-                }
-                Err(error) => Err(error),
-            },
+            Command::Invite { group, users } => self.invite(id, group, &users)?,
             Command::Remove { group, users } => {
                 self.change_members(id, group, &users, |users| Change::Remove { users })?
             }
@@ -61,11 +55,11 @@ impl Cx<'_, '_> {
             Command::EndMembership { group, user, note } => self.end_membership(id, group, &user, note)?,
             Command::HistoryUploaded { key, document } => {
                 let taken = self.history_uploaded(key, document.map(|document| *document))?;
-                taken.map(|()| self.finish(id, Ok(Outcome::Done)))
+                self.done(id, taken)
             }
             Command::HistoryFetched { group, message, sealed } => {
                 let taken = self.history_fetched(group, message, sealed.as_deref())?;
-                taken.map(|()| self.finish(id, Ok(Outcome::Done)))
+                self.done(id, taken)
             }
             Command::Leave { group } => self.leave(id, group)?,
             Command::UpdateKeys { group } => self.change(id, group, Change::Update)?,
@@ -97,11 +91,20 @@ impl Cx<'_, '_> {
                 self.ask(id, Request::OpenBlob(v1::OpenBlob { blob: blob.to_bytes() }))
             }
             Command::Directory(question) => self.ask(id, question.frame()),
+            Command::Alert(command) => self.ask(id, command.request()),
         };
         if let Err(error) = begun {
             self.finish(id, Err(error));
         }
         Ok(())
+    }
+
+    fn invite(&mut self, id: u64, group: GroupId, users: &[UserId]) -> Step<Begun> {
+        if let Err(error) = self.may_invite(group, users)? {
+            return Ok(Err(error));
+        }
+        let claim = self.random();
+        self.change_members(id, group, users, |users| Change::Invite { users, claim })
     }
 
     /// Asks the hub something that needs a connection.
@@ -300,6 +303,12 @@ pub(crate) fn outcome(answer: Answer) -> Result<Outcome, Error> {
         Answer::DirectoryPage(page) => Ok(Outcome::DirectoryPage(Box::new(page))),
         Answer::GroupRules(rules) => Ok(Outcome::GroupRules(rules.groups)),
         Answer::DirectoryEntry(entry) => Ok(Outcome::DirectoryEntry(Box::new(entry))),
+        Answer::AlertStatus(status) => Ok(Outcome::AlertStatus(status)),
+        Answer::AlertReport(v1::AlertReport { status, recipients, more }) => {
+            Ok(Outcome::AlertReport { status: status.ok_or_else(damaged)?, recipients, more })
+        }
+        Answer::Reachability(v1::Reachability { users, more }) => Ok(Outcome::Reachability { users, more }),
+        Answer::PushKey(key) => Ok(Outcome::Push(key)),
         Answer::InvitationCreated(created) => Ok(Outcome::InvitationCreated {
             user: UserId::parse(&created.user).map_err(|_| damaged())?,
             link: created.link,

@@ -192,6 +192,10 @@ impl Cx<'_, '_> {
                 self.membership_event(&event);
                 Ok(())
             }
+            Answer::AlertStatus(status) if frame.request == 0 => {
+                self.emit(Event::AlertStatus(Box::new(crate::core::AlertTally(status))));
+                Ok(())
+            }
             Answer::Error(error) if frame.request == 0 => {
                 self.session_error(&error);
                 Ok(())

@@ -1,6 +1,9 @@
 //! One device of the world: a core, its store file, and its end of a connection.
 
-use std::{collections::VecDeque, path::PathBuf};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    path::PathBuf,
+};
 
 use bytes::Bytes;
 use cercle_proto::{frame, id::GroupId, v1};
@@ -21,6 +24,8 @@ pub(crate) const SETTINGS: Settings =
 pub(crate) struct DeviceEnd {
     pub(crate) out: mpsc::Sender<Bytes>,
     pub(crate) frames: mpsc::Receiver<Bytes>,
+    /// Requests that the hub has not answered.
+    pub(crate) unanswered: BTreeSet<u64>,
 }
 
 type SentFilter = Box<dyn FnMut(&v1::ClientFrame) -> bool>;
@@ -180,6 +185,9 @@ impl Device {
         match frame {
             Some(frame) => {
                 let mut frame = frame::decode_server(frame).unwrap();
+                if let Some(end) = self.connection.as_mut() {
+                    end.unanswered.remove(&frame.request);
+                }
                 if self.keep.as_mut().is_none_or(|keep| keep(&mut frame)) {
                     self.published |=
                         matches!(&frame.body, Some(v1::server_frame::Body::KeyPackagesPublished(_)));
@@ -217,8 +225,11 @@ impl Device {
             match action {
                 Action::Send(frame) => {
                     let lost = self.keep_sent.as_mut().is_some_and(|keep| !keep(&frame));
-                    if let Some(end) = self.connection.as_ref().filter(|_| !lost) {
-                        let _ = end.out.try_send(frame::encode(&frame));
+                    if let Some(end) = self.connection.as_mut().filter(|_| !lost)
+                        && end.out.try_send(frame::encode(&frame)).is_ok()
+                        && frame.request != 0
+                    {
+                        end.unanswered.insert(frame.request);
                     }
                 }
                 Action::Emit(event) => self.events.push(event),

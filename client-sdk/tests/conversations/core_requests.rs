@@ -297,10 +297,10 @@ async fn an_identity_is_refused_where_more_than_the_caring_would_read_it() {
     named.patient = Some(patient());
     let draft = Body::Request(Box::new(named.clone())).into();
     let refused = world.run(0, Command::Send { group: wide, draft }).await;
-    assert!(matches!(refused, Err(Error::Field { field: "patient", .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::IdentityInWideThread { kind: "request" })), "{refused:?}");
     let ask = Ask { request: named, groups: vec![wide], widening: Vec::new(), patient: None };
     let refused = world.run(0, Command::Ask(Box::new(ask))).await;
-    assert!(matches!(refused, Err(Error::Field { field: "patient", .. })), "{refused:?}");
+    assert!(matches!(refused, Err(Error::IdentityInWideThread { .. })), "{refused:?}");
     assert_eq!(world.devices[0].core().outbox().unwrap().len(), 0);
 
     let profile = GroupProfile { thread: ThreadKind::PatientCircle, ..GroupProfile::titled("Cercle") };

@@ -214,6 +214,7 @@ async fn a_relative_never_comes_in_and_an_administrator_never_goes() {
     let link = Some(World::user(&person(7)).as_str().to_owned());
     operator::edit(&world.directory(), &format!("ps:{}", person(7)), Edit { link, ..Edit::default() })
         .unwrap();
+    world.clock.advance(3_000);
     let group = world.conversation("A", &[0, 1]).await;
     let due = follow(&mut world, 0, group).await;
     assert_eq!(
@@ -233,6 +234,7 @@ async fn tags_of_the_operator_and_hidden_entries_count() {
     let tags = Some(vec!["bureau".to_owned()]);
     edit(0, Edit { tags: tags.clone(), ..Edit::default() });
     edit(1, Edit { tags, unlisted: Some(true), ..Edit::default() });
+    world.clock.advance(3_000);
     let rule = GroupRule { tags: vec!["bureau".into()], ..GroupRule::default() };
     let answer = world.run(0, set(group, Some(rule))).await.unwrap();
     let Outcome::GroupRules(rules) = answer else { panic!("{answer:?}") };

@@ -5,6 +5,7 @@
 //! nothing is on its way, moves the common clock to the next time that a device waits for.
 
 use std::{
+    collections::BTreeSet,
     num::NonZeroU32,
     path::PathBuf,
     pin::Pin,
@@ -24,6 +25,7 @@ use cercle_sdk::{
     error::Error,
 };
 use cercle_server::{
+    alert::Alerts,
     attachments::{self, Attachments},
     auth::{
         self, AuthenticationService, InvitationRequest, Inviter, Issuer,
@@ -34,6 +36,7 @@ use cercle_server::{
     directory::{self, Directory},
     dispatch::{Dispatch, LinkTarget},
     fanout::Fanout,
+    push::Push,
     register::RegisterService,
     session::{
         Timing,
@@ -127,8 +130,11 @@ impl World {
         let attachments =
             Attachments::open(store.clone(), &blobs, blob_settings, metrics.clone(), shutdown.clone());
         let settings = delivery::Settings::default();
+        let push = Push::without_accounts(store.clone(), fanout.clone(), clock.clone(), metrics.clone());
         let folder = tempfile::tempdir().unwrap();
         let dispatch = Dispatch {
+            alerts: Alerts::without_hook(store.clone(), fanout.clone(), push.clone(), clock.clone()),
+            push,
             auth: AuthenticationService::new(store.clone(), issuer, auth::Settings::default()),
             delivery: Delivery::new(store.clone(), trusted, sender, fanout.clone(), settings),
             registers: RegisterService::new(store.clone(), HubSender::new(&keyed).unwrap()),
@@ -348,14 +354,16 @@ impl World {
         self.seed += 1;
         tokio::spawn(actor::run(HubEnd { frames, out }, self.services.clone(), None));
         let device = &mut self.devices[number];
-        device.connection = Some(DeviceEnd { out: to_hub, frames: from_hub });
+        device.connection = Some(DeviceEnd { out: to_hub, frames: from_hub, unanswered: BTreeSet::new() });
         device.handle(Input::Connected, self.clock.now());
         true
     }
 
     /// Waits a moment for a frame to any device.
     async fn frame_comes(&mut self) -> bool {
-        let moment = Duration::from_millis(40);
+        // A busy machine must not make the hub look silent while it works on an answer.
+        let owed = |device: &Device| device.connection.as_ref().is_some_and(|end| !end.unanswered.is_empty());
+        let moment = Duration::from_millis(if self.devices.iter().any(owed) { 2_000 } else { 40 });
         let now = self.clock.now();
         let connected = self.devices.iter_mut().filter(|device| device.connection.is_some());
         let waiting = connected.map(|device| {

@@ -48,6 +48,12 @@ pub(super) enum AdminCommand {
     },
     /// Lists groups: size, epoch, how much of the log is kept.
     Groups,
+    /// Lists how users could be reached: devices, devices with push, connected, last seen.
+    Reachability {
+        /// Only users after this one.
+        #[arg(long)]
+        after: Option<String>,
+    },
     /// Says how the hub is.
     Status,
     /// Lists the audit log.
@@ -76,6 +82,7 @@ impl From<AdminCommand> for Command {
             AdminCommand::Devices { user } => Self::Devices { user },
             AdminCommand::Revoke { device } => Self::Revoke { device },
             AdminCommand::Groups => Self::Groups,
+            AdminCommand::Reachability { after } => Self::Reachability { after },
             AdminCommand::Status => Self::Status,
             AdminCommand::Audit { after } => Self::Audit { after },
         }

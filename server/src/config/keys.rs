@@ -126,6 +126,15 @@ pub const KEYS: &[Key] = &[
     key("attachment_retention_days", "365",
         "Attachments are deleted so long after the newest message that refers to them.",
         "Devices keep what they have opened; the hub is not an archive."),
+    key("push", "\"push.toml\"",
+        "File about push services (docs/operating/push.md). Without it, Web Push and UnifiedPush work, Apple and Firebase do not.",
+        "Accounts with Apple and Google are the operator's, and few have them."),
+    key("alert_hook", "\"\"",
+        "What is called for a recipient who does not acknowledge an alert: absolute path of a program, or https URL (docs/operating/alerts.md); empty: nothing.",
+        "Gateways for SMS and voice differ."),
+    key("alert_two_persons", "false",
+        "A second crisis publisher must confirm an alert before it rings.",
+        "A territory with one publisher on duty could not alert."),
 ];
 
 impl Key {

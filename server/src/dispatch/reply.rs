@@ -1,6 +1,8 @@
 //! Answers become frames: the only place where the hub's protobuf is written, apart from the shared entries
 //! of [`crate::fanout`] and refusals.
 
+mod alert;
+
 use bytes::Bytes;
 use cercle_proto::{
     ErrorCode,
@@ -12,6 +14,7 @@ use cercle_proto::{
 use cercle_storage::store::{DeviceRecord, InboxBody, InboxRecord};
 
 use crate::{
+    alert::{Reachable, Report, Status},
     attachments::IssuedTicket,
     auth::{Authenticated, CreatedInvitation, IssuedCertificate},
     delivery::{Accepted, ClaimReply, Delivered, GroupInfoReply, Membership},
@@ -41,6 +44,10 @@ pub enum Reply {
     DirectoryPage(Box<Page>),
     DirectoryEntry(Box<Hit>),
     GroupRules(Vec<Due>),
+    PushKey { public_key: Vec<u8>, reachable: bool },
+    AlertStatus(Status),
+    AlertReport(Report),
+    Reachability { users: Vec<Reachable>, more: bool },
     Done,
     Pong,
 }
@@ -146,6 +153,7 @@ pub fn relayed(what: &Relayed) -> Bytes {
             sender: sender.to_bytes(),
             mls: mls.clone(),
         }),
+        Relayed::AlertStatus(status) => Body::AlertStatus(alert::status(status)),
     };
     frame::encode(&frame::server(0, body))
 }
@@ -213,6 +221,12 @@ fn body(reply: Reply) -> Body {
         Reply::GroupRules(groups) => {
             Body::GroupRules(v1::GroupRules { groups: groups.iter().map(super::directory::due).collect() })
         }
+        Reply::PushKey { public_key, reachable } => {
+            Body::PushKey(v1::PushKey { public_key: public_key.into(), reachable })
+        }
+        Reply::AlertStatus(status) => Body::AlertStatus(alert::status(&status)),
+        Reply::AlertReport(report) => Body::AlertReport(alert::report(report)),
+        Reply::Reachability { users, more } => Body::Reachability(alert::reachability(users, more)),
         Reply::Done => Body::Done(v1::Done {}),
         Reply::Pong => Body::Pong(v1::Pong {}),
     }

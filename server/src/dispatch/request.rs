@@ -1,6 +1,9 @@
 //! Frames become requests: the only place where a device's protobuf is read. A [`Request`] holds validated
 //! ids; a field that does not fit is refused here, by name.
 
+pub mod alert;
+
+use alert::AlertCall;
 use bytes::Bytes;
 use cercle_proto::{
     ErrorCode,
@@ -114,6 +117,7 @@ pub enum Call {
     OpenBlob(BlobId),
     ReleaseBlob(BlobId),
     Directory(DirectoryCall),
+    Alert(AlertCall),
 }
 
 impl Call {
@@ -144,6 +148,7 @@ impl Call {
             Self::OpenBlob(_) => "open_blob",
             Self::ReleaseBlob(_) => "release_blob",
             Self::Directory(call) => call.kind(),
+            Self::Alert(call) => call.kind(),
         }
     }
 
@@ -257,6 +262,12 @@ fn call(body: Body) -> Result<Call, Refusal> {
         Body::UpdateCard(update) => Call::Directory(directory::update(update)?),
         Body::SetGroupRule(set) => Call::Directory(directory::set_rule(set)?),
         Body::GetGroupRules(get) => Call::Directory(directory::get_rules(&get)?),
+        body @ (Body::RegisterPush(_)
+        | Body::OpenAlert(_)
+        | Body::AlertAck(_)
+        | Body::WatchAlert(_)
+        | Body::CloseAlert(_)
+        | Body::GetReachability(_)) => Call::Alert(alert::call(body)?),
         Body::Hello(_)
         | Body::Enrol(_)
         | Body::Authenticate(_)
@@ -415,7 +426,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_bytes_panic(bytes: Vec<u8>, field in 2_u8..30) {
+        fn no_bytes_panic(bytes: Vec<u8>, field in 2_u8..39) {
             // A body of each kind with random content, so that the decoder is passed.
             let length = u8::try_from(bytes.len().min(100)).unwrap();
             let mut framed = Vec::new();

@@ -63,6 +63,8 @@ pub enum Relayed {
         /// The MLS message.
         mls: Bytes,
     },
+    /// How far an alert is, for a session that watches it.
+    AlertStatus(Arc<crate::alert::Status>),
 }
 
 impl Mailbox {

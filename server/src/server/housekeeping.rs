@@ -23,6 +23,9 @@ pub(super) async fn run(services: Services, admission: Arc<Admission>, interval:
         if let Err(error) = services.dispatch.delivery.housekeeping(now).await {
             tracing::error!(cause = %Chain(&error), "housekeeping failed and will be tried again");
         }
+        if let Err(error) = services.dispatch.alerts.forget_old(now).await {
+            tracing::error!(cause = %Chain(&error), "old alerts were not deleted and will be tried again");
+        }
         if let Err(error) = services.dispatch.attachments.housekeeping(now).await {
             tracing::error!(cause = %Chain(&error), "housekeeping of attachments failed and will be tried again");
         }

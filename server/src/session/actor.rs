@@ -295,6 +295,7 @@ impl<L: Link> Actor<L> {
     fn open(&mut self, identity: &Identity) {
         self.link.trust();
         tracing::debug!(device = ?identity.device, transport = L::NAME, "session opened");
+        self.services.dispatch.push.session_opened(identity.device);
         let registration = self.services.dispatch.fanout.register(identity.device, self.connection);
         let (store, metrics) = (self.services.store.clone(), self.services.metrics.clone());
         self.reading = Some(Reading::new(registration, store, metrics));

@@ -31,6 +31,7 @@ pub struct Metrics {
     request_seconds: Family<Kind, Histogram>,
     deliveries: Counter,
     log_reads: Counter,
+    pushes: Family<Outcome, Counter>,
     housekeeping_seconds: Histogram,
     attachment_bytes: Family<Transfer, Counter>,
 }
@@ -107,6 +108,7 @@ impl Metrics {
             request_seconds: Family::new_with_constructor(seconds),
             deliveries: Counter::default(),
             log_reads: Counter::default(),
+            pushes: Family::default(),
             housekeeping_seconds: seconds(),
             attachment_bytes: Family::default(),
         };
@@ -142,6 +144,7 @@ impl Metrics {
             "Time from a request to its durable verdict, by kind; kind=\"commit\" includes the verification",
             self.request_seconds.clone(),
         );
+        r.register("pushes", "Wake-ups handed to push services, by outcome", self.pushes.clone());
         r.register("deliveries", "Entries sent to devices", self.deliveries.clone());
         r.register(
             "log_reads",
@@ -232,6 +235,11 @@ impl Metrics {
     /// A session read the log.
     pub fn log_read(&self) {
         self.log_reads.inc();
+    }
+
+    /// A push service was handed a wake-up, or one was given up.
+    pub fn push(&self, outcome: &'static str) {
+        self.pushes.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// Bytes of an attachment were stored or read to be sent.

@@ -40,7 +40,7 @@ pub(crate) struct Hub {
     pub(crate) data: PathBuf,
     pub(crate) running: RunningServer,
     pub(crate) store: Arc<dyn Store>,
-    config: Config,
+    pub(crate) config: Config,
 }
 
 impl Hub {
@@ -160,6 +160,15 @@ impl Hub {
         peer
     }
 
+    /// Waits until the hub has noticed that a device is gone.
+    pub(crate) async fn wait_until_gone(&self, device: &Device) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while self.running.has_session(device.id) {
+            assert!(tokio::time::Instant::now() < deadline, "the session does not end");
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// A group that has these devices as members from its creation on, made behind the services' back: what
     /// is tested here needs rosters and logs, not MLS.
     pub(crate) async fn group(&self, id: u8, members: &[(&str, &Device)]) -> GroupId {
@@ -276,6 +285,14 @@ pub(crate) struct Device {
 impl Device {
     pub(crate) fn new(id: u8) -> Self {
         Self { id: DeviceId::new([id; 16]), key: Ed25519KeyPair::from_seed_unchecked(&[id; 32]).unwrap() }
+    }
+
+    /// One of many.
+    pub(crate) fn numbered(number: u16) -> Self {
+        let (mut id, mut seed) = ([0xd0; 16], [0x5e; 32]);
+        id[..2].copy_from_slice(&number.to_be_bytes());
+        seed[..2].copy_from_slice(&number.to_be_bytes());
+        Self { id: DeviceId::new(id), key: Ed25519KeyPair::from_seed_unchecked(&seed).unwrap() }
     }
 
     pub(crate) fn enrolment(&self, nonce: &[u8; 32], secret: &[u8; 32]) -> v1::Enrol {

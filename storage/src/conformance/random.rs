@@ -24,8 +24,8 @@ use crate::{
     engine::MemoryEngine,
     open,
     store::{
-        Append, AuditEntry, CommitRecord, CreateGroup, DeviceRecord, Enrolment, InboxBody, InvitationRecord,
-        Joined, KeyPackageRecord, Kind, ReadFrom, ReadLimit, Store, Timer, TimerEffect, TimerEffects,
+        Append, AuditEntry, CommitRecord, CreateGroup, DeviceRecord, Effect, Enrolment, InboxBody,
+        InvitationRecord, Joined, KeyPackageRecord, Kind, ReadFrom, ReadLimit, Store, Timer, TimerEffects,
         UserRecord, WelcomeRecord,
     },
 };
@@ -350,7 +350,7 @@ async fn run_other(store: &Arc<dyn Store>, op: Op) -> String {
         Op::Fire { now, limit } => {
             let effects: Arc<TimerEffects> = Arc::new(|fired| {
                 let next = new_timer((fired.id[0] + 1) % 5, fired.due + 3_000);
-                vec![TimerEffect::Audit(audit_entry(fired.due)), TimerEffect::Arm(next)]
+                vec![Effect::Audit(audit_entry(fired.due)), Effect::Arm(next)]
             });
             format!("{:?}", store.fire_due(now, limit, effects).await)
         }

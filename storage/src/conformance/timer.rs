@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::sample::bytes;
-use crate::store::{AuditEntry, Store, Timer, TimerEffect, TimerEffects};
+use crate::store::{AuditEntry, Effect, NoteKey, NoteKind, Store, Timer, TimerEffects};
 
 fn timer(number: u8, due: u64) -> Timer {
     Timer { id: [number; 16], due, payload: bytes(&format!("timer {number}")) }
@@ -46,14 +46,58 @@ pub(super) async fn effects_are_stored_with_the_firing(store: Arc<dyn Store>) {
     store.arm(timer(2, 200)).await.unwrap();
     let effects: Arc<TimerEffects> = Arc::new(|fired| {
         vec![
-            TimerEffect::Audit(audit_entry("fired")),
-            TimerEffect::Arm(Timer { due: fired.due + 1_000, ..fired.clone() }),
-            TimerEffect::Arm(timer(2, 900)),
+            Effect::Audit(audit_entry("fired")),
+            Effect::Arm(Timer { due: fired.due + 1_000, ..fired.clone() }),
+            Effect::Arm(timer(2, 900)),
         ]
     });
     assert_eq!(store.fire_due(300, 9, effects).await, Ok(vec![timer(1, 100)]));
     assert_eq!(store.audit(0, 9).await.unwrap().len(), 1);
     assert_eq!(store.fire_due(2_000, 9, nothing()).await, Ok(vec![timer(2, 900), timer(1, 1_100)]));
+}
+
+fn note(key: &[u8]) -> NoteKey {
+    NoteKey::new(NoteKind::Alert, key)
+}
+
+/// Puts a note unless there is one.
+async fn put_first(store: &dyn Store, key: &[u8], value: &'static str) {
+    let at = note(key);
+    let decide = move |found: &[Option<bytes::Bytes>]| match found {
+        [None] => vec![Effect::Put(at, bytes(value))],
+        _ => vec![],
+    };
+    store.change(vec![note(key)], Box::new(decide)).await.unwrap();
+}
+
+pub(super) async fn a_change_of_notes_sees_what_it_replaces(store: Arc<dyn Store>) {
+    put_first(&*store, &[1, 2], "first").await;
+    put_first(&*store, &[1, 2], "second").await;
+    assert_eq!(store.note(note(&[1, 2])).await, Ok(Some(bytes("first"))));
+    let erase = Effect::Erase(note(&[1, 2]));
+    store.change(vec![], Box::new(move |_| vec![erase, Effect::Arm(timer(1, 5))])).await.unwrap();
+    assert_eq!(store.note(note(&[1, 2])).await, Ok(None));
+    assert_eq!(store.next_due().await, Ok(Some(5)));
+    store.change(vec![], Box::new(|_| vec![Effect::Disarm([1; 16])])).await.unwrap();
+    assert_eq!(store.next_due().await, Ok(None));
+}
+
+pub(super) async fn notes_are_listed_by_kind_and_prefix_page_by_page(store: Arc<dyn Store>) {
+    for key in [[1, 1], [1, 2], [1, 255], [2, 1]] {
+        put_first(&*store, &key, "note").await;
+    }
+    let list = |after, limit| store.notes(NoteKind::Alert, vec![1], after, limit);
+    let keys = |page: Vec<(Vec<u8>, _)>| page.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+    assert_eq!(keys(list(None, 2).await.unwrap()), [vec![1, 1], vec![1, 2]]);
+    assert_eq!(keys(list(Some(vec![1, 2]), 9).await.unwrap()), [vec![1, 255]]);
+    assert_eq!(store.notes(NoteKind::PushAddress, vec![], None, 9).await, Ok(vec![]));
+}
+
+pub(super) async fn a_timer_leaves_a_note_with_its_firing(store: Arc<dyn Store>) {
+    store.arm(timer(1, 100)).await.unwrap();
+    let effects: Arc<TimerEffects> = Arc::new(|fired| vec![Effect::Put(note(&fired.id), bytes("due"))]);
+    assert_eq!(store.fire_due(100, 9, effects).await.unwrap().len(), 1);
+    assert_eq!(store.note(note(&[1; 16])).await, Ok(Some(bytes("due"))));
 }
 
 pub(super) async fn the_audit_log_is_a_chain(store: Arc<dyn Store>) {

@@ -1,13 +1,18 @@
-//! Durable timers: they fire with their effects in the same write.
+//! Durable timers and notes: timers fire with their effects in the same write, notes are decided upon where
+//! they are written.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
+use bytes::Bytes;
 use cercle_proto::id::TimestampMs;
 
 use super::{Embedded, audit, rows, transaction::Transaction};
 use crate::{
-    record::timer::TimerRow,
-    store::{ReadError, Timer, TimerEffect, TimerEffects, Timers, WriteError},
+    engine::Snapshot,
+    record::{self, timer::TimerRow},
+    store::{
+        Effect, NoteDecision, NoteKey, NoteKind, Notes, ReadError, Timer, TimerEffects, Timers, WriteError,
+    },
     table::{self, KeyRange, Table},
 };
 
@@ -43,6 +48,63 @@ impl Timers for Embedded {
     }
 }
 
+#[async_trait::async_trait]
+impl Notes for Embedded {
+    async fn note(&self, key: NoteKey) -> Result<Option<Bytes>, ReadError> {
+        self.on_snapshot(move |snapshot| rows::load_blob(snapshot, Table::Notes, &table::note(&key))).await
+    }
+
+    async fn notes(
+        &self,
+        kind: NoteKind,
+        prefix: Vec<u8>,
+        after: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Bytes)>, ReadError> {
+        self.on_snapshot(move |snapshot| notes(snapshot, kind, &prefix, after, limit)).await
+    }
+
+    async fn change(&self, read: Vec<NoteKey>, decide: Box<NoteDecision>) -> Result<(), WriteError> {
+        self.write(move |tx| {
+            let load = |key: &NoteKey| rows::load_blob(tx, Table::Notes, &table::note(key));
+            let found = read.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+            decide(&found).into_iter().try_for_each(|effect| carry_out(tx, effect))
+        })
+        .await
+    }
+}
+
+fn notes(
+    snapshot: &dyn Snapshot,
+    kind: NoteKind,
+    prefix: &[u8],
+    after: Option<Vec<u8>>,
+    limit: usize,
+) -> Result<Vec<(Vec<u8>, Bytes)>, ReadError> {
+    let key = |key: &[u8]| table::note(&NoteKey::new(kind, key));
+    let range = match after {
+        Some(after) => KeyRange::prefix_after(&key(prefix), &key(&after)),
+        None => KeyRange::prefix(&key(prefix)),
+    };
+    let mut found = Vec::new();
+    let mut failure = None;
+    let mut visit = |key: &[u8], value: &[u8]| {
+        if found.len() == limit {
+            return ControlFlow::Break(());
+        }
+        match record::decode_blob(Table::Notes, value) {
+            Ok(value) => found.push((key.get(1..).unwrap_or_default().to_vec(), value)),
+            Err(error) => {
+                failure = Some(error);
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    };
+    snapshot.scan(Table::Notes, &range, &mut visit).map_err(rows::engine)?;
+    failure.map_or(Ok(found), |error| Err(error.into()))
+}
+
 fn arm(tx: &mut Transaction<'_>, timer: Timer) -> Result<(), WriteError> {
     take(tx, &timer.id)?;
     tx.put_mark(Table::TimersDue, table::timer_due(timer.due, &timer.id));
@@ -74,16 +136,26 @@ fn fire_due(
         let (_, id) = due_of(&key)?;
         let Some(timer) = take(tx, &id)? else { continue };
         for effect in effects(&timer) {
-            match effect {
-                TimerEffect::Arm(timer) => arm(tx, timer)?,
-                TimerEffect::Audit(entry) => {
-                    audit::record(tx, entry)?;
-                }
-            }
+            carry_out(tx, effect)?;
         }
         fired.push(timer);
     }
     Ok(fired)
+}
+
+fn carry_out(tx: &mut Transaction<'_>, effect: Effect) -> Result<(), WriteError> {
+    match effect {
+        Effect::Arm(timer) => arm(tx, timer)?,
+        Effect::Disarm(id) => {
+            take(tx, &id)?;
+        }
+        Effect::Put(at, value) => tx.put_blob(Table::Notes, table::note(&at), &value),
+        Effect::Erase(at) => tx.delete(Table::Notes, table::note(&at)),
+        Effect::Audit(entry) => {
+            audit::record(tx, entry)?;
+        }
+    }
+    Ok(())
 }
 
 /// Time and id from a key of the index.

@@ -1,14 +1,16 @@
-//! The model's timers and audit log.
+//! The model's timers, notes and audit log.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use cercle_proto::id::TimestampMs;
 
 use super::{Model, State};
 use crate::{
     record::audit::AuditHeadRow,
     store::{
-        Audit, AuditEntry, AuditRecord, ReadError, Timer, TimerEffect, TimerEffects, Timers, WriteError,
+        Audit, AuditEntry, AuditRecord, Effect, NoteDecision, NoteKey, NoteKind, Notes, ReadError, Timer,
+        TimerEffects, Timers, WriteError,
     },
 };
 
@@ -42,14 +44,7 @@ impl Timers for Model {
             }
             let Some(timer) = state.timers.remove(&id) else { continue };
             for effect in effects(&timer) {
-                match effect {
-                    TimerEffect::Arm(timer) => {
-                        state.timers.insert(timer.id, timer);
-                    }
-                    TimerEffect::Audit(entry) => {
-                        state.record(entry);
-                    }
-                }
+                state.carry_out(effect);
             }
             fired.push(timer);
         }
@@ -58,6 +53,33 @@ impl Timers for Model {
 
     async fn next_due(&self) -> Result<Option<TimestampMs>, ReadError> {
         Ok(self.state().timers.values().map(|timer| timer.due).min())
+    }
+}
+
+#[async_trait::async_trait]
+impl Notes for Model {
+    async fn note(&self, key: NoteKey) -> Result<Option<Bytes>, ReadError> {
+        Ok(self.state().notes.get(&key).cloned())
+    }
+
+    async fn notes(
+        &self,
+        kind: NoteKind,
+        prefix: Vec<u8>,
+        after: Option<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Bytes)>, ReadError> {
+        let state = self.state();
+        let wanted = state.notes.iter().filter(|(at, _)| at.kind == kind && at.key.starts_with(&prefix));
+        let wanted = wanted.filter(|(at, _)| after.as_ref().is_none_or(|after| at.key > *after));
+        Ok(wanted.take(limit).map(|(at, value)| (at.key.clone(), value.clone())).collect())
+    }
+
+    async fn change(&self, read: Vec<NoteKey>, decide: Box<NoteDecision>) -> Result<(), WriteError> {
+        let mut state = self.state();
+        let found: Vec<_> = read.iter().map(|key| state.notes.get(key).cloned()).collect();
+        decide(&found).into_iter().for_each(|effect| state.carry_out(effect));
+        Ok(())
     }
 }
 
@@ -75,6 +97,26 @@ impl Audit for Model {
 }
 
 impl State {
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Arm(timer) => {
+                self.timers.insert(timer.id, timer);
+            }
+            Effect::Disarm(id) => {
+                self.timers.remove(&id);
+            }
+            Effect::Put(at, value) => {
+                self.notes.insert(at, value);
+            }
+            Effect::Erase(at) => {
+                self.notes.remove(&at);
+            }
+            Effect::Audit(entry) => {
+                self.record(entry);
+            }
+        }
+    }
+
     fn record(&mut self, entry: AuditEntry) -> u64 {
         let head = self.audit.last().map(AuditHeadRow::of).unwrap_or_default();
         let record = head.next(entry);

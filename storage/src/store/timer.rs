@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use cercle_proto::id::TimestampMs;
 
-use super::{AuditEntry, ReadError, WriteError};
+use super::{AuditEntry, NoteKey, ReadError, WriteError};
 
 /// Something to do at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,18 +16,24 @@ pub struct Timer {
     pub payload: Bytes,
 }
 
-/// What firing a timer writes, together with the fact that it fired.
+/// What a firing timer writes with the fact that it fired, and what a change of notes writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TimerEffect {
+pub enum Effect {
     /// Arms another (or the same) timer.
     Arm(Timer),
+    /// Disarms a timer, if it is armed.
+    Disarm([u8; 16]),
+    /// Writes a note, or replaces it.
+    Put(NoteKey, Bytes),
+    /// Deletes a note, if it is there.
+    Erase(NoteKey),
     /// Appends to the audit log.
     Audit(AuditEntry),
 }
 
 /// Turns a due timer into its effects; pure, may be called again for the same timer after a failed write.
 /// Runs on the store's writer: it must neither wait nor panic.
-pub type TimerEffects = dyn Fn(&Timer) -> Vec<TimerEffect> + Send + Sync;
+pub type TimerEffects = dyn Fn(&Timer) -> Vec<Effect> + Send + Sync;
 
 /// Durable timers.
 #[async_trait::async_trait]

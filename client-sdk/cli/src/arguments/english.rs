@@ -1,5 +1,6 @@
 //! The help of every command and argument in English.
 
+mod alert;
 mod requests;
 
 use clap::Command;
@@ -180,11 +181,23 @@ const SENTENCES: &[(&str, &str, &str)] = &[
 
 /// Replaces every French sentence.
 pub(super) fn translate(command: Command) -> Command {
-    let sentences = SENTENCES.iter().chain(super::talk::SENTENCES).chain(requests::SENTENCES);
-    sentences.fold(command.about(ABOUT), |command, (name, argument, sentence)| match (*name, *argument) {
-        ("", argument) => command.mut_arg(argument, |arg| arg.help(*sentence)),
-        (path, "") => within(command, path, |sub| sub.about(*sentence)),
-        (path, argument) => within(command, path, |sub| sub.mut_arg(argument, |arg| arg.help(*sentence))),
+    let sentences =
+        SENTENCES.iter().chain(super::talk::SENTENCES).chain(requests::SENTENCES).chain(alert::SENTENCES);
+    let translated = sentences.fold(command.about(ABOUT), |command, (name, argument, sentence)| {
+        match (*name, *argument) {
+            ("", argument) => command.mut_arg(argument, |arg| arg.help(*sentence)),
+            (path, "") => within(command, path, |sub| sub.about(*sentence)),
+            (path, argument) => within(command, path, |sub| sub.mut_arg(argument, |arg| arg.help(*sentence))),
+        }
+    });
+    translated.mut_subcommand("alert", |alert| alert.mut_subcommands(shared))
+}
+
+/// Says what arguments that several commands of `alert` share mean.
+fn shared(command: Command) -> Command {
+    command.mut_args(|arg| match alert::SHARED.iter().find(|(name, _)| arg.get_id() == name) {
+        Some((_, sentence)) => arg.help(*sentence),
+        None => arg,
     })
 }
 
@@ -203,8 +216,14 @@ mod tests {
     use super::{super::Cli, *};
 
     fn sentence(command: &str, argument: &str) -> Option<&'static str> {
-        let mut sentences = SENTENCES.iter().chain(super::super::talk::SENTENCES).chain(requests::SENTENCES);
-        sentences.find(|row| row.0 == command && row.1 == argument).map(|row| row.2)
+        let mut sentences = SENTENCES
+            .iter()
+            .chain(super::super::talk::SENTENCES)
+            .chain(requests::SENTENCES)
+            .chain(alert::SENTENCES);
+        let own = sentences.find(|row| row.0 == command && row.1 == argument).map(|row| row.2);
+        let mut shared = alert::SHARED.iter().filter(|_| command.starts_with("alert "));
+        own.or_else(|| shared.find(|row| row.0 == argument).map(|row| row.1))
     }
 
     #[test]

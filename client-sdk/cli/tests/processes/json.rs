@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::world::{Hub, Person};
+use crate::world::{Finished, Hub, Person};
 
 /// The fields of each type, as documented.
 const FIELDS: &[(&str, &[&str])] = &[
@@ -268,6 +268,23 @@ fn check(line: &Value, seen: &mut BTreeSet<String>) {
     assert_eq!(found, expected, "fields of {kind}");
 }
 
+/// A typed message from its example to FHIR and back.
+fn typed_messages(bob: &Person, mut run: impl FnMut(&[&str]) -> Finished) {
+    run(&["template"]);
+    let template = run(&["template", "directory_card"]);
+    let folder = tempfile::tempdir().unwrap();
+    let card = folder.path().join("card.json");
+    let content = template.of_type("template").next().unwrap()["content"].to_string();
+    std::fs::write(&card, content).unwrap();
+    let accepted = bob.run(&["post", "champs", card.to_str().unwrap()]);
+    let id = accepted.of_type("accepted").next().unwrap()["id"].as_str().unwrap().to_owned();
+    run(&["availability", "champs", "on-duty", "2099-12-31"]);
+    run(&["state", "champs"]);
+    let exported = run(&["export", "champs", &id, "--fhir"]);
+    std::fs::write(&card, exported.of_type("fhir").next().unwrap()["resource"].to_string()).unwrap();
+    run(&["import", card.to_str().unwrap(), "--fhir"]);
+}
+
 #[test]
 fn every_command_prints_the_documented_fields() {
     let hub = Hub::start();
@@ -317,21 +334,7 @@ fn every_command_prints_the_documented_fields() {
     run(&alice, &["board"]);
     run(&alice, &["--offline", "send", "champs", "plus tard"]);
     run(&alice, &["send", "inconnu", "x"]);
-    run(&alice, &["template"]);
-    run(&alice, &["template", "text"]);
-    let folder = tempfile::tempdir().unwrap();
-    let card = folder.path().join("card.json");
-    let template = bob.run(&["template", "directory_card"]);
-    let content = template.of_type("template").next().unwrap()["content"].to_string();
-    std::fs::write(&card, content).unwrap();
-    let accepted = bob.run(&["post", "champs", card.to_str().unwrap()]);
-    let id = accepted.of_type("accepted").next().unwrap()["id"].as_str().unwrap().to_owned();
-    run(&bob, &["availability", "champs", "on-duty", "2099-12-31"]);
-    run(&bob, &["state", "champs"]);
-    run(&bob, &["export", "champs", &id, "--fhir"]);
-    let exported = bob.run(&["export", "champs", &id, "--fhir"]);
-    std::fs::write(&card, exported.of_type("fhir").next().unwrap()["resource"].to_string()).unwrap();
-    run(&bob, &["import", card.to_str().unwrap(), "--fhir"]);
+    typed_messages(&bob, |arguments| run(&bob, arguments));
     run(&alice, &crate::circle::NEW);
     run(&alice, &["circle", "add", "cercle", "bob", "--role", "infirmier"]);
     run(&alice, &["circle", "refusals"]);

@@ -1,0 +1,63 @@
+//! Requests about push and alerts, carried out.
+
+use cercle_proto::id::TimestampMs;
+
+use super::{
+    Dispatch,
+    reply::Reply,
+    request::alert::{AlertCall, RegisterPush},
+};
+use crate::{auth::Identity, error::Refusal, push::RegisterError};
+
+impl Dispatch {
+    /// Carries out a request about push or alerts.
+    pub(super) async fn about_alerts(
+        &self,
+        by: &Identity,
+        call: AlertCall,
+        now: TimestampMs,
+    ) -> Result<Reply, Refusal> {
+        let alerts = &self.alerts;
+        Ok(match call {
+            AlertCall::RegisterPush(request) => self.register_push(by, request).await?,
+            AlertCall::Open(request) => Reply::AlertStatus(alerts.open(by, *request, now).await?),
+            AlertCall::Confirm(alert) => Reply::AlertStatus(alerts.confirm(by, alert, now).await?),
+            AlertCall::Ack { alert, acknowledged } => {
+                alerts.acknowledge(by, alert, acknowledged, now).await?;
+                Reply::Done
+            }
+            AlertCall::Watch { alert, live, after } => {
+                Reply::AlertReport(alerts.watch(by, alert, live, after, now).await?)
+            }
+            AlertCall::Close(alert) => Reply::AlertStatus(alerts.close(by, alert, now).await?),
+            AlertCall::GetReachability { group, after } => {
+                let (users, more) = alerts.reachability(by, group, after).await?;
+                Reply::Reachability { users, more }
+            }
+        })
+    }
+
+    /// Registers or tries a push address.
+    async fn register_push(&self, by: &Identity, request: RegisterPush) -> Result<Reply, RegisterError> {
+        let push = &self.push;
+        match request.address {
+            Some(address) => push.register(by.device, address).await?,
+            None if request.test => {}
+            None => push.forget(by.device).await?,
+        }
+        let reachable =
+            if request.test { push.test(by.device).await? } else { push.is_registered(by.device) };
+        Ok(Reply::PushKey { public_key: push.public_key().to_vec(), reachable })
+    }
+
+    /// What a moved cursor means for alerts. The cursor is stored already; what fails here is seen again by
+    /// the next step of the alert.
+    pub(super) async fn cursors_moved(
+        &self,
+        by: &Identity,
+        cursors: &[(cercle_proto::id::GroupId, u64)],
+        now: TimestampMs,
+    ) -> Result<(), Refusal> {
+        Ok(self.alerts.cursors_moved(&by.user, cursors, now).await?)
+    }
+}

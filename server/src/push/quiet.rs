@@ -1,0 +1,19 @@
+//! Quiet hours, as push and alerts see them.
+
+use cercle_proto::id::{TimestampMs, UserId};
+
+/// Knows who does not want to be woken. Called before every wake-up that is not for an actual alert.
+pub trait QuietHours: Send + Sync {
+    /// Until when a user is left in peace, if at this moment.
+    fn quiet_until(&self, user: &UserId, now: TimestampMs) -> Option<TimestampMs>;
+}
+
+/// Nobody has quiet hours.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoQuietHours;
+
+impl QuietHours for NoQuietHours {
+    fn quiet_until(&self, _: &UserId, _: TimestampMs) -> Option<TimestampMs> {
+        None
+    }
+}
