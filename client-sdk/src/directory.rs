@@ -6,15 +6,19 @@
 
 pub use cercle_proto::v1::{
     Activity, Card, Coded, DirectoryEntry as Entry, DirectoryFacet as Facet, DirectoryPage as Page,
-    DirectorySearch as Filter, DutyPeriod, QuietHours, SharedInbox, directory_entry::Kind,
-    directory_search::Membership,
+    DirectorySearch as Filter, DutyPeriod, GroupRule, MembershipDue, QuietHours, SharedInbox,
+    directory_entry::Kind, directory_search::Membership,
 };
-use cercle_proto::v1::{DirectoryGet, UpdateCard, client_frame::Body, update_card::What};
+use cercle_proto::{
+    id::GroupId,
+    v1::{DirectoryGet, GetGroupRules, SetGroupRule, UpdateCard, client_frame::Body, update_card::What},
+};
 
 use crate::{
     client::{Client, ClientError, operations::unexpected},
     core::{Command, Outcome},
     error::Error,
+    message::GroupProfile,
 };
 
 /// What is asked of the directory; needs a connection.
@@ -28,6 +32,10 @@ pub enum Question {
     UpdateCard(Card),
     /// Makes, changes or gives up a shared inbox.
     UpdateInbox(SharedInbox),
+    /// Sets the rule of a group, or lets it go.
+    SetRule(GroupId, Option<GroupRule>),
+    /// The rule of a group, and what is due by it.
+    GetRule(GroupId),
 }
 
 impl std::fmt::Debug for Question {
@@ -43,6 +51,8 @@ impl Question {
             Self::Search(filter) => Body::DirectorySearch(filter),
             Self::Get(key) => Body::DirectoryGet(DirectoryGet { key }),
             Self::UpdateCard(card) => Body::UpdateCard(UpdateCard { what: Some(What::Card(card)) }),
+            Self::SetRule(group, rule) => Body::SetGroupRule(SetGroupRule { group: group.to_bytes(), rule }),
+            Self::GetRule(group) => Body::GetGroupRules(GetGroupRules { group: group.to_bytes() }),
             Self::UpdateInbox(inbox) => Body::UpdateCard(UpdateCard { what: Some(What::Inbox(inbox)) }),
         }
     }
@@ -90,6 +100,46 @@ impl Client {
         match self.command(Command::Directory(Question::UpdateInbox(inbox).into())).await? {
             Outcome::DirectoryEntry(entry) => Ok(Some(*entry)),
             Outcome::Done => Ok(None),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Sets the rule that says who is in a group, or lets it go; returns what is due by it. From then on devices of
+    /// administrators add and remove whom the hub names, and the group's profile says so to its members.
+    ///
+    /// # Errors
+    /// When there is no connection, the user does not administer the group, a list is out of bounds, or the group
+    /// is a patient circle or a direct thread.
+    pub async fn set_group_rule(
+        &self,
+        group: GroupId,
+        rule: Option<GroupRule>,
+    ) -> Result<Option<MembershipDue>, ClientError> {
+        let groups = self.groups().await?;
+        let summary = groups.into_iter().find(|summary| summary.group == group);
+        let profile = summary.ok_or(Error::UnknownGroup(group))?.profile;
+        let follows_directory = rule.is_some();
+        if follows_directory && !profile.thread.may_follow_directory() {
+            return Err(Error::Invalid("the members of this thread do not follow the directory").into());
+        }
+        let due = self.rule(Question::SetRule(group, rule)).await?;
+        if profile.follows_directory != follows_directory {
+            self.set_profile(group, GroupProfile { follows_directory, ..profile }).await?;
+        }
+        Ok(due)
+    }
+
+    /// The rule of a group and what is due by it; `None`: it has none.
+    ///
+    /// # Errors
+    /// When there is no connection, or the user does not administer the group.
+    pub async fn group_rule(&self, group: GroupId) -> Result<Option<MembershipDue>, ClientError> {
+        self.rule(Question::GetRule(group)).await
+    }
+
+    async fn rule(&self, question: Question) -> Result<Option<MembershipDue>, ClientError> {
+        match self.command(Command::Directory(question.into())).await? {
+            Outcome::GroupRules(rules) => Ok(rules.into_iter().next()),
             _ => Err(unexpected()),
         }
     }

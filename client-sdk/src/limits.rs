@@ -167,6 +167,10 @@ pub const RETRY_DELAY_MS: TimestampMs = SECOND_MS;
 pub const DUTY_STEP_MS: TimestampMs = 2 * SECOND_MS;
 /// Members among whom a duty is spread; with more, several act at once and the hub picks one.
 pub const DUTY_POSITIONS: u64 = 16;
+/// Step between two administrators in carrying out what the directory wants.
+pub const MEMBERSHIP_STEP_MS: TimestampMs = 2 * SECOND_MS;
+/// Users that one commit adds or removes because the directory wants it: a commit grows with each, and blocks others.
+pub const MEMBERSHIP_BATCH_USERS: usize = 50;
 /// The same step when this device has messages waiting, which must not be sent over an open proposal
 /// (RFC 9420 section 12.4): nobody should wait long, a conflict is cheap.
 pub const URGENT_DUTY_STEP_MS: TimestampMs = 20;

@@ -16,6 +16,7 @@
 //! - [`outbox`]: messages; [`pace`]: not too fast; [`intents`] and [`staging`]: changes of groups;
 //! - [`recovery`]: the way back into a group;
 //! - [`requests`]: what was asked of others, and who takes it on;
+//! - [`rules`]: groups that follow the directory;
 //! - [`upkeep`]: key packages, certificate, duties towards other members;
 //! - [`commands`]: what the app asks for; [`circle`]: the rules of patient circles; [`history`]: what
 //!   newcomers are given.
@@ -71,6 +72,7 @@ pub(crate) mod permission;
 pub(crate) mod reading;
 pub(crate) mod recovery;
 pub(crate) mod requests;
+pub(crate) mod rules;
 pub(crate) mod session;
 pub(crate) mod staging;
 pub(crate) mod transfers;
@@ -131,6 +133,8 @@ pub(crate) struct Lane {
     pub(crate) commit_due: Option<TimestampMs>,
     /// Devices to be added again by this device, each at its time.
     pub(crate) re_add_due: BTreeMap<DeviceId, TimestampMs>,
+    /// Whom the directory wants added and removed.
+    pub(crate) due: Option<rules::Due>,
     /// When something in this group becomes due.
     pub(crate) wake: Option<TimestampMs>,
     /// What was said and heard that is not stored.
@@ -151,6 +155,7 @@ impl Lane {
             busy: false,
             commit_due: None,
             re_add_due: BTreeMap::new(),
+            due: None,
             wake: None,
             whisper: typing::Whisper::default(),
         }
@@ -350,6 +355,7 @@ impl<'a> Cx<'a, '_> {
             GroupState::Active | GroupState::Leaving if !lane.live => Ok(()),
             GroupState::Active | GroupState::Leaving => {
                 self.drive_duties(group)?;
+                self.follow_directory(group)?;
                 self.drive_intents(group)?;
                 self.flush_outbox(group)
             }

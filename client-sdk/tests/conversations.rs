@@ -22,6 +22,8 @@ mod link;
 mod alerts;
 #[path = "conversations/client_circle.rs"]
 mod client_circle;
+#[path = "conversations/client_directory.rs"]
+mod client_directory;
 #[path = "conversations/client_documents.rs"]
 mod client_documents;
 #[path = "conversations/client_documents_refused.rs"]
@@ -60,3 +62,5 @@ mod core_requests;
 mod core_requests_random;
 #[path = "conversations/core_requests_wide.rs"]
 mod core_requests_wide;
+#[path = "conversations/core_rules.rs"]
+mod core_rules;

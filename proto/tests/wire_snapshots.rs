@@ -402,6 +402,8 @@ fn directory_questions() -> Vec<(&'static str, C)> {
                 facets: true,
             }),
         ),
+        ("set_group_rule", C::SetGroupRule(v1::SetGroupRule { group: id(1), rule: Some(group_rule()) })),
+        ("get_group_rules", C::GetGroupRules(v1::GetGroupRules { group: id(1) })),
         ("directory_get", C::DirectoryGet(v1::DirectoryGet { key: "ps:899700000005".into() })),
         ("update_card", C::UpdateCard(v1::UpdateCard { what: Some(v1::update_card::What::Card(card())) })),
         (
@@ -453,7 +455,28 @@ fn directory_answers() -> Vec<(&'static str, S)> {
         communes: vec![facet("31555")],
         imported_at_ms: 1_700_000_000_000,
     };
-    vec![("directory_page", S::DirectoryPage(page)), ("directory_entry", S::DirectoryEntry(entry))]
+    let due = v1::MembershipDue {
+        group: id(1),
+        rule: Some(group_rule()),
+        add: vec!["a@cpts.example".into()],
+        remove: vec!["b@cpts.example".into()],
+    };
+    vec![
+        ("directory_page", S::DirectoryPage(page)),
+        ("directory_entry", S::DirectoryEntry(entry)),
+        ("group_rules", S::GroupRules(v1::GroupRules { groups: vec![due.clone()] })),
+        ("membership_due", S::MembershipDue(due)),
+    ]
+}
+
+fn group_rule() -> v1::GroupRule {
+    v1::GroupRule {
+        professions: vec!["60".into()],
+        communes: vec!["31555".into()],
+        structures: vec!["st:F990000017".into()],
+        skills: vec!["SM04".into()],
+        tags: vec!["bureau".into()],
+    }
 }
 
 fn card() -> v1::Card {
@@ -547,8 +570,8 @@ fn no_frame_is_without_a_fixture() {
     let client = client.chain(alerts::client_bodies().into_iter().map(|(_, body)| frame::client(42, body)));
     let server = server_frames().into_iter().map(|(_, body)| body);
     let server = server.chain(alerts::server_bodies().into_iter().map(|(_, body)| frame::server(42, body)));
-    assert_eq!(numbers(client.map(|body| frame::encode(&body)).collect()), (2..=38).collect::<Vec<_>>());
-    let known: Vec<u32> = (2..=26).chain(28..=31).collect();
+    assert_eq!(numbers(client.map(|body| frame::encode(&body)).collect()), (2..=40).collect::<Vec<_>>());
+    let known: Vec<u32> = (2..=26).chain(28..=31).chain(33..=34).collect();
     assert_eq!(numbers(server.map(|body| frame::encode(&body)).collect()), known);
 }
 

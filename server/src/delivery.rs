@@ -8,6 +8,7 @@
 //! - `leaf`, `welcome`, `group_info`: the parts of that judgement. `group_state`, `group_cache`: the public
 //!   group behind it, at rest and in memory.
 //! - `removal`: Remove proposals for revoked devices. `recovery`: lost welcomes, re-adds, reports.
+//! - `standing`: who is in a group and who administers it.
 //! - `key_package`: publish and claim. `reading`: lists, cursors, group info. `rate`: bounded rate limits.
 
 use std::{fmt, sync::Arc};
@@ -37,12 +38,14 @@ pub(crate) mod rate;
 mod reading;
 mod recovery;
 mod removal;
+mod standing;
 mod verify;
 mod welcome;
 
 pub use cercle_storage::store::{Delivered, Membership};
 pub use error::Error;
 pub use hub_sender::HubSender;
+pub use standing::Standing;
 
 use group_cache::GroupCache;
 use rate::RateLimit;

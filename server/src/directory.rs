@@ -7,6 +7,7 @@
 //!
 //! - [`import`]: extractions and FHIR in. `generation`: the files and the switch. [`local`], [`card`]: additions.
 //! - `index`, [`search`]: how entries are found. `snapshot`: what a search sees. `harvest`: against copying.
+//! - [`rule`]: which users belong to a group.
 //! - [`entry`], [`commune`], `nomenclature`, `fold`, `check`: what entries are made of.
 
 pub mod card;
@@ -22,13 +23,14 @@ mod index;
 pub mod local;
 mod nomenclature;
 pub mod operator;
+pub mod rule;
 pub mod search;
 mod snapshot;
 
-use std::{path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use cercle_proto::{
-    id::{TimestampMs, UserId},
+    id::{GroupId, TimestampMs, UserId},
     v1::Role,
 };
 use cercle_storage::store::Store;
@@ -39,11 +41,12 @@ use self::{
     entry::{Activity, Coded, Entry, Kind},
     harvest::Harvest,
     local::{LocalEntry, LocalFolder},
+    rule::Rule,
     search::{Facet, Filter},
     snapshot::{Snapshot, Snapshots},
 };
-pub use self::{error::Error, generation::Manifest};
-use crate::{auth::Identity, limits};
+pub use self::{error::Error, generation::Manifest, snapshot::Fitting};
+use crate::{auth::Identity, limits, membership::Told};
 
 /// What the operator may tune.
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +105,7 @@ struct Inner {
     snapshots: Snapshots,
     harvest: Harvest,
     searches: Arc<Semaphore>,
+    told: Told,
 }
 
 impl Directory {
@@ -113,6 +117,7 @@ impl Directory {
             snapshots: Snapshots::new(folder, store),
             harvest: Harvest::new(settings.entries_per_day),
             searches: Arc::new(Semaphore::new(limits::DIRECTORY_SEARCHES_MAX)),
+            told: Told::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -204,6 +209,41 @@ impl Directory {
         if given_up { Ok(None) } else { self.get(by, &key, now).await.map(Some) }
     }
 
+    /// The rules of groups, by group.
+    ///
+    /// # Errors
+    /// When the files fail.
+    pub async fn rules(&self) -> Result<BTreeMap<GroupId, Rule>, Error> {
+        let local = self.inner.local.clone();
+        self.blocking(move || local.rules()).await
+    }
+
+    /// Stores the rule of a group, or removes it. Whether the caller may is for him to know.
+    ///
+    /// # Errors
+    /// When the rule is out of bounds, or the files fail.
+    pub async fn put_rule(&self, group: GroupId, rule: Option<Rule>) -> Result<(), Error> {
+        if let Some(rule) = &rule {
+            rule.check()?;
+        }
+        let local = self.inner.local.clone();
+        self.blocking(move || local.put_rule(group, rule.as_ref())).await
+    }
+
+    /// What administrators were told of groups that have a rule.
+    pub(crate) fn told(&self) -> &Told {
+        &self.inner.told
+    }
+
+    /// Users that each of the rules names, in the order of the rules.
+    ///
+    /// # Errors
+    /// When the files fail.
+    pub async fn fitting(&self, rules: Vec<Rule>, now: TimestampMs) -> Result<Vec<Fitting>, Error> {
+        let snapshot = self.inner.snapshots.at(now).await?;
+        self.blocking(move || snapshot.fitting(&rules)).await
+    }
+
     /// The card of a user: when he wants quiet, who stands in for him. `None` if he has none.
     ///
     /// # Errors
@@ -288,5 +328,5 @@ fn inbox_entry(inbox: Inbox, given_up: bool) -> LocalEntry {
     if !commune.is_empty() {
         entry.activities.push(Activity { commune: Coded::new(&commune, ""), ..Activity::default() });
     }
-    LocalEntry { entry: Some(entry), users, unlisted: false }
+    LocalEntry { entry: Some(entry), users, ..LocalEntry::default() }
 }

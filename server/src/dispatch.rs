@@ -24,6 +24,7 @@ use crate::{
     directory::Directory,
     error::Refusal,
     fanout::Fanout,
+    membership::GroupRules,
     push::Push,
     register::RegisterService,
     telemetry::Metrics,
@@ -163,9 +164,16 @@ impl Dispatch {
             }
             Call::OpenBlob(blob) => Reply::BlobTicket(self.attachments.open_blob(by, blob, now).await?),
             Call::ReleaseBlob(blob) => self.attachments.release_blob(by, blob).await.map(done)?,
-            Call::Directory(call) => directory::carry_out(&self.directory, by, call, now).await?,
+            Call::Directory(call) => self.about_directory(by, call, now).await?,
             Call::Alert(call) => self.about_alerts(by, call, now).await?,
         })
+    }
+
+    /// Groups that follow the directory.
+    #[must_use]
+    pub fn group_rules(&self) -> GroupRules<'_> {
+        let Self { directory, delivery, fanout, .. } = self;
+        GroupRules { directory, delivery, fanout }
     }
 
     /// Revokes a device: its record, its session, its place in every group. Also called by the operator's

@@ -14,7 +14,7 @@ use cercle_proto::{
 };
 use cercle_storage::store::WriteError;
 
-use crate::{alert, attachments, auth, delivery, directory, limits, push, register};
+use crate::{alert, attachments, auth, delivery, directory, limits, membership, push, register};
 
 /// Why a request is refused or a session ends, as the client gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -291,6 +291,18 @@ impl From<directory::Error> for Refusal {
             }
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<membership::Error> for Refusal {
+    fn from(error: membership::Error) -> Self {
+        use membership::Error as E;
+        match error {
+            E::NotAdministrator => Self::new(ErrorCode::NotAuthorised, error.to_string()),
+            E::TooMany => Self::new(ErrorCode::TooMany, error.to_string()),
+            E::Directory(error) => error.into(),
+            E::Delivery(error) => error.into(),
+        }
     }
 }
 

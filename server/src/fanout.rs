@@ -26,6 +26,7 @@ use cercle_storage::store::Entry;
 use dashmap::{DashMap, Entry as Place};
 use prometheus_client::metrics::counter::Counter;
 
+use crate::membership::Due;
 pub use mailbox::{Mailbox, News, Relayed};
 use ring::Ring;
 pub use ring::{Encoded, RingRead, encode_entry, entries_frame};
@@ -119,6 +120,11 @@ impl Fanout {
     /// Relays an ephemeral message to the other connected devices of a group.
     pub fn ephemeral(&self, group: GroupId, sender: DeviceId, mls: Bytes) {
         self.relay(group, Some(sender), &Relayed::Ephemeral { group, sender, mls });
+    }
+
+    /// Tells a device of an administrator who is to be added to a group and removed from it.
+    pub fn membership_due(&self, device: DeviceId, due: &Arc<Due>) {
+        self.with_session(device, |mailbox| mailbox.relay(Relayed::MembershipDue(due.clone())));
     }
 
     /// Ends the session of a device, if it has one.

@@ -31,6 +31,7 @@ pub mod fanout;
 pub mod health;
 pub mod init;
 pub mod limits;
+pub mod membership;
 pub mod push;
 pub mod register;
 pub mod server;

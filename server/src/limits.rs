@@ -397,6 +397,14 @@ pub const CARD_NOTE_CHARS_MAX: usize = 280;
 pub const CARD_QUIET_HOURS_MAX: usize = 14;
 /// Periods on duty on a card: a year of weekends.
 pub const CARD_PERIODS_MAX: usize = 120;
+/// Groups with a rule: more than a territory has, and each costs the reading of its record and roster at every look.
+pub const GROUP_RULES_MAX: usize = 200;
+/// Users to add, and users to remove, that one frame tells of: as many as one command of a client takes.
+pub const MEMBERSHIP_DUE_MAX: usize = 500;
+/// What is still due after this time is told again, ms: a device may have taken it and been stopped.
+pub const MEMBERSHIP_REPEAT_MS: u64 = 10 * 60 * 1000;
+/// Pause between two looks at the groups that follow the directory: nobody waits for it, and each reads rosters.
+pub const MEMBERSHIP_LOOK: Duration = Duration::from_secs(5);
 /// People behind one shared inbox.
 pub const INBOX_USERS_MAX: usize = 50;
 /// Shared inboxes that one user may be behind.

@@ -5,6 +5,7 @@
 //! [`RunningServer::shutdown`] lets requests finish and tells devices to come back.
 
 mod admin_socket;
+mod group_rules;
 mod housekeeping;
 pub mod keys;
 mod metrics_port;
@@ -351,6 +352,7 @@ async fn serve(
     services.tracker.spawn(services.dispatch.push.clone().run(services.shutdown.clone()));
     services.tracker.spawn(timers::run(services.clone()));
     let interval = Duration::from_millis(config.housekeeping_interval_ms);
+    services.tracker.spawn(group_rules::run(services.clone()));
     services.tracker.spawn(housekeeping::run(services.clone(), admission, interval));
     Ok(RunningServer {
         address,

@@ -11,6 +11,7 @@ pub(crate) mod documents;
 mod english;
 mod kinds;
 mod requests;
+pub(crate) mod rule;
 pub(crate) mod talk;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -208,6 +209,9 @@ pub(crate) enum Command {
         /// Titre ou identifiant du groupe, ou leur début.
         #[arg(value_name = "GROUPE")]
         group: String,
+        /// Membre qui administre le groupe à votre place.
+        #[arg(long, value_name = "PERSONNE")]
+        successor: Option<String>,
     },
     /// Montre l'état de la connexion, des groupes, et ce que chaque appareil d'un groupe a reçu.
     Status {
@@ -253,6 +257,11 @@ pub(crate) enum Command {
     },
     /// Vérifie un export, sans profil et sans hub.
     VerifyExport(circle::VerifyExport),
+    /// Groupes dont les membres suivent l'annuaire.
+    Rule {
+        #[command(subcommand)]
+        command: rule::RuleCommand,
+    },
     /// Annuaire : chercher, montrer une fiche, tenir la vôtre.
     Directory {
         #[command(subcommand)]

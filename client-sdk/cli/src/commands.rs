@@ -17,6 +17,7 @@ mod push;
 mod reader;
 mod recv;
 pub(crate) mod requests;
+mod rule;
 mod send;
 mod status;
 mod talk;
@@ -88,7 +89,9 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
         Command::Attach(arguments) => Box::pin(documents::attach(context, arguments)).await,
         Command::Get(arguments) => Box::pin(documents::get(context, arguments)).await,
         Command::Transfers(arguments) => Box::pin(documents::transfers(context, arguments)).await,
-        Command::Leave { group } => Box::pin(groups::leave(context, &group)).await,
+        Command::Leave { group, successor } => {
+            Box::pin(groups::leave(context, &group, successor.as_deref())).await
+        }
         Command::Status { group } => Box::pin(status::run(context, group.as_deref())).await,
         Command::Devices { user } => Box::pin(people::devices(context, user.as_deref())).await,
         Command::Revoke { device, user } => {
@@ -101,6 +104,7 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
         Command::Push(command) => Box::pin(push::run(context, command)).await,
         Command::Circle { command } => Box::pin(circle::run(context, command)).await,
         Command::VerifyExport(arguments) => export::verify(context.output, &arguments),
+        Command::Rule { command } => Box::pin(rule::run(context, command)).await,
         Command::Directory { command } => Box::pin(directory::run(context, command)).await,
         Command::Demo { once, keep } => Box::pin(demo::run(context, once, keep)).await,
     }

@@ -6,7 +6,7 @@ mod transfers;
 
 use std::io;
 
-use cercle_proto::ErrorCode;
+use cercle_proto::{ErrorCode, policy::PolicyError};
 use cercle_sdk::{
     client::{ClientError, ClientOpenError},
     connection::Failure as LinkFailure,
@@ -197,6 +197,17 @@ impl From<Error> for Failure {
                     "You are no longer a member of this group; what was received can still be read."
                 ),
             ),
+            Error::Denied(PolicyError::NoAdministrator) => Self::new(
+                Exit::Refused,
+                text!(
+                    "Le groupe resterait sans administrateur.";
+                    "The group would be left without an administrator."
+                ),
+            )
+            .mend(text!(
+                "Nommez un membre qui prend la suite : cercle leave <groupe> --successor <personne>";
+                "Name a member who takes over: cercle leave <group> --successor <person>"
+            )),
             Error::Denied(rule) => Self::new(
                 Exit::Refused,
                 text!("Les règles du groupe l'interdisent : {rule}"; "The group's policy forbids it: {rule}"),
@@ -315,8 +326,19 @@ fn stopped(reason: DisconnectReason) -> Failure {
     }
 }
 
+fn unknown_entry() -> Failure {
+    Failure::new(
+        Exit::NotFound,
+        text!("L'annuaire n'a pas cette fiche."; "The directory has no such entry."),
+    )
+    .mend(text!("Cherchez d'abord : cercle directory search <mot>"; "Search first: cercle directory search <word>"))
+}
+
 /// The codes that a professional can meet and mend; the rest by the table of docs/error-codes.md.
 fn refused(code: ErrorCode) -> Failure {
+    if code == ErrorCode::DirectoryEntryUnknown {
+        return unknown_entry();
+    }
     let number = code.number();
     let (what, mend) = match code {
         ErrorCode::InvitationUnknown | ErrorCode::InvitationExpired | ErrorCode::InvitationUsed => (

@@ -12,7 +12,7 @@ use cercle_sdk::{
     event::{GapReason, MembershipChange},
     message::{Body, Language},
 };
-pub(crate) use directory::{EntryRecord, FacetRecord};
+pub(crate) use directory::{EntryRecord, FacetRecord, RuleRecord};
 use serde::Serialize;
 
 mod alert;
@@ -162,6 +162,7 @@ pub(crate) enum Record<'a> {
         communes: Vec<FacetRecord<'a>>,
         imported_at_ms: u64,
     },
+    Rule(RuleRecord<'a>),
     Demo(Box<demo::DemoRecord>),
     DemoReady {
         invitation: &'a str,

@@ -15,6 +15,8 @@ mod client_crash;
 mod conversation;
 #[path = "processes/demo.rs"]
 mod demo;
+#[path = "processes/directory.rs"]
+mod directory;
 #[path = "processes/documents.rs"]
 mod documents;
 #[path = "processes/exit_codes.rs"]

@@ -11,6 +11,7 @@ use crate::core::{
     Act, Ask, BoardFilter, BoardRow, Command, DeviceCursor, DeviceState, GroupSummary, Identity, Member,
     Message, NewInvitation, Outcome, PolicyTemplate, QueuedMessage,
 };
+use crate::error::Error;
 use crate::message::{Body, Draft, GroupProfile, RequestId};
 use crate::search::{Hit, Search};
 use crate::thread::{
@@ -95,9 +96,28 @@ impl Client {
     /// Asks the others to remove this device.
     ///
     /// # Errors
-    /// When the device is not in the group.
+    /// When the device is not in the group, or the group would be left without an administrator: see
+    /// [`Client::leave_to`].
     pub async fn leave(&self, group: GroupId) -> Result<(), ClientError> {
         self.done(Command::Leave { group }).await
+    }
+
+    /// Names a member as administrator instead of this user, then leaves.
+    ///
+    /// # Errors
+    /// When this user does not administer the group, the successor is not in it, or as [`Client::leave`].
+    pub async fn leave_to(&self, group: GroupId, successor: UserId) -> Result<(), ClientError> {
+        let own = self.identity().await?.ok_or(Error::NotEnrolled)?.user;
+        let members = self.members(group).await?;
+        if successor == own || !members.iter().any(|member| member.user == successor) {
+            return Err(Error::NotInGroup { users: vec![successor] }.into());
+        }
+        let administrators = members.into_iter().filter(|member| member.administrator);
+        let mut users: Vec<UserId> = administrators.map(|member| member.user).collect();
+        users.retain(|user| *user != own);
+        users.push(successor);
+        self.set_administrators(group, users).await?;
+        self.leave(group).await
     }
 
     /// Puts a message into the durable outbox and returns its id. It is sent exactly once, in order, by
@@ -360,5 +380,5 @@ impl Client {
 
 /// The core answered a command with another's outcome: a fault of this program, reported, not a panic.
 pub(crate) fn unexpected() -> ClientError {
-    crate::error::Error::Invalid("the core answered with the outcome of another command").into()
+    Error::Invalid("the core answered with the outcome of another command").into()
 }

@@ -7,7 +7,7 @@ use cercle_proto::{
 
 use super::{AlertCommand, NewCircle, Ticket};
 use crate::{
-    directory::{Entry, Page, Question},
+    directory::{Entry, MembershipDue, Page, Question},
     message::{
         CircleMember, Document, Draft, GroupProfile, Patient, Request, RequestId,
         request::{Situation, Widening},
@@ -339,6 +339,8 @@ pub enum Outcome {
     DirectoryPage(Box<Page>),
     /// An entry of the directory.
     DirectoryEntry(Box<Entry>),
+    /// Rules of groups, and what is due by them.
+    GroupRules(Vec<MembershipDue>),
     /// How far an alert is.
     AlertStatus(v1::AlertStatus),
     /// A page of the recipients of an alert.
@@ -378,6 +380,7 @@ impl std::fmt::Debug for Outcome {
             Self::Devices(_) => f.write_str("Devices"),
             Self::Ticket(ticket) => write!(f, "{ticket:?}"),
             Self::DirectoryPage(_) => f.write_str("DirectoryPage"),
+            Self::GroupRules(_) => f.write_str("GroupRules"),
             Self::DirectoryEntry(_) => f.write_str("DirectoryEntry"),
             Self::AlertStatus(_) => f.write_str("AlertStatus"),
             Self::AlertReport { .. } => f.write_str("AlertReport"),

@@ -29,6 +29,9 @@ pub struct GroupProfile {
     pub read_receipts: bool,
     /// What a newcomer is given of what was said before he came.
     pub history: HistoryPolicy,
+    /// Who is in the group follows the directory: devices of administrators add and remove whom the hub names.
+    /// Never in patient circles and direct threads.
+    pub follows_directory: bool,
 }
 
 hidden!(GroupProfile);
@@ -96,6 +99,14 @@ impl ThreadKind {
     }
 }
 
+impl ThreadKind {
+    /// Whether the directory may say who is in a thread of this kind: not where each member has a reason of his own.
+    #[must_use]
+    pub const fn may_follow_directory(self) -> bool {
+        !matches!(self, Self::Direct | Self::PatientCircle)
+    }
+}
+
 impl From<&str> for GroupProfile {
     fn from(title: &str) -> Self {
         Self::titled(title)
@@ -107,6 +118,10 @@ impl Kind for GroupProfile {
         required("title", &self.title, limits::TITLE_BYTES_MAX)?;
         bounded("topic", &self.topic, limits::TOPIC_BYTES_MAX)?;
         bounded("structure", &self.structure, limits::CODE_BYTES_MAX)?;
+        if self.follows_directory && !self.thread.may_follow_directory() {
+            let problem = "the members of this thread do not follow the directory".into();
+            return Err(Error::Field { field: "follows_directory", problem });
+        }
         at_most("communes", &self.communes, limits::CODES_MAX)?;
         at_most("professions", &self.professions, limits::CODES_MAX)?;
         for commune in &self.communes {
@@ -146,6 +161,7 @@ impl Wire for GroupProfile {
             read_receipts: self.read_receipts,
             history: history.into(),
             history_days,
+            follows_directory: self.follows_directory,
         }
     }
 
@@ -164,6 +180,7 @@ impl Wire for GroupProfile {
             structure: message.structure,
             read_receipts: message.read_receipts,
             history,
+            follows_directory: message.follows_directory,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use cercle_proto::{
     id::{DeviceId, GroupId, UserId},
-    policy::Policy,
+    policy::{Policy, PolicyError},
     v1::{self, client_frame::Body as Request, server_frame::Body as Answer},
 };
 
@@ -61,7 +61,7 @@ impl Cx<'_, '_> {
                 let taken = self.history_fetched(group, message, sealed.as_deref())?;
                 self.done(id, taken)
             }
-            Command::Leave { group } => self.change(id, group, Change::Leave)?,
+            Command::Leave { group } => self.leave(id, group)?,
             Command::UpdateKeys { group } => self.change(id, group, Change::Update)?,
             Command::DeliveryStatus { group } => {
                 let get = v1::GetDeliveryStatus { group: group.to_bytes() };
@@ -188,6 +188,13 @@ impl Cx<'_, '_> {
         Ok(Ok(()))
     }
 
+    fn leave(&mut self, id: u64, group: GroupId) -> Step<Begun> {
+        if self.is_last_administrator(group)? {
+            return Ok(Err(Error::Denied(PolicyError::NoAdministrator)));
+        }
+        self.change(id, group, Change::Leave)
+    }
+
     pub(super) fn create_group(
         &mut self,
         id: u64,
@@ -294,6 +301,7 @@ pub(crate) fn outcome(answer: Answer) -> Result<Outcome, Error> {
         Answer::Done(_) => Ok(Outcome::Done),
         Answer::BlobTicket(answer) => transfers::ticket(&answer).map(Outcome::Ticket).ok_or_else(damaged),
         Answer::DirectoryPage(page) => Ok(Outcome::DirectoryPage(Box::new(page))),
+        Answer::GroupRules(rules) => Ok(Outcome::GroupRules(rules.groups)),
         Answer::DirectoryEntry(entry) => Ok(Outcome::DirectoryEntry(Box::new(entry))),
         Answer::AlertStatus(status) => Ok(Outcome::AlertStatus(status)),
         Answer::AlertReport(v1::AlertReport { status, recipients, more }) => {

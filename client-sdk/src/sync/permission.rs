@@ -60,6 +60,22 @@ impl Cx<'_, '_> {
         Ok(administers.unwrap_or(false))
     }
 
+    /// Whether others would be left in a group that nobody administers, if this device left it.
+    pub(crate) fn is_last_administrator(&mut self, group: GroupId) -> Step<bool> {
+        let is_last = self.with_group(group, |_, _, loaded, author| {
+            let policy = group::policy(loaded)?;
+            let me = &author.me.identity;
+            let members = group::members(loaded, author.me)?;
+            let mut others =
+                members.iter().map(|(_, other)| other).filter(|other| other.device != me.device).peekable();
+            let leaves_others = others.peek().is_some();
+            let administers = |user| policy.is_administrator(user);
+            Ok(administers(&me.user) && leaves_others && !others.any(|other| administers(&other.user)))
+        })?;
+        // A group that is not joined yet, or is being recovered, can be left.
+        Ok(is_last.unwrap_or(false))
+    }
+
     fn about(&mut self, group: GroupId, message: MessageId, needs: Needs) -> Step<Result<(), Error>> {
         let Some(me) = self.m.me.clone() else { return Ok(Err(Error::NotEnrolled)) };
         if self.tx.outbox_row(message)?.is_some_and(|row| row.group == group) {

@@ -56,6 +56,7 @@ pub(crate) enum Pending {
     GroupInfo { group: GroupId },
     Rejoin { group: GroupId, message: MessageId },
     Publish,
+    GroupRules,
     Owed { id: u64 },
     Renew { command: Option<u64> },
     Command { id: u64 },
@@ -77,6 +78,8 @@ pub(crate) struct Session {
     pub(crate) caught_up: bool,
     /// What became due for own requests while there was no connection is decided.
     pub(crate) requests_reviewed: bool,
+    /// What is due in groups that follow the directory was asked for.
+    pub(crate) rules_asked: bool,
     last_frame: TimestampMs,
     ping_interval_ms: TimestampMs,
     pub(crate) publishing: bool,
@@ -184,6 +187,7 @@ impl Cx<'_, '_> {
                 self.m.session.key_packages_left = Some(low.left);
                 Ok(())
             }
+            Answer::MembershipDue(due) => self.membership_due(&due),
             Answer::MembershipEvent(event) => {
                 self.membership_event(&event);
                 Ok(())
@@ -237,6 +241,7 @@ impl Cx<'_, '_> {
                 self.rejoin_accepted(group, message, accepted.seq)
             }
             (Pending::Publish, Answer::KeyPackagesPublished(published)) => self.published(published.left),
+            (Pending::GroupRules, Answer::GroupRules(rules)) => self.memberships_due(rules.groups),
             (Pending::Owed { id }, Answer::Done(_)) => self.tx.delete_owed(id),
             (Pending::Command { id }, answer) => {
                 let result = super::commands::outcome(answer);

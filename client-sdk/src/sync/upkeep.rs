@@ -46,6 +46,7 @@ impl Cx<'_, '_> {
             self.m.session.requests_reviewed = true;
             self.widen_late()?;
         }
+        self.ask_for_rules();
         if self.m.renewal_at().is_some_and(|at| at <= self.now) {
             self.renew(None);
         }

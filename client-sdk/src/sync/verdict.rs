@@ -90,6 +90,8 @@ impl Cx<'_, '_> {
                 }
                 _ => self.tx.delete_owed(id),
             },
+            // It is asked again with the next connection, and told when it changes.
+            Pending::GroupRules => Ok(()),
             Pending::Renew { command } => self.renewal_refused(command, error),
             Pending::Command { id } => {
                 self.finish(id, Err(refusal(error)));

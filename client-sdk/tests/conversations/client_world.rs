@@ -112,6 +112,11 @@ impl Hub {
         self.folder.path().join("hub").join("attachments")
     }
 
+    /// The folder of the hub's directory.
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.folder.path().join("hub").join("directory")
+    }
+
     /// The device of a user again, from its profile on the disk.
     pub(crate) async fn reopen(&self, user: &str) -> Client {
         let profile = Profile::open(&self.folder_of(user), || None).unwrap();

@@ -7,6 +7,7 @@
 use std::{
     collections::BTreeSet,
     num::NonZeroU32,
+    path::PathBuf,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -200,6 +201,11 @@ impl World {
         self.devices[number].open();
         self.devices[number].core().begin_enrolment(invitation).unwrap();
         number
+    }
+
+    /// The folder of the hub's directory.
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.folder.path().to_owned()
     }
 
     /// Makes the hub delete everything that it may, however young.

@@ -83,6 +83,9 @@ pub(super) enum DirectoryCommand {
         /// It is no user.
         #[arg(long)]
         unlink: bool,
+        /// Its tags, for rules of groups, instead of those it has; `none`: none.
+        #[arg(long, value_delimiter = ',')]
+        tags: Vec<String>,
     },
     /// Removes an entry that was added here.
     Remove {
@@ -134,9 +137,11 @@ pub(super) fn run(config: &Config, command: DirectoryCommand, json: bool) -> any
             entry.activities.retain(|place| *place != Activity::default());
             operator::add(&folder, entry, users)?;
         }
-        DirectoryCommand::Edit { key, unlisted, listed, link, unlink } => {
+        DirectoryCommand::Edit { key, unlisted, listed, link, unlink, tags } => {
             let unlisted = (unlisted || listed).then_some(unlisted);
-            operator::edit(&folder, &key, Edit { unlisted, link, unlink })?;
+            let named = tags.iter().filter(|tag| *tag != "none").cloned().collect();
+            let tags = (!tags.is_empty()).then_some(named);
+            operator::edit(&folder, &key, Edit { unlisted, link, unlink, tags })?;
         }
         DirectoryCommand::Remove { key } => operator::remove(&folder, &key)?,
         DirectoryCommand::Show { key } => show(&folder, &key, json)?,

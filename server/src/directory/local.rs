@@ -1,5 +1,6 @@
 //! What people here add to the national directory, one small file each: entries of the operator (social workers,
-//! coordinators), changes of imported entries (hidden, linked to a user), shared inboxes, and members' cards.
+//! coordinators), changes of imported entries (hidden, linked to a user, tagged), shared inboxes, members' cards,
+//! and rules of groups.
 //!
 //! A file is replaced by rename, so that the operator's command line may write while the hub serves; the hub
 //! reads the folder again when it has changed.
@@ -11,10 +12,16 @@ use std::{
     time::SystemTime,
 };
 
-use cercle_proto::id::{from_hex, to_hex};
+use cercle_proto::id::{GroupId, from_hex, to_hex};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{card::Card, entry::Entry, error::Error, generation::replace};
+use super::{
+    card::Card,
+    entry::Entry,
+    error::Error,
+    generation::replace,
+    rule::{self, Rule},
+};
 use crate::limits;
 
 /// What is said here about the entry with a key.
@@ -27,6 +34,8 @@ pub struct LocalEntry {
     pub users: Vec<String>,
     /// Nobody sees the entry.
     pub unlisted: bool,
+    /// Words of the operator about the entry, for rules of groups.
+    pub tags: Vec<String>,
 }
 
 impl std::fmt::Debug for LocalEntry {
@@ -69,10 +78,7 @@ impl LocalFolder {
     pub fn put_entry(&self, key: &str, local: &LocalEntry) -> Result<(), Error> {
         let path = self.0.join("entries").join(file_name(key)?);
         if *local == LocalEntry::default() {
-            return match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-                _ => Ok(()),
-            };
+            return remove(&path);
         }
         write(&path, local)
     }
@@ -93,6 +99,27 @@ impl LocalFolder {
         write(&self.0.join("cards").join(file_name(user)?), card)
     }
 
+    /// The rules of groups.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn rules(&self) -> Result<BTreeMap<GroupId, Rule>, Error> {
+        let rules = read_all::<Rule>(&self.0.join("rules"))?;
+        Ok(rules.into_iter().filter_map(|(key, rule)| Some((rule::group(&key)?, rule))).collect())
+    }
+
+    /// Stores the rule of a group, or removes it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_rule(&self, group: GroupId, rule: Option<&Rule>) -> Result<(), Error> {
+        let path = self.0.join("rules").join(file_name(&rule::key(group))?);
+        match rule {
+            Some(rule) => write(&path, rule),
+            None => remove(&path),
+        }
+    }
+
     /// When entries and cards were last changed; `None` if there are none.
     pub(super) fn changed_at(&self) -> [Option<SystemTime>; 2] {
         let changed = |folder| fs::metadata(self.0.join(folder)).and_then(|folder| folder.modified()).ok();
@@ -110,6 +137,13 @@ fn file_name(key: &str) -> Result<String, Error> {
 fn write(path: &Path, value: &impl Serialize) -> Result<(), Error> {
     let text = serde_json::to_vec_pretty(value).expect("what is stored is made of JSON values");
     Ok(replace(path, &text)?)
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {

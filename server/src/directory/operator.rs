@@ -26,7 +26,8 @@ pub fn add(folder: &Path, entry: Entry, users: Vec<String>) -> Result<(), Error>
         return Err(Error::Field("keys of inboxes, and only those, begin with inbox:"));
     }
     let key = entry.key.clone();
-    LocalFolder::of(folder).put_entry(&key, &LocalEntry { entry: Some(entry), users, unlisted: false })
+    LocalFolder::of(folder)
+        .put_entry(&key, &LocalEntry { entry: Some(entry), users, ..LocalEntry::default() })
 }
 
 /// What to change about an entry, imported or added.
@@ -38,6 +39,8 @@ pub struct Edit {
     pub link: Option<String>,
     /// Say that it is no user.
     pub unlink: bool,
+    /// Replace its tags.
+    pub tags: Option<Vec<String>>,
 }
 
 /// Changes what is said here about an entry.
@@ -53,6 +56,7 @@ pub fn edit(folder: &Path, key: &str, edit: Edit) -> Result<(), Error> {
     if let Some(user) = edit.link {
         said.users = vec![user];
     }
+    said.tags = edit.tags.unwrap_or(said.tags);
     said.unlisted = edit.unlisted.unwrap_or(said.unlisted);
     local.put_entry(key, &said)
 }

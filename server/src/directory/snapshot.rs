@@ -4,7 +4,7 @@
 //! the next snapshot, while others go on with the one there is.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
     path::Path,
     sync::{
@@ -31,6 +31,7 @@ use super::{
     index::{self, Fields},
     local::{LocalEntry, LocalFolder},
     nomenclature::profession_label,
+    rule::Rule,
     search::{Filter, Found, KeySet, Scene, Sets},
 };
 use crate::limits;
@@ -90,6 +91,15 @@ pub(super) struct Snapshot {
     hidden: KeySet,
 }
 
+/// Users that a rule names.
+#[derive(Debug, Clone, Default)]
+pub struct Fitting {
+    /// Those whom everybody may find.
+    pub listed: BTreeSet<UserId>,
+    /// Those who asked not to be found: they may stay where they are, and are told to nobody.
+    pub hidden: BTreeSet<UserId>,
+}
+
 /// Users, and which entries are theirs.
 #[derive(Default)]
 struct People {
@@ -98,6 +108,8 @@ struct People {
     /// Reachable users behind each entry.
     behind: HashMap<String, Vec<String>>,
     cards: BTreeMap<String, Card>,
+    /// Tags of entries, by key.
+    tags: HashMap<String, Vec<String>>,
     hidden: HashSet<String>,
     /// Relatives: they have no part in the directory.
     outsiders: HashSet<String>,
@@ -309,6 +321,25 @@ impl Snapshot {
         self.people.outsiders.contains(user.as_str())
     }
 
+    /// Reachable users that each rule names, and those of them who are hidden: one entry is read for each user,
+    /// whatever the number of rules.
+    pub(super) fn fitting(&self, rules: &[Rule]) -> Result<Vec<Fitting>, Error> {
+        let sets = Sets::default();
+        let scene = self.view.scene(&self.searcher, &sets);
+        let mut all = vec![Fitting::default(); rules.len()];
+        let people = self.people.behind.iter().filter(|(key, _)| !key.starts_with("inbox:"));
+        for (key, users) in people {
+            let Some(entry) = scene.get(key)? else { continue };
+            let tags = self.people.tags.get(key).map_or(&[][..], Vec::as_slice);
+            let is_hidden = self.is_hidden(&entry);
+            for (_, fitting) in rules.iter().zip(&mut all).filter(|(rule, _)| rule.fits(&entry, tags)) {
+                let set = if is_hidden { &mut fitting.hidden } else { &mut fitting.listed };
+                set.extend(users.iter().filter_map(|user| UserId::parse(user).ok()));
+            }
+        }
+        Ok(all)
+    }
+
     pub(super) fn inboxes_of(&self, user: &str) -> usize {
         let inboxes = self.people.behind.iter().filter(|(key, _)| key.starts_with("inbox:"));
         inboxes.filter(|(_, users)| users.iter().any(|known| known == user)).count()
@@ -372,6 +403,9 @@ fn people(
     let mut people = People { cards: cards.clone(), ..People::default() };
     let mut additions = Vec::new();
     for (key, local) in locals {
+        if !local.tags.is_empty() {
+            people.tags.insert(key.clone(), local.tags.clone());
+        }
         if local.unlisted {
             people.hidden.insert(key.clone());
         }

@@ -3,20 +3,22 @@
 
 use cercle_proto::{
     ErrorCode,
-    id::{TimestampMs, to_hex},
+    id::{GroupId, TimestampMs, UserId, to_hex},
     v1::{self, directory_entry, directory_search::Membership, update_card::What},
 };
 
-use super::reply::Reply;
+use super::{Dispatch, reply::Reply};
 use crate::{
     auth::Identity,
     directory::{
-        Directory, Hit, Page,
+        Hit, Page,
         card::{Card, Inbox, Period, QuietHours},
         entry::{Activity, Coded, Kind},
+        rule::Rule,
         search::{Facet, Filter},
     },
     error::Refusal,
+    membership::Due,
 };
 
 /// What a device asks of the directory.
@@ -27,6 +29,8 @@ pub enum DirectoryCall {
     Get(String),
     UpdateCard(Box<Card>),
     UpdateInbox(Box<Inbox>),
+    SetGroupRule { group: GroupId, rule: Option<Box<Rule>> },
+    GetGroupRules(Option<GroupId>),
 }
 
 impl DirectoryCall {
@@ -37,30 +41,40 @@ impl DirectoryCall {
             Self::Search(_) => "directory_search",
             Self::Get(_) => "directory_get",
             Self::UpdateCard(_) | Self::UpdateInbox(_) => "update_card",
+            Self::SetGroupRule { .. } => "set_group_rule",
+            Self::GetGroupRules(_) => "get_group_rules",
         }
     }
 }
 
-/// Carries one out.
-pub(super) async fn carry_out(
-    directory: &Directory,
-    by: &Identity,
-    call: DirectoryCall,
-    now: TimestampMs,
-) -> Result<Reply, Refusal> {
-    Ok(match call {
-        DirectoryCall::Search(filter) => {
-            Reply::DirectoryPage(Box::new(directory.search(by, *filter, now).await?))
-        }
-        DirectoryCall::Get(key) => Reply::DirectoryEntry(Box::new(directory.get(by, &key, now).await?)),
-        DirectoryCall::UpdateCard(card) => {
-            Reply::DirectoryEntry(Box::new(directory.update_card(by, *card, now).await?))
-        }
-        DirectoryCall::UpdateInbox(inbox) => match directory.update_inbox(by, *inbox, now).await? {
-            Some(hit) => Reply::DirectoryEntry(Box::new(hit)),
-            None => Reply::Done,
-        },
-    })
+impl Dispatch {
+    /// Carries one out.
+    pub(super) async fn about_directory(
+        &self,
+        by: &Identity,
+        call: DirectoryCall,
+        now: TimestampMs,
+    ) -> Result<Reply, Refusal> {
+        let (directory, rules) = (&self.directory, self.group_rules());
+        Ok(match call {
+            DirectoryCall::Search(filter) => {
+                Reply::DirectoryPage(Box::new(directory.search(by, *filter, now).await?))
+            }
+            DirectoryCall::Get(key) => Reply::DirectoryEntry(Box::new(directory.get(by, &key, now).await?)),
+            DirectoryCall::UpdateCard(card) => {
+                Reply::DirectoryEntry(Box::new(directory.update_card(by, *card, now).await?))
+            }
+            DirectoryCall::UpdateInbox(inbox) => match directory.update_inbox(by, *inbox, now).await? {
+                Some(hit) => Reply::DirectoryEntry(Box::new(hit)),
+                None => Reply::Done,
+            },
+            DirectoryCall::SetGroupRule { group, rule } => {
+                let due = rules.set(by, group, rule.map(|rule| *rule), now).await?;
+                Reply::GroupRules(due.into_iter().collect())
+            }
+            DirectoryCall::GetGroupRules(group) => Reply::GroupRules(rules.of(by, group, now).await?),
+        })
+    }
 }
 
 /// A search as the directory takes it.
@@ -108,6 +122,33 @@ pub(super) fn update(update: v1::UpdateCard) -> Result<DirectoryCall, Refusal> {
         }))),
         Some(What::Inbox(_)) => Err(Refusal::new(ErrorCode::InvalidField, "inbox.id must be 16 bytes")),
         None => Err(Refusal::new(ErrorCode::InvalidField, "the card is missing")),
+    }
+}
+
+/// A rule, or its end.
+pub(super) fn set_rule(set: v1::SetGroupRule) -> Result<DirectoryCall, Refusal> {
+    let rule = set.rule.map(|rule| {
+        let v1::GroupRule { professions, communes, structures, skills, tags } = rule;
+        Box::new(Rule { professions, communes, structures, skills, tags })
+    });
+    Ok(DirectoryCall::SetGroupRule { group: GroupId::try_from(&set.group)?, rule })
+}
+
+/// A question about rules.
+pub(super) fn get_rules(get: &v1::GetGroupRules) -> Result<DirectoryCall, Refusal> {
+    let group = if get.group.is_empty() { None } else { Some(GroupId::try_from(&get.group)?) };
+    Ok(DirectoryCall::GetGroupRules(group))
+}
+
+/// What is due as the wire has it.
+pub(super) fn due(due: &Due) -> v1::MembershipDue {
+    let Rule { professions, communes, structures, skills, tags } = due.rule.clone();
+    let users = |users: &[UserId]| users.iter().map(|user| user.as_str().to_owned()).collect();
+    v1::MembershipDue {
+        group: due.group.to_bytes(),
+        rule: Some(v1::GroupRule { professions, communes, structures, skills, tags }),
+        add: users(&due.add),
+        remove: users(&due.remove),
     }
 }
 

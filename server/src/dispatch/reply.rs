@@ -21,6 +21,7 @@ use crate::{
     directory::{Hit, Page},
     error::Refusal,
     fanout::{MembershipKind, Relayed},
+    membership::Due,
     register::Claimed,
 };
 
@@ -42,6 +43,7 @@ pub enum Reply {
     BlobTicket(IssuedTicket),
     DirectoryPage(Box<Page>),
     DirectoryEntry(Box<Hit>),
+    GroupRules(Vec<Due>),
     PushKey { public_key: Vec<u8>, reachable: bool },
     AlertStatus(Status),
     AlertReport(Report),
@@ -145,6 +147,7 @@ pub fn relayed(what: &Relayed) -> Bytes {
             }
             .into(),
         }),
+        Relayed::MembershipDue(due) => Body::MembershipDue(super::directory::due(due)),
         Relayed::Ephemeral { group, sender, mls } => Body::Ephemeral(v1::Ephemeral {
             group: group.to_bytes(),
             sender: sender.to_bytes(),
@@ -215,6 +218,9 @@ fn body(reply: Reply) -> Body {
         }),
         Reply::DirectoryPage(page) => Body::DirectoryPage(super::directory::page(*page)),
         Reply::DirectoryEntry(hit) => Body::DirectoryEntry(super::directory::hit(*hit)),
+        Reply::GroupRules(groups) => {
+            Body::GroupRules(v1::GroupRules { groups: groups.iter().map(super::directory::due).collect() })
+        }
         Reply::PushKey { public_key, reachable } => {
             Body::PushKey(v1::PushKey { public_key: public_key.into(), reachable })
         }

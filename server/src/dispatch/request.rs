@@ -260,6 +260,8 @@ fn call(body: Body) -> Result<Call, Refusal> {
         Body::DirectorySearch(search) => Call::Directory(directory::search(search)?),
         Body::DirectoryGet(get) => Call::Directory(DirectoryCall::Get(get.key)),
         Body::UpdateCard(update) => Call::Directory(directory::update(update)?),
+        Body::SetGroupRule(set) => Call::Directory(directory::set_rule(set)?),
+        Body::GetGroupRules(get) => Call::Directory(directory::get_rules(&get)?),
         body @ (Body::RegisterPush(_)
         | Body::OpenAlert(_)
         | Body::AlertAck(_)

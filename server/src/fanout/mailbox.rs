@@ -16,7 +16,7 @@ use cercle_proto::{
 use tokio::sync::Notify;
 
 use super::{MembershipHint, lock};
-use crate::limits;
+use crate::{limits, membership::Due};
 
 /// The wake-ups of one session.
 #[derive(Debug)]
@@ -52,6 +52,8 @@ pub enum Relayed {
         /// What about whom; shared by the receivers.
         hint: Arc<MembershipHint>,
     },
+    /// Who is to be added to a group and removed from it.
+    MembershipDue(Arc<Due>),
     /// An ephemeral message.
     Ephemeral {
         /// The group.

@@ -13,6 +13,7 @@ use crate::{
     failure::Failure,
     language::Text,
     records::{GroupRecord, Record},
+    resolve,
 };
 
 pub(crate) async fn list(context: &Context<'_>) -> Result<Exit, Failure> {
@@ -79,11 +80,21 @@ pub(crate) async fn create(
     Ok(Exit::Done)
 }
 
-pub(crate) async fn leave(context: &Context<'_>, name: &str) -> Result<Exit, Failure> {
+pub(crate) async fn leave(
+    context: &Context<'_>,
+    name: &str,
+    successor: Option<&str>,
+) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
     let group = find_group(context, &enrolled, name).await?;
     let what = text!("Départ du groupe…"; "Leaving the group…");
-    let leaving = enrolled.client.leave(group.group);
+    let successor = successor.map(|name| resolve::user(&enrolled.identity, name)).transpose()?;
+    let leaving = async {
+        match successor {
+            Some(successor) => enrolled.client.leave_to(group.group, successor).await,
+            None => enrolled.client.leave(group.group).await,
+        }
+    };
     let id = group.group.to_hex();
     if durable(context, &enrolled, &what, leaving).await?.is_none() {
         return Ok(kept(context, enrolled, Some(id), None).await);

@@ -1,6 +1,6 @@
 //! Records of the directory.
 
-use cercle_sdk::directory::{Card, Coded, Entry, Facet, Kind};
+use cercle_sdk::directory::{Card, Coded, Entry, Facet, Kind, MembershipDue};
 use serde::Serialize;
 
 /// An entry, as `cercle directory` prints it.
@@ -104,6 +104,37 @@ impl<'a> FacetRecord<'a> {
     pub(crate) fn all(facets: &'a [Facet]) -> Vec<Self> {
         let record = |facet: &'a Facet| Self { code: &facet.code, label: &facet.label, count: facet.count };
         facets.iter().map(record).collect()
+    }
+}
+
+/// The rule of a group and what is due by it, as `cercle rule` prints it.
+#[derive(Debug, Serialize)]
+pub(crate) struct RuleRecord<'a> {
+    group: String,
+    professions: &'a [String],
+    communes: &'a [String],
+    structures: &'a [String],
+    skills: &'a [String],
+    tags: &'a [String],
+    add: &'a [String],
+    remove: &'a [String],
+}
+
+impl<'a> RuleRecord<'a> {
+    /// `None` of a group without a rule.
+    pub(crate) fn new(group: String, due: Option<&'a MembershipDue>) -> Self {
+        let rule = due.and_then(|due| due.rule.as_ref());
+        let list = |list: Option<&'a Vec<String>>| list.map_or(&[][..], Vec::as_slice);
+        Self {
+            group,
+            professions: list(rule.map(|rule| &rule.professions)),
+            communes: list(rule.map(|rule| &rule.communes)),
+            structures: list(rule.map(|rule| &rule.structures)),
+            skills: list(rule.map(|rule| &rule.skills)),
+            tags: list(rule.map(|rule| &rule.tags)),
+            add: list(due.map(|due| &due.add)),
+            remove: list(due.map(|due| &due.remove)),
+        }
     }
 }
 

@@ -199,7 +199,28 @@ const FIELDS: &[(&str, &[&str])] = &[
         ],
     ),
     ("export_fault", &["fault", "path"]),
+    ("directory_entry", DIRECTORY_ENTRY),
+    ("rule", &["group", "professions", "communes", "structures", "skills", "tags", "add", "remove"]),
+    ("directory_page", &["total", "professions", "communes", "imported_at_ms"]),
     ("error", &["code", "name", "message", "mend"]),
+];
+
+/// Those of an entry of the directory.
+const DIRECTORY_ENTRY: &[&str] = &[
+    "key",
+    "kind",
+    "title",
+    "family",
+    "given",
+    "professions",
+    "skills",
+    "activities",
+    "mailboxes",
+    "users",
+    "accepting",
+    "on_duty",
+    "distance_km",
+    "card",
 ];
 
 /// Those of a message, and what became of it.
@@ -334,6 +355,8 @@ fn every_command_prints_the_documented_fields() {
     run(&bob, &["verify-export", &export]);
     std::fs::write(home.path().join("export/more"), "x").unwrap();
     run(&bob, &["verify-export", &export]);
+    run(&alice, &["directory", "search", "bob", "--facets"]);
+    run(&alice, &["rule", "show", "champs"]);
     run(&alice, &["remove", "champs", "bob"]);
     run(&alice, &["leave", "champs"]);
     let documented: BTreeSet<String> = FIELDS.iter().map(|(name, _)| (*name).to_owned()).collect();

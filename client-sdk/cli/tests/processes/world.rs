@@ -109,6 +109,19 @@ impl Hub {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// Imports files into the directory, as the operator does while the hub serves.
+    pub(crate) fn import(&self, arguments: &[&str]) -> Value {
+        let output = Command::new(server_binary())
+            .args(["directory", "import", "--json"])
+            .args(arguments)
+            .arg("--config")
+            .arg(self.folder.path().join("data"))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     /// An invitation for a new user.
     pub(crate) fn invitation(&self, user: &str, more: &[&str]) -> String {
         let name = format!("{user} (test)");
