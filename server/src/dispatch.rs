@@ -20,7 +20,7 @@ use crate::{
     attachments::Attachments,
     auth::{AuthenticationService, Identity, Inviter},
     clock::Clock,
-    delivery::Delivery,
+    delivery::{Accepted, Delivery},
     directory::Directory,
     error::Refusal,
     fanout::Fanout,
@@ -117,12 +117,7 @@ impl Dispatch {
             }
             Call::ListDevices(user) => Reply::Devices(self.auth.devices(Inviter::User(by), user).await?),
             Call::ListGroups => Reply::Groups(delivery.list_groups(by).await?),
-            Call::Acknowledge { groups, inbox } => {
-                let cursors = groups.clone();
-                delivery.acknowledge(by, groups, inbox).await?;
-                self.cursors_moved(by, &cursors, now).await?;
-                Reply::Done
-            }
+            Call::Acknowledge { groups, inbox } => self.acknowledge(by, groups, inbox, now).await?,
             Call::WelcomeAck { group, outcome } => {
                 delivery.welcome_ack(by, group, outcome, now).await.map(done)?
             }
@@ -131,15 +126,9 @@ impl Dispatch {
                 Reply::DeliveryStatus { group, devices: delivery.delivery_status(by, group).await? }
             }
             Call::CreateGroup(request) => Reply::Accepted(delivery.create_group(by, request, now).await?),
-            Call::Commit(request) => {
-                let accepted = delivery.commit(by, request, now).await?;
-                self.push.news(accepted.group);
-                Reply::Accepted(accepted)
-            }
+            Call::Commit(request) => self.with_news(delivery.commit(by, request, now).await?),
             Call::SendApplication { group, application } => {
-                let accepted = delivery.send_application(by, group, application, now).await?;
-                self.push.news(group);
-                Reply::Accepted(accepted)
+                self.with_news(delivery.send_application(by, group, application, now).await?)
             }
             Call::SendProposal { group, message_id, mls } => {
                 Reply::Accepted(delivery.send_proposal(by, group, message_id, mls, now).await?)
@@ -174,6 +163,12 @@ impl Dispatch {
     pub fn group_rules(&self) -> GroupRules<'_> {
         let Self { directory, delivery, fanout, .. } = self;
         GroupRules { directory, delivery, fanout }
+    }
+
+    /// Something was written that devices without a session are woken for.
+    fn with_news(&self, accepted: Accepted) -> Reply {
+        self.push.news(accepted.group);
+        Reply::Accepted(accepted)
     }
 
     /// Revokes a device: its record, its session, its place in every group. Also called by the operator's

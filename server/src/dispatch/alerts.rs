@@ -1,6 +1,6 @@
 //! Requests about push and alerts, carried out.
 
-use cercle_proto::id::TimestampMs;
+use cercle_proto::id::{GroupId, Seq, TimestampMs};
 
 use super::{
     Dispatch,
@@ -50,14 +50,18 @@ impl Dispatch {
         Ok(Reply::PushKey { public_key: push.public_key().to_vec(), reachable })
     }
 
-    /// What a moved cursor means for alerts. The cursor is stored already; what fails here is seen again by
-    /// the next step of the alert.
-    pub(super) async fn cursors_moved(
+    /// Stores how far a device has read, then tells the alerts. What fails there is seen again by the next
+    /// step of the alert.
+    pub(super) async fn acknowledge(
         &self,
         by: &Identity,
-        cursors: &[(cercle_proto::id::GroupId, u64)],
+        groups: Vec<(GroupId, Seq)>,
+        inbox: u64,
         now: TimestampMs,
-    ) -> Result<(), Refusal> {
-        Ok(self.alerts.cursors_moved(&by.user, cursors, now).await?)
+    ) -> Result<Reply, Refusal> {
+        let cursors = groups.clone();
+        self.delivery.acknowledge(by, groups, inbox).await?;
+        self.alerts.cursors_moved(&by.user, &cursors, now).await?;
+        Ok(Reply::Done)
     }
 }
