@@ -5,7 +5,9 @@ use std::{collections::VecDeque, path::Path, sync::Arc, time::Duration};
 use bytes::Bytes;
 use cercle_proto::id::{BlobId, GroupId, TimestampMs};
 use cercle_server::{
-    attachments::{Attachments, Chunks, CreateBlob, CreateError, Cut, Secret, Settings, TransferError},
+    attachments::{
+        Attachments, Chunks, CreateBlob, CreateError, Cut, Range, Secret, Settings, TransferError,
+    },
     delivery::{self, Application},
     limits,
     telemetry::Metrics,
@@ -192,6 +194,26 @@ async fn files_that_no_row_knows_are_deleted_and_never_inherited() {
     world.tidy(now).await;
     assert_eq!(world.files(), 1);
     assert!(world.on_record(kept).await.is_some());
+}
+
+#[tokio::test]
+async fn a_part_that_lost_its_end_on_the_disk_is_a_failure_and_never_a_shorter_document() {
+    let world = world().await;
+    let now = world.hub.now;
+    let blob = world.complete(now).await;
+    let hex = cercle_proto::id::to_hex(blob.as_bytes());
+    let part = world.folder.path().join(&hex[..2]).join(&hex).join("0000000000000000");
+    std::fs::write(&part, b"01234").unwrap();
+    let secret = world.attachments.open_blob(&world.bruno.identity, blob, now).await.unwrap().secret;
+    let mut download = world.attachments.download(&secret, blob, None, now).await.unwrap();
+    assert_eq!((download.size(), download.range()), (10, 0..10), "what is announced is the whole");
+    assert_eq!(download.next().await.unwrap().unwrap(), Bytes::from_static(b"01234"));
+    let ended = download.next().await;
+    assert!(matches!(ended, Err(TransferError::Files(_))), "{ended:?}");
+    // Whoever goes on behind what he has gets nothing instead of an end.
+    let rest = Range { first: 5, last: None };
+    let mut download = world.attachments.download(&secret, blob, Some(rest), now).await.unwrap();
+    assert!(download.next().await.is_err());
 }
 
 #[tokio::test]
