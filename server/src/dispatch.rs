@@ -13,14 +13,14 @@ pub mod request;
 
 use std::{sync::Arc, time::Duration};
 
-use cercle_proto::ErrorCode;
+use cercle_proto::{ErrorCode, id::TimestampMs};
 
 use crate::{
     alert::Alerts,
     attachments::Attachments,
-    auth::{AuthenticationService, Identity, Inviter},
+    auth::{AuthenticationService, Identity, InvitationRequest, Inviter},
     clock::Clock,
-    delivery::Delivery,
+    delivery::{Accepted, Delivery},
     directory::Directory,
     error::Refusal,
     fanout::Fanout,
@@ -105,11 +105,7 @@ impl Dispatch {
         let delivery = &self.delivery;
         Ok(match call {
             Call::RenewCertificate => Reply::Certificate(self.auth.renew_certificate(by, now).await?),
-            Call::CreateInvitation(request) => {
-                let created = self.auth.create_invitation(Inviter::User(by), request, now).await?;
-                let link = self.link.link(created.secret);
-                Reply::Invitation { created, link }
-            }
+            Call::CreateInvitation(request) => self.invite(by, request, now).await?,
             Call::RevokeDevice(device) => {
                 self.revoke(Inviter::User(by), device).await?;
                 Reply::Done
@@ -131,15 +127,9 @@ impl Dispatch {
                 Reply::DeliveryStatus { group, devices: delivery.delivery_status(by, group).await? }
             }
             Call::CreateGroup(request) => Reply::Accepted(delivery.create_group(by, request, now).await?),
-            Call::Commit(request) => {
-                let accepted = delivery.commit(by, request, now).await?;
-                self.push.news(accepted.group);
-                Reply::Accepted(accepted)
-            }
+            Call::Commit(request) => self.told(delivery.commit(by, request, now).await?),
             Call::SendApplication { group, application } => {
-                let accepted = delivery.send_application(by, group, application, now).await?;
-                self.push.news(group);
-                Reply::Accepted(accepted)
+                self.told(delivery.send_application(by, group, application, now).await?)
             }
             Call::SendProposal { group, message_id, mls } => {
                 Reply::Accepted(delivery.send_proposal(by, group, message_id, mls, now).await?)
@@ -177,6 +167,23 @@ impl Dispatch {
             Call::Directory(call) => self.about_directory(by, call, now).await?,
             Call::Alert(call) => self.about_alerts(by, call, now).await?,
         })
+    }
+
+    async fn invite(
+        &self,
+        by: &Identity,
+        request: InvitationRequest,
+        now: TimestampMs,
+    ) -> Result<Reply, Refusal> {
+        let created = self.auth.create_invitation(Inviter::User(by), request, now).await?;
+        let link = self.link.link(created.secret);
+        Ok(Reply::Invitation { created, link })
+    }
+
+    /// Wakes devices without a session for what was accepted.
+    fn told(&self, accepted: Accepted) -> Reply {
+        self.push.news(accepted.group);
+        Reply::Accepted(accepted)
     }
 
     /// Groups that follow the directory.
