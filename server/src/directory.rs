@@ -3,7 +3,7 @@
 //! Called by the dispatch of a session ([`Directory::search`], [`Directory::get`], [`Directory::update_card`]) and by
 //! the operator's command line ([`import`], [`local`]). Imported entries are truth on disk in generations that
 //! an import switches in one step; the search index is derived from them; what members and the operator add lies
-//! beside, in small files (docs/adr/0004). Unlisted entries are never shown, and nobody can copy the directory.
+//! beside, in small files (docs/adr/0005). Unlisted entries are never shown, and nobody can copy the directory.
 //!
 //! - [`import`]: extractions and FHIR in. `generation`: the files and the switch. [`local`], [`card`]: additions.
 //! - `index`, [`search`]: how entries are found. `snapshot`: what a search sees. `harvest`: against copying.

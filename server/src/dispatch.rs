@@ -13,12 +13,12 @@ pub mod request;
 
 use std::{sync::Arc, time::Duration};
 
-use cercle_proto::ErrorCode;
+use cercle_proto::{ErrorCode, id::TimestampMs};
 
 use crate::{
     alert::Alerts,
     attachments::Attachments,
-    auth::{AuthenticationService, Identity, Inviter},
+    auth::{AuthenticationService, Identity, InvitationRequest, Inviter},
     clock::Clock,
     delivery::{Accepted, Delivery},
     directory::Directory,
@@ -106,11 +106,7 @@ impl Dispatch {
         let done = |()| Reply::Done;
         Ok(match call {
             Call::RenewCertificate => Reply::Certificate(self.auth.renew_certificate(by, now).await?),
-            Call::CreateInvitation(request) => {
-                let created = self.auth.create_invitation(Inviter::User(by), request, now).await?;
-                let link = self.link.link(created.secret);
-                Reply::Invitation { created, link }
-            }
+            Call::CreateInvitation(request) => self.invite(by, request, now).await?,
             Call::RevokeDevice(device) => {
                 self.revoke(Inviter::User(by), device).await?;
                 Reply::Done
@@ -156,6 +152,17 @@ impl Dispatch {
             Call::Directory(call) => self.about_directory(by, call, now).await?,
             Call::Alert(call) => self.about_alerts(by, call, now).await?,
         })
+    }
+
+    async fn invite(
+        &self,
+        by: &Identity,
+        request: InvitationRequest,
+        now: TimestampMs,
+    ) -> Result<Reply, Refusal> {
+        let created = self.auth.create_invitation(Inviter::User(by), request, now).await?;
+        let link = self.link.link(created.secret);
+        Ok(Reply::Invitation { created, link })
     }
 
     /// Groups that follow the directory.

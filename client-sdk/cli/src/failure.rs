@@ -197,25 +197,7 @@ impl From<Error> for Failure {
                     "You are no longer a member of this group; what was received can still be read."
                 ),
             ),
-            Error::Denied(PolicyError::NoAdministrator) => Self::new(
-                Exit::Refused,
-                text!(
-                    "Le groupe resterait sans administrateur.";
-                    "The group would be left without an administrator."
-                ),
-            )
-            .mend(text!(
-                "Nommez un membre qui prend la suite : cercle leave <groupe> --successor <personne>";
-                "Name a member who takes over: cercle leave <group> --successor <person>"
-            )),
-            Error::Denied(rule) => Self::new(
-                Exit::Refused,
-                text!("Les règles du groupe l'interdisent : {rule}"; "The group's policy forbids it: {rule}"),
-            )
-            .mend(text!(
-                "Demandez à un administrateur du groupe (cercle members <groupe>).";
-                "Ask an administrator of the group (cercle members <group>)."
-            )),
+            Error::Denied(rule) => denied(rule),
             Error::Refused { code, .. } => refused(*code),
             Error::Untrusted(_) | Error::KeyPackageRefused(_) => {
                 Self::new(Exit::Refused, text!("Certificat refusé : {error}"; "Certificate refused: {error}"))
@@ -324,6 +306,28 @@ fn stopped(reason: DisconnectReason) -> Failure {
         ),
         other => Failure::fault(&ClientError::Stopped(other)),
     }
+}
+
+/// What the policy of a group forbids.
+fn denied(rule: &PolicyError) -> Failure {
+    if *rule == PolicyError::NoAdministrator {
+        return Failure::new(
+            Exit::Refused,
+            text!("Le groupe resterait sans administrateur."; "The group would be left without an administrator."),
+        )
+        .mend(text!(
+            "Nommez un membre qui prend la suite : cercle leave <groupe> --successor <personne>";
+            "Name a member who takes over: cercle leave <group> --successor <person>"
+        ));
+    }
+    Failure::new(
+        Exit::Refused,
+        text!("Les règles du groupe l'interdisent : {rule}"; "The group's policy forbids it: {rule}"),
+    )
+    .mend(text!(
+        "Demandez à un administrateur du groupe (cercle members <groupe>).";
+        "Ask an administrator of the group (cercle members <group>)."
+    ))
 }
 
 fn unknown_entry() -> Failure {

@@ -140,6 +140,11 @@ pub(super) fn get_rules(get: &v1::GetGroupRules) -> Result<DirectoryCall, Refusa
     Ok(DirectoryCall::GetGroupRules(group))
 }
 
+/// Rules as the wire has them.
+pub(super) fn rules(groups: &[Due]) -> v1::GroupRules {
+    v1::GroupRules { groups: groups.iter().map(due).collect() }
+}
+
 /// What is due as the wire has it.
 pub(super) fn due(due: &Due) -> v1::MembershipDue {
     let Rule { professions, communes, structures, skills, tags } = due.rule.clone();

@@ -218,9 +218,7 @@ fn body(reply: Reply) -> Body {
         }),
         Reply::DirectoryPage(page) => Body::DirectoryPage(super::directory::page(*page)),
         Reply::DirectoryEntry(hit) => Body::DirectoryEntry(super::directory::hit(*hit)),
-        Reply::GroupRules(groups) => {
-            Body::GroupRules(v1::GroupRules { groups: groups.iter().map(super::directory::due).collect() })
-        }
+        Reply::GroupRules(groups) => Body::GroupRules(super::directory::rules(&groups)),
         Reply::PushKey { public_key, reachable } => {
             Body::PushKey(v1::PushKey { public_key: public_key.into(), reachable })
         }
