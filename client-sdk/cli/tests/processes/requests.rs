@@ -146,6 +146,7 @@ fn a_prescription_goes_with_its_document_to_the_pharmacy_until_it_is_dispensed()
     let asked = anne.run(&[ask.as_slice(), &["--attach", file.to_str().unwrap()]].concat());
     let id = asked.expect_exit(0).of_type("request").next().unwrap()["request"].as_str().unwrap().to_owned();
     only(&bruno, &["claim", &id[..8]]);
+    only(&bruno, &["progress", &id[..8], "received"]);
     only(&bruno, &["progress", &id[..8], "prepared"]);
     bruno.run(&["progress", &id[..8], "received"]).expect_exit(5);
     let done = only(&bruno, &["progress", &id[..8], "dispensed"]);
