@@ -31,7 +31,7 @@ const SEARCH_MS_MAX: f64 = 200.0;
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let mut world = World::new();
-    world.settings = Settings { lazy_updates: false, messages_per_second: 1_000_000 };
+    world.settings = Settings { messages_per_second: 1_000_000, ..Settings::default() };
     world.enrol("anne").await;
     let mut words = Words(1);
     let long = world.conversation("long", &[0]).await;
