@@ -37,6 +37,8 @@ pub(crate) struct Line {
     pub(crate) sender: UserId,
     /// Only texts can be edited.
     pub(crate) is_text: bool,
+    /// It was said before this device came, and handed over.
+    pub(crate) handed_over: bool,
     /// Whom it calls by name.
     pub(crate) mentions: Vec<UserId>,
     /// The last edit.
@@ -146,11 +148,12 @@ impl Chat {
         others.filter(|line| line.sender != *user).map(|line| line.seq).next().unwrap_or(0)
     }
 
-    /// How many messages of others after a place are not withdrawn, and how many of them call the user.
+    /// How many messages of others after a place are not withdrawn, and how many of them call the user. What was
+    /// said before this device came is not for it to answer.
     pub(crate) fn unread(&self, user: &UserId, after: Seq) -> (u64, u64) {
         let from = self.lines.partition_point(|line| line.seq <= after);
-        let unread =
-            self.lines[from..].iter().filter(|line| line.sender != *user && line.retracted.is_none());
+        let counts = |line: &&Line| line.sender != *user && line.retracted.is_none() && !line.handed_over;
+        let unread = self.lines[from..].iter().filter(counts);
         unread
             .fold((0, 0), |(count, calls), line| (count + 1, calls + u64::from(line.mentions.contains(user))))
     }
@@ -172,6 +175,7 @@ impl Chat {
             seq: message.seq,
             id: message.id,
             sender: message.sender.clone(),
+            handed_over: message.exported_by.is_some(),
             is_text: matches!(message.body, Body::Text(_)),
             mentions,
             edited: None,

@@ -31,7 +31,7 @@ pub(crate) async fn run(context: &Context<'_>, command: Command) -> Result<Exit,
     match command {
         Command::New(new) => open(context, *new).await,
         Command::Members { group } => members(context, &group).await,
-        Command::Identity(identity) => self::identity(context, *identity).await,
+        Command::Identity(identity) => Box::pin(self::identity(context, *identity)).await,
         Command::Add(add) => self::add(context, add).await,
         Command::Remove { group, user, note } => remove(context, &group, &user, &note).await,
         Command::Timeline(timeline) => self::timeline(context, timeline).await,

@@ -173,3 +173,13 @@ fn an_unknown_kind_without_words_is_not_shown_and_one_with_words_is() {
         Effect::Added
     );
 }
+
+#[test]
+fn what_was_handed_over_to_a_newcomer_is_shown_but_not_unread() {
+    let mut chat = Chat::default();
+    let mut old = message(1, 1, false, Body::text("avant"));
+    old.exported_by = Some(user(2));
+    chat.apply(&old);
+    chat.apply(&message(2, 1, false, Body::text("après")));
+    assert_eq!((chat.lines().len(), chat.unread(&user(3), 0)), (2, (1, 0)));
+}
