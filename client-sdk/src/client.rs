@@ -8,11 +8,13 @@
 //! process or the next that opens the profile; what [`Client::messages`] gives was received once.
 
 mod actor;
+mod circle;
 mod clock;
+mod documents;
 mod error;
 mod events;
 mod limits;
-mod operations;
+pub(crate) mod operations;
 
 use std::{sync::Arc, thread};
 
@@ -24,10 +26,15 @@ use crate::{
     core::{Core, Identity, Settings},
     event::Event,
     profile::Profile,
+    transfer::{
+        Device, Spool,
+        worker::{self, Order},
+    },
 };
 use actor::{Actor, Request};
 
 pub use clock::now_ms;
+pub(crate) use clock::random;
 pub use error::{ClientError, ClientOpenError};
 pub use events::{Events, Notice};
 
@@ -48,11 +55,14 @@ pub struct Client {
     shared: Arc<Shared>,
 }
 
+#[derive(Clone)]
 struct Shared {
     requests: mpsc::Sender<Request>,
     events: broadcast::Sender<Event>,
     link: watch::Receiver<Link>,
     session: watch::Receiver<actor::SessionState>,
+    /// The transfer thread; its own handle of the client has none, so that the last handle of an app ends it.
+    transfers: Option<mpsc::Sender<Order>>,
 }
 
 impl Client {
@@ -66,6 +76,7 @@ impl Client {
         let (link_sender, link) = watch::channel(Link { status: Status::Idle, failure: None });
         let (session_sender, session) = watch::channel(actor::SessionState::default());
         let (opened, outcome) = oneshot::channel();
+        let spool = Spool::of_profile(profile.folder());
         let ends = actor::Ends {
             requests: request_queue,
             events: events.clone(),
@@ -77,7 +88,11 @@ impl Client {
             .spawn(move || Actor::run(profile, settings, ends, opened))
             .map_err(ClientOpenError::Thread)?;
         outcome.await.map_err(|_| ClientOpenError::Died)??;
-        Ok(Self { shared: Arc::new(Shared { requests, events, link, session }) })
+        let shared = Shared { requests, events, link, session, transfers: None };
+        let inner = Self { shared: Arc::new(shared.clone()) };
+        let device = Device::new(inner, shared.events.clone());
+        let transfers = Some(worker::start(device, spool).map_err(ClientOpenError::Thread)?);
+        Ok(Self { shared: Arc::new(Shared { transfers, ..shared }) })
     }
 
     /// Redeems an invitation and stays connected. Retries while the hub cannot be reached, so bound it; it
@@ -180,14 +195,22 @@ impl Client {
 
     /// Sends what is on its way, closes the connection and the store, and releases the profile.
     pub async fn close(self) {
+        self.end_transfers().await;
         let (done, closed) = oneshot::channel();
         if self.request(Request::Close(done)).await.is_ok() {
             let _ = closed.await;
         }
     }
 
+    /// Waits for an authenticated session. Without a limit.
+    pub(crate) async fn online(&self) -> Result<(), ClientError> {
+        let mut session = self.shared.session.clone();
+        let online = session.wait_for(|state| state.session != Session::Offline).await;
+        online.map(drop).map_err(|_| ClientError::Closed)
+    }
+
     /// Asks the core on its thread.
-    async fn query<T: Send + 'static>(
+    pub(crate) async fn query<T: Send + 'static>(
         &self,
         ask: impl FnOnce(&mut Core) -> T + Send + 'static,
     ) -> Result<T, ClientError> {

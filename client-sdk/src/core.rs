@@ -15,7 +15,10 @@ use cercle_proto::{
 use std::sync::Arc;
 
 pub use crate::{event::Message, store::StoreKey};
-pub use command::{Command, DeviceCursor, DeviceState, NewInvitation, Outcome, PolicyTemplate};
+pub use board::{BoardFilter, BoardRow, Part};
+pub use circle::{HistoryFetch, HistoryUpload, NewCircle, RefusalRecord};
+pub use command::{Act, Ask, Command, DeviceCursor, DeviceState, NewInvitation, Outcome, PolicyTemplate};
+pub use transfer::{PendingUpload, Ticket};
 pub use view::{GroupState, GroupSummary, Identity, Member, QueuedMessage, Trust};
 
 use crate::{
@@ -26,8 +29,14 @@ use crate::{
     sync::{Cx, Memory},
 };
 
+mod board;
+mod circle;
 mod command;
+mod conversation;
+#[cfg(test)]
+mod newer_kind;
 mod query;
+mod transfer;
 mod view;
 
 /// One device: its identity, groups, messages, and its conversation with the hub.
@@ -46,16 +55,23 @@ pub struct Settings {
     /// Messages sent at most, a second, in the long run; several seconds' worth may go out at once. Keep it
     /// below the hub's limit: above it, refused messages may be overtaken by later ones.
     pub messages_per_second: u32,
+    /// Take identities under the OIDs of tests and demonstrations. In production they are refused.
+    pub test_identities: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { lazy_updates: true, messages_per_second: crate::limits::MESSAGES_PER_SECOND }
+        Self {
+            lazy_updates: true,
+            messages_per_second: crate::limits::MESSAGES_PER_SECOND,
+            test_identities: false,
+        }
     }
 }
 
 /// Something for the core to handle.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a message is most of what goes through it, and is moved once")]
 pub enum Input {
     /// A connection to the hub is up; nothing was sent on it yet.
     Connected,
@@ -76,6 +92,7 @@ pub enum Input {
 
 /// Something for the shell to do.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a message is most of what goes through it, and is moved once")]
 pub enum Action {
     /// Send this frame on the connection.
     Send(v1::ClientFrame),

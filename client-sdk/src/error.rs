@@ -66,6 +66,24 @@ pub enum Error {
         /// What is wrong and how to mend it, without the value.
         problem: std::borrow::Cow<'static, str>,
     },
+    /// A message about one patient belongs in the patient's circle or in a direct thread; nothing was sent.
+    #[error("a message of kind {kind} says who a patient is: post it in a patient circle or a direct thread")]
+    IdentityInWideThread {
+        /// Name of the kind, as in JSON.
+        kind: &'static str,
+    },
+    /// A step in the life of a request is not possible.
+    #[error(transparent)]
+    Request(#[from] crate::thread::requests::Refusal),
+    /// A patient circle does not allow it; the refusal is in the journal of this device.
+    #[error("refused by the rules of patient circles: {}", .0.name())]
+    CircleRefused(crate::thread::circle::Refusal),
+    /// There is a circle for this patient among one's own: use it, or say that another is meant.
+    #[error("there is a circle for this patient already: {0:?}")]
+    CircleExists(GroupId),
+    /// A history that was handed over is not to be trusted; nothing of it was kept.
+    #[error("the history: {0}")]
+    History(#[from] crate::history::HistoryError),
     /// Too much waits to be sent: wait for the connection.
     #[error("the outbox is full")]
     OutboxFull,

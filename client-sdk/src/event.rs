@@ -4,13 +4,15 @@
 //! that missed some reads the store ([`Core::groups`](crate::core::Core::groups),
 //! [`Core::messages`](crate::core::Core::messages)). Events of one group come in the order of its log.
 
-use cercle_proto::id::{DeviceId, GroupId, MessageId, Seq, TimestampMs, UserId};
+use cercle_proto::id::{BlobId, DeviceId, GroupId, MessageId, Seq, TimestampMs, UserId};
 
-use crate::message::Body;
+use crate::message::{Body, RequestId};
+use crate::thread::requests::{Owner, State};
 
 /// Something happened. `Debug` shows no content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(clippy::large_enum_variant, reason = "a message is most of what goes through it, and is moved once")]
 pub enum Event {
     /// The session with the hub is open; groups are being read.
     Connected,
@@ -26,6 +28,20 @@ pub enum Event {
     },
     /// A message of another device (or of this one, sent before its store was restored) is stored.
     MessageReceived(Message),
+    /// Somebody is writing in a group, or has stopped. Show it for
+    /// [`TYPING_SHOWN_MS`](crate::limits::TYPING_SHOWN_MS) unless it is said again.
+    Typing {
+        /// The group.
+        group: GroupId,
+        /// Who.
+        user: UserId,
+        /// With this device.
+        device: DeviceId,
+        /// Name to show.
+        display_name: String,
+        /// He has stopped.
+        stopped: bool,
+    },
     /// A message of this device is in the group's log, at this place.
     MessageAccepted {
         /// Its group.
@@ -109,11 +125,88 @@ pub enum Event {
         /// The device that reports.
         reporter: DeviceId,
     },
+    /// Earlier messages that a member handed over are stored at their places; the group is to be shown
+    /// again from its beginning.
+    HistoryImported {
+        /// The group.
+        group: GroupId,
+        /// How many messages were added.
+        messages: u64,
+        /// Who handed them over.
+        exported_by: UserId,
+    },
+    /// A part of a history is to be put on the hub or fetched from it: work for the shell.
+    HistoryWaits {
+        /// The group.
+        group: GroupId,
+    },
+    /// A history that was handed over is not to be trusted; nothing of it was kept.
+    HistoryRefused {
+        /// The group.
+        group: GroupId,
+        /// What is wrong with it.
+        error: crate::history::HistoryError,
+    },
+    /// Two of this device's circles are about the same patient.
+    CircleDuplicate {
+        /// The circle that became known.
+        group: GroupId,
+        /// The one that was there before.
+        other: GroupId,
+    },
     /// This device's clock and the hub's differ by more than
     /// [`CLOCK_SKEW_MS_MAX`](crate::limits::CLOCK_SKEW_MS_MAX): certificates may seem to be invalid.
     ClockSkew {
         /// Hub's clock minus own clock, milliseconds.
         hub_ahead_ms: i64,
+    },
+    /// A request was asked or has taken a step that counts; where it stands.
+    RequestChanged {
+        /// In this group.
+        group: GroupId,
+        /// The request.
+        request: RequestId,
+        /// Where it stands there.
+        state: State,
+    },
+    /// This device's claim of a request was not the first, or came too late.
+    RequestLost {
+        /// The request.
+        request: RequestId,
+        /// Who has it; `None` if it was taken back, has ended, or the hub cannot decide claims.
+        owner: Option<Owner>,
+    },
+    /// The identity of a request's patient was handed over.
+    RequestHandedOver {
+        /// In this group.
+        group: GroupId,
+        /// The request.
+        request: RequestId,
+    },
+    /// Bytes of a document were sent or received. Comes every now and then while a transfer goes on.
+    TransferProgress {
+        /// The transfer: the id of the bytes on the hub.
+        transfer: BlobId,
+        /// Bytes of content so far.
+        done: u64,
+        /// Bytes of content in all.
+        total: u64,
+    },
+    /// A document is on the hub, and the message that names it is in the outbox.
+    TransferFinished {
+        /// The transfer.
+        transfer: BlobId,
+        /// The group of the message.
+        group: GroupId,
+        /// The message.
+        message: MessageId,
+    },
+    /// Nothing comes of an upload; its file of ciphertext is deleted.
+    TransferFailed {
+        /// The transfer.
+        transfer: BlobId,
+        /// Why.
+        reason: TransferFailure,
     },
     /// The device certificate was renewed and is valid until then.
     CertificateRenewed {
@@ -193,6 +286,8 @@ pub struct Message {
     pub own: bool,
     /// The sender's certificate had expired when the message was read.
     pub expired_certificate: bool,
+    /// The sender administered the group when it came into the log.
+    pub by_administrator: bool,
     /// When the hub accepted it.
     pub at_ms: TimestampMs,
     /// The sender's clock when it was written.
@@ -232,6 +327,20 @@ pub enum GapReason {
     WelcomeLost,
     /// The hub was restored from an older copy.
     HubRestored,
+}
+
+/// Why nothing comes of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TransferFailure {
+    /// This device is no longer in the group.
+    NotMember,
+    /// The hub does not take it: too large, over quota, or another refusal for good.
+    Refused(cercle_proto::ErrorCode),
+    /// The file of ciphertext in the profile is gone or cannot be read: attach the document again.
+    FileLost,
+    /// The app cancelled it.
+    Cancelled,
 }
 
 /// Why a queued message can never be sent.

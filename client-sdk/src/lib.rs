@@ -1,9 +1,9 @@
 //! What an app links to take part in Cercle: everything that needs keys.
 //!
 //! Two layers:
-//! - the **core** ([`core`], `sync`, `mls`, [`store`], [`message`], [`thread`]): pure state machines over a SQLite
-//!   connection; time comes in as an argument; no sockets, files, threads or clock.
-//! - the **shell** ([`client`], [`connection`], [`profile`]): tokio, TLS, WebSocket, the profile folder.
+//! - the **core** ([`core`], `sync`, `mls`, [`store`], [`message`], [`thread`], [`search`], [`sealing`]): pure
+//!   state machines over a SQLite connection; time comes in as an argument; no sockets, files, threads or clock.
+//! - the **shell** ([`client`], [`connection`], [`transfer`], [`profile`]): tokio, TLS, WebSocket, HTTPS, files.
 //!
 //! Apps, the `cercle` command line and bridges use [`client::Client`] and nothing below it.
 //!
@@ -80,15 +80,31 @@
 //! # });
 //! ```
 
+pub mod bare;
 pub mod client;
 pub mod connection;
 pub mod core;
+pub mod directory;
 pub mod error;
 pub mod event;
+pub mod export;
+pub mod fhir;
+pub mod history;
 pub mod limits;
 pub mod message;
 mod mls;
 pub mod profile;
+pub mod sealing;
+pub mod search;
 pub mod store;
 mod sync;
 pub mod thread;
+pub mod transfer;
+
+#[cfg(test)]
+extern crate self as cercle_sdk;
+
+#[cfg(test)]
+#[path = "../tests/conversations/core_world.rs"]
+#[expect(dead_code, unused_imports, reason = "made for many tests")]
+mod core_world;

@@ -11,6 +11,16 @@ const DAY_MS: TimestampMs = 24 * HOUR_MS;
 
 /// Longest text of a message, bytes of UTF-8: several pages; more is a document.
 pub const TEXT_BYTES_MAX: usize = 16 * 1024;
+/// Users that one text calls by name; whoever means more means the group.
+pub const MENTIONS_MAX: usize = 64;
+/// Longest emoji, bytes of UTF-8: a family with skin tones has 28.
+pub const EMOJI_BYTES_MAX: usize = 32;
+/// Different emoji under one message; more are ignored.
+pub const EMOJI_PER_MESSAGE_MAX: usize = 32;
+/// Longest reason for withdrawing a message, bytes of UTF-8: one line.
+pub const REASON_BYTES_MAX: usize = 256;
+/// Messages pinned in one thread; more are ignored, because a long list is no help.
+pub const PINS_MAX: usize = 32;
 /// Longest title of a group, bytes of UTF-8: one line of a list.
 pub const TITLE_BYTES_MAX: usize = 256;
 /// Longest topic of a group or address, bytes of UTF-8: a few lines.
@@ -37,6 +47,65 @@ pub const ENVELOPE_BYTES_MAX: usize = 256 * 1024;
 /// Application messages are padded to a multiple of this, bytes: the hub does not learn whether somebody
 /// wrote "yes" or "no". Short messages are most of the traffic, so it is small.
 pub const PADDING_BYTES: usize = 128;
+
+/// Longest web address, bytes: what browsers and meeting tools make.
+pub const URL_BYTES_MAX: usize = 2_048;
+/// Recipients, slots, questions, choices, items, objectives or steps of one message: more is a document.
+pub const PARTS_MAX: usize = 64;
+/// Decimals of a score: finer than any scale.
+pub const SCORE_DECIMALS_MAX: u32 = 6;
+// --- requests
+
+/// Groups that one request is addressed to at once: the sectors of a large territory.
+pub const AUDIENCE_GROUPS_MAX: usize = 64;
+/// Steps of a widening plan: neighbours, territory, department, and room for more.
+pub const WIDENING_STEPS_MAX: usize = 8;
+/// Needs of one discharge.
+pub const NEEDS_MAX: usize = 64;
+/// Documents of one message; more are messages of their own.
+pub const DOCUMENTS_PER_MESSAGE_MAX: usize = 16;
+/// Longest receipt of a register, bytes: a certificate of about 500 bytes, ids, a signature.
+pub const RECEIPT_BYTES_MAX: usize = 4 * 1024;
+/// Steps in the life of one request; later ones are ignored, so that nobody can grow it without end.
+pub const STEPS_PER_REQUEST_MAX: usize = 1_000;
+/// How long the device that asked still answers a claim after a request's end: claims that were decided
+/// in time may arrive late.
+pub const ASKED_KEEP_MS: TimestampMs = 7 * DAY_MS;
+
+// --- circles and history
+
+/// People of one circle, with those who left: a long chain of care. A summary of them fits a message.
+pub const CIRCLE_MEMBERS_MAX: usize = 100;
+/// Consent records that a summary of a circle repeats: the newest about the circle and about each person.
+pub const CIRCLE_CONSENTS_MAX: usize = 50;
+/// Refusals that a device remembers, the newest; about 200 bytes each.
+pub const REFUSALS_MAX: usize = 1_000;
+/// Devices that one handed-over history is for: those of the people added by one command.
+pub const HISTORY_DEVICES_MAX: usize = 1_000;
+/// Largest part of a history that travels inside its message, bytes; with the rest it stays below
+/// [`CONTENT_BYTES_MAX`].
+pub const HISTORY_INLINE_BYTES_MAX: usize = 48 * 1024;
+/// Messages in one part of a history.
+pub const HISTORY_PART_MESSAGES_MAX: usize = 2_000;
+/// Envelopes in one part of a history before compression, bytes: what importing it holds in memory.
+pub const HISTORY_PART_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Largest part of a history once it is open, bytes: a part of full size with its framing.
+pub const HISTORY_OPEN_BYTES_MAX: usize = 2 * HISTORY_PART_BYTES_MAX;
+/// Parts of one history, the newest messages first: 50 000 messages.
+pub const HISTORY_PARTS_MAX: usize = 25;
+/// Longest file name of a document in an export, bytes of UTF-8; the place and number come before it.
+pub const EXPORT_NAME_BYTES_MAX: usize = 120;
+/// Largest manifest of an export that is read, bytes: 100 000 files.
+pub const EXPORT_MANIFEST_BYTES_MAX: u64 = 32 * 1024 * 1024;
+/// Delay between two administrators' devices in removing somebody whose period has ended: enough for one to
+/// do it and the others to see it.
+pub const PERIOD_STEP_MS: TimestampMs = 20 * SECOND_MS;
+/// Milliseconds of a day, for policies in days.
+pub const DAY_IN_MS: TimestampMs = DAY_MS;
+// --- documents
+
+/// Uploads of one device that are not messages yet. Each has a file of ciphertext in the profile.
+pub const UPLOADS_MAX: usize = 256;
 
 // --- groups
 
@@ -103,6 +172,28 @@ pub const LAZY_UPDATE_SPREAD_MS: TimestampMs = 30 * MINUTE_MS;
 /// Time over which a device spreads the commits that carry its renewed certificate into its groups.
 pub const CREDENTIAL_SPREAD_MS: TimestampMs = HOUR_MS;
 
+// --- conversation
+
+/// Pause between two read receipts of one user in a group: who reads a hundred messages tells once.
+pub const RECEIPT_INTERVAL_MS: TimestampMs = 5 * SECOND_MS;
+/// Pause between two signs that somebody writes in a group.
+pub const TYPING_INTERVAL_MS: TimestampMs = 4 * SECOND_MS;
+/// How long an app shows that somebody writes: a little longer than the pause between two signs.
+pub const TYPING_SHOWN_MS: TimestampMs = 6 * SECOND_MS;
+/// Such signs that a device sends in a group without sending a message: each makes the others' ratchets jump
+/// by one, and [`FORWARD_MESSAGES`] is how far they can.
+pub const TYPING_IN_A_ROW_MAX: u32 = 200;
+/// Pause between two such signs of a group that are opened, whoever sends them: each costs loading the group.
+pub const TYPING_HEARD_INTERVAL_MS: TimestampMs = 250;
+/// Hits that one search returns at most.
+pub const HITS_MAX: usize = 500;
+/// Words of one search.
+pub const SEARCH_WORDS_MAX: usize = 16;
+/// Longest word that is indexed, characters: longer ones are found by their beginning.
+pub const WORD_CHARS_MAX: usize = 64;
+/// Characters of a hit's text shown on either side of its first word.
+pub const SNIPPET_CHARS: usize = 60;
+
 // --- recovery
 
 /// External commits that are refused before other members are asked for help.
@@ -144,8 +235,12 @@ pub const REPLACED_TWICE_MS: TimestampMs = MINUTE_MS;
 pub const ANSWER_PATIENCE_MS: TimestampMs = 5 * MINUTE_MS;
 /// Requests of an app that wait for the hub's answer.
 pub const COMMANDS_MAX: usize = 1_024;
+/// Messages that are read at a time where a whole group is gone through; some MB at most.
+pub const MESSAGES_PER_READ: usize = 500;
 /// Rows that one query returns at most.
 pub const MESSAGES_PER_QUERY_MAX: usize = 10_000;
 
 const _: () = assert!(PAST_EPOCHS >= 2, "the hub takes messages that are two epochs old");
+const _: () = assert!(TYPING_IN_A_ROW_MAX * 2 < FORWARD_MESSAGES, "signs must not cost a message");
 const _: () = assert!(KEY_PACKAGES_LOW < KEY_PACKAGES_STOCK);
+const _: () = assert!(HISTORY_INLINE_BYTES_MAX + 40 * 100 < CONTENT_BYTES_MAX);

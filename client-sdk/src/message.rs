@@ -15,28 +15,151 @@ use serde::{Deserialize, Serialize};
 
 use crate::{error::Error, limits};
 
+pub mod adverse_event;
+pub mod agenda_event;
+pub mod assessment;
+pub mod availability;
+pub mod bulletin;
+pub mod care_plan;
+pub mod circle;
+pub mod circle_member;
+pub mod consent;
+pub mod directory_card;
 pub mod document;
+pub mod edit;
+pub mod education_step;
+pub mod event_alert;
+mod field;
+pub mod form;
 pub mod group_profile;
+pub mod guard;
+pub mod handover;
+pub mod history;
 pub mod kind;
 pub mod language;
+pub mod library;
+pub mod meeting_link;
+pub mod moment;
 pub mod patient;
+pub mod pin;
+pub mod reaction;
+pub mod receipt;
+pub mod request;
+pub mod retract;
+pub mod template;
 pub mod text;
+pub mod transition;
+pub mod typing;
 mod wire;
 
+pub use adverse_event::{AdverseEvent, AdverseEventReference};
+pub use agenda_event::{AgendaEvent, Rsvp, RsvpAnswer};
+pub use assessment::Assessment;
+pub use availability::Availability;
+pub use bulletin::Bulletin;
+pub use care_plan::{CarePlan, CarePlanValidation};
+pub use directory_card::DirectoryCard;
+/// The archive of a history as it is encoded; read and written by `history` alone.
+pub(crate) mod archive {
+    pub(crate) use super::wire::{ArchivedMessage, HistoryArchive, SignedArchive};
+}
+
+pub use circle::{CircleAudience, CircleIdentity, CircleOpened, CircleStanding, CircleStatus};
+pub use circle_member::{CircleBasis, CircleClass, CircleMember};
+pub use consent::{CircleConsent, ConsentDecision, ConsentMode};
 pub use document::{Document, DocumentType};
+pub use edit::Edit;
+pub use education_step::EducationStep;
+pub use event_alert::{EventAlert, EventAlertAck};
+pub use form::{Form, FormAnswer};
 pub use group_profile::{GroupProfile, HistoryPolicy, ThreadKind};
+pub use handover::Handover;
+pub use history::HistoryHandedOver;
 pub use kind::Kind;
 pub use language::Language;
+pub use library::LibraryEntry;
+pub use meeting_link::MeetingLink;
 pub use patient::Patient;
+pub use pin::Pin;
+pub use reaction::Reaction;
+pub use receipt::{Receipt, ReceiptState};
+pub use request::{Request, RequestId};
+pub use retract::Retract;
 pub use text::Text;
+pub use transition::Transition;
+pub use typing::Typing;
 
 kind::table! {
     /// Something a person wrote.
     Text(Text) = "text";
     /// What the group says about itself: title, topic, what it is for.
     GroupProfile(GroupProfile) = "group_profile";
+    /// A sign under a message.
+    Reaction(Reaction) = "reaction";
+    /// Another text for a text.
+    Edit(Edit) = "edit";
+    /// A message is withdrawn.
+    Retract(Retract) = "retract";
+    /// How far the sender has received or read.
+    Receipt(Receipt) = "receipt";
+    /// A message is to stay in view.
+    Pin(Pin) = "pin";
+    /// Somebody is writing: never stored.
+    Typing(Typing) = "typing";
     /// A file: its bytes are on the hub, encrypted.
     Document(Document) = "document";
+    /// Something happened to a patient.
+    EventAlert(EventAlert) = "event_alert";
+    /// Somebody has read an alert, and perhaps takes over.
+    EventAlertAck(EventAlertAck) = "event_alert_ack";
+    /// Veille.
+    Bulletin(Bulletin) = "bulletin";
+    /// A version of a protocol or document of a library.
+    LibraryEntry(LibraryEntry) = "library_entry";
+    /// When somebody can see patients.
+    Availability(Availability) = "availability";
+    /// A meeting, training or other event.
+    AgendaEvent(AgendaEvent) = "event";
+    /// Who comes to an event.
+    Rsvp(Rsvp) = "rsvp";
+    /// Questions to all members.
+    Form(Form) = "form";
+    /// Answers to a form.
+    FormAnswer(FormAnswer) = "form_answer";
+    /// A scale that was filled in.
+    Assessment(Assessment) = "assessment";
+    /// PPS: objectives and steps.
+    CarePlan(CarePlan) = "care_plan";
+    /// A role approves or refuses a version of a care plan.
+    CarePlanValidation(CarePlanValidation) = "care_plan_validation";
+    /// A step of therapeutic education.
+    EducationStep(EducationStep) = "education_step";
+    /// Draft of a declaration of an adverse event.
+    AdverseEvent(AdverseEvent) = "adverse_event";
+    /// The number that the portal gave to a declaration.
+    AdverseEventReference(AdverseEventReference) = "adverse_event_reference";
+    /// Where to meet on the screen.
+    MeetingLink(MeetingLink) = "meeting_link";
+    /// A professional or structure to get in touch with.
+    DirectoryCard(DirectoryCard) = "directory_card";
+    /// Something is asked of others, until one of them owns and handles it.
+    Request(Box<Request>) = "request";
+    /// A step in the life of a request.
+    Transition(Box<Transition>) = "transition";
+    /// Whom a request is about, for its owner.
+    Handover(Box<Handover>) = "handover";
+    /// A circle about a patient begins, or is summed up for newcomers.
+    CircleOpened(CircleOpened) = "circle_opened";
+    /// Somebody takes part in a circle for a time.
+    CircleMember(CircleMember) = "circle_member";
+    /// What the patient said about sharing.
+    CircleConsent(CircleConsent) = "circle_consent";
+    /// The identity traits of a circle's patient are corrected.
+    CircleIdentity(CircleIdentity) = "circle_identity";
+    /// A circle is closed, archived or opened again.
+    CircleStatus(CircleStatus) = "circle_status";
+    /// Earlier messages for people who joined.
+    HistoryHandedOver(HistoryHandedOver) = "history_handed_over";
 }
 
 /// A message to be sent.
@@ -109,6 +232,14 @@ pub(crate) fn compose(draft: &Draft, now_ms: TimestampMs) -> Result<Vec<u8>, Err
         return Err(Error::Invalid("a message has at most 64 KiB; attach a document instead"));
     }
     Ok(bytes)
+}
+
+/// Writes the envelope of something that is never stored.
+///
+/// # Errors
+/// As [`compose`].
+pub(crate) fn compose_ephemeral(typing: &Typing, now_ms: TimestampMs) -> Result<Vec<u8>, Error> {
+    compose(&Body::Typing(*typing).into(), now_ms)
 }
 
 /// Adds the epoch authenticator to a composed envelope. Protobuf fields may come in any order, so the

@@ -6,12 +6,13 @@
 //!   profile.json            how the store key is kept; written last, so that a half-made profile has none
 //!   key                     the store key, if no passphrase protects it
 //!   store.db                everything else, sealed (see `store`)
+//!   transfers/<id>          ciphertext of a document that is being sent; deleted when its message is queued
 //! ```
 //!
 //! [`crate::client::Client::open`] takes an open [`Profile`]. One process at a time uses a profile: MLS
 //! state that two processes advance would reuse keys. All files are 0600.
 
-mod folder;
+pub(crate) mod folder;
 mod key;
 mod lock;
 

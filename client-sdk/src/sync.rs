@@ -8,12 +8,17 @@
 //! - [`verdict`]: what a refusal by the hub means for the request that it answers;
 //! - [`listing`]: which groups there are, subscribing, signs of a restored store or hub;
 //! - [`content`]: what a stored message means for this device; [`agenda`]: what it does by itself at a time;
+//! - [`direct`]: the thread of two people; [`permission`]: may this be said here; [`reading`]: marks and
+//!   receipts; [`typing`]: the ephemeral lane; [`finding`]: search;
 //! - [`entries`]: applying the log; [`membership`]: what commits change;
 //! - [`inbox`]: welcomes and reports;
+//! - [`transfers`]: documents on their way;
 //! - [`outbox`]: messages; [`pace`]: not too fast; [`intents`] and [`staging`]: changes of groups;
 //! - [`recovery`]: the way back into a group;
+//! - [`requests`]: what was asked of others, and who takes it on;
 //! - [`upkeep`]: key packages, certificate, duties towards other members;
-//! - [`commands`]: what the app asks for.
+//! - [`commands`]: what the app asks for; [`circle`]: the rules of patient circles; [`history`]: what
+//!   newcomers are given.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -27,7 +32,6 @@ use cercle_proto::{
 use openmls_rust_crypto::RustCrypto;
 use openmls_traits::{OpenMlsProvider as _, random::OpenMlsRand as _};
 
-use crate::thread::Thread;
 use crate::{
     core::{Action, DisconnectReason, GroupState, Outcome, Settings},
     error::Error,
@@ -45,22 +49,32 @@ use crate::{
         identity::{CertificateRecord, IdentityRecord, Standing},
     },
 };
+use crate::{search::index::Index, thread::Thread};
 use pace::Pace;
 use session::Session;
 
 pub(crate) mod agenda;
+pub(crate) mod circle;
 pub(crate) mod commands;
 pub(crate) mod content;
+pub(crate) mod direct;
 pub(crate) mod entries;
+pub(crate) mod finding;
+pub(crate) mod history;
 pub(crate) mod inbox;
 pub(crate) mod intents;
 pub(crate) mod listing;
 pub(crate) mod membership;
 pub(crate) mod outbox;
 pub(crate) mod pace;
+pub(crate) mod permission;
+pub(crate) mod reading;
 pub(crate) mod recovery;
+pub(crate) mod requests;
 pub(crate) mod session;
 pub(crate) mod staging;
+pub(crate) mod transfers;
+pub(crate) mod typing;
 pub(crate) mod upkeep;
 pub(crate) mod verdict;
 
@@ -87,6 +101,8 @@ pub(crate) struct Memory {
     pub(crate) dirty: BTreeSet<GroupId>,
     /// What the messages of groups add up to; made when it is asked for, then kept up to date.
     pub(crate) threads: HashMap<GroupId, Thread>,
+    /// Words of the messages; each group's when it is first searched, then kept up to date.
+    pub(crate) words: Index,
     /// When the next appointment is due.
     pub(crate) next_appointment: Option<TimestampMs>,
 }
@@ -117,6 +133,8 @@ pub(crate) struct Lane {
     pub(crate) re_add_due: BTreeMap<DeviceId, TimestampMs>,
     /// When something in this group becomes due.
     pub(crate) wake: Option<TimestampMs>,
+    /// What was said and heard that is not stored.
+    pub(crate) whisper: typing::Whisper,
 }
 
 impl Lane {
@@ -134,6 +152,7 @@ impl Lane {
             commit_due: None,
             re_add_due: BTreeMap::new(),
             wake: None,
+            whisper: typing::Whisper::default(),
         }
     }
 
@@ -174,6 +193,7 @@ impl Memory {
             waiting: HashMap::new(),
             dirty: BTreeSet::new(),
             threads: HashMap::new(),
+            words: Index::default(),
             next_appointment: tx.next_appointment()?,
         })
     }

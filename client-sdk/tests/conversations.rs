@@ -15,16 +15,44 @@
 mod client_world;
 #[path = "conversations/core_world.rs"]
 mod core_world;
+#[path = "conversations/link.rs"]
+mod link;
 
+#[path = "conversations/client_circle.rs"]
+mod client_circle;
+#[path = "conversations/client_documents.rs"]
+mod client_documents;
+#[path = "conversations/client_documents_refused.rs"]
+mod client_documents_refused;
+#[path = "conversations/client_kinds.rs"]
+mod client_kinds;
 #[path = "conversations/client_shell.rs"]
 mod client_shell;
+#[path = "conversations/client_talk.rs"]
+mod client_talk;
 #[path = "conversations/core_basics.rs"]
 mod core_basics;
+#[path = "conversations/core_chat.rs"]
+mod core_chat;
+#[path = "conversations/core_chat_random.rs"]
+mod core_chat_random;
+#[path = "conversations/core_circle.rs"]
+mod core_circle;
 #[path = "conversations/core_crashes.rs"]
 mod core_crashes;
+#[path = "conversations/core_direct.rs"]
+mod core_direct;
+#[path = "conversations/core_history.rs"]
+mod core_history;
 #[path = "conversations/core_membership.rs"]
 mod core_membership;
 #[path = "conversations/core_random.rs"]
 mod core_random;
 #[path = "conversations/core_recovery.rs"]
 mod core_recovery;
+#[path = "conversations/core_requests.rs"]
+mod core_requests;
+#[path = "conversations/core_requests_random.rs"]
+mod core_requests_random;
+#[path = "conversations/core_requests_wide.rs"]
+mod core_requests_wide;

@@ -48,6 +48,15 @@ pub(crate) enum Scenario {
     GroupChat(GroupChat),
     /// One group under message load whose keys and members change all the time; how long does a change take?
     CommitChurn(CommitChurn),
+    /// One sender to many raw members, at a fixed rate and at saturation: what does a delivery cost?
+    FanOut(FanOut),
+    /// The reference of `fan-out --reference`, as a process of its own.
+    #[command(hide = true)]
+    ReferenceHub {
+        /// Folder of a hub whose TLS certificate it shows.
+        #[arg(long)]
+        data: PathBuf,
+    },
     /// How long until an empty hub is ready and the demonstration shows its first message?
     Startup(Startup),
 }
@@ -113,6 +122,35 @@ pub(crate) struct CommitChurn {
     pub(crate) interval_ms: u32,
     #[command(flatten)]
     pub(crate) load: Load,
+}
+
+/// Options of `fan-out`.
+#[derive(Debug, Args)]
+pub(crate) struct FanOut {
+    /// Groups, each with a sender of its own.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) groups: u32,
+    /// Members that listen, in each group.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) members: u32,
+    /// Bytes of a message.
+    #[arg(long, default_value_t = 1_024)]
+    pub(crate) bytes: usize,
+    /// Deliveries per second over all groups, at the fixed rate.
+    #[arg(long, default_value_t = 10_000.0, value_parser = positive)]
+    pub(crate) rate: f64,
+    /// Messages that the slowest member may be behind, at saturation.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) window: u32,
+    /// Length of one round, seconds.
+    #[arg(long, default_value_t = 5.0, value_parser = positive)]
+    pub(crate) seconds: f64,
+    /// Rounds of each kind.
+    #[arg(long, default_value_t = 3)]
+    pub(crate) rounds: u32,
+    /// Alternate with a hub that only relays, over the same TLS and WebSocket libraries.
+    #[arg(long)]
+    pub(crate) reference: bool,
 }
 
 /// Options of `startup`.

@@ -101,7 +101,10 @@ pub(crate) async fn dismiss(members: Vec<Member>) {
 
 impl Member {
     /// Enrols a new device in a new folder.
-    async fn enrol(folder: PathBuf, invitation: &Invitation) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// When the hub refuses it or cannot be reached in time.
+    pub(crate) async fn enrol(folder: PathBuf, invitation: &Invitation) -> anyhow::Result<Self> {
         let place = folder.clone();
         let profile =
             tokio::task::spawn_blocking(move || Profile::create(&place, Protection::KeyFile)).await??;

@@ -1,9 +1,10 @@
 //! The hub under test: a running one that somebody invites us to, or one of our own.
 
 mod process;
+mod reference;
 mod usage;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use cercle_proto::invitation::Invitation;
@@ -11,6 +12,7 @@ use cercle_proto::invitation::Invitation;
 use crate::arguments::Target;
 
 pub(crate) use process::{HubProcess, program};
+pub(crate) use reference::ReferenceProcess;
 pub(crate) use usage::Usage;
 
 /// The hub that a scenario runs against.
@@ -40,6 +42,16 @@ impl Hub {
     /// The coordinator's invitation; redeemed once.
     pub(crate) fn invitation(&self) -> &Invitation {
         &self.invitation
+    }
+
+    /// The operator's socket of a hub of our own.
+    pub(crate) fn operator_socket(&self) -> Option<PathBuf> {
+        self.process.as_ref().map(|process| process.data.join("admin.sock"))
+    }
+
+    /// The files of a hub of our own.
+    pub(crate) fn data(&self) -> Option<&Path> {
+        self.process.as_ref().map(|process| process.data.as_path())
     }
 
     /// What the hub has used up to now, if it runs on this machine.

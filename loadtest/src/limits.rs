@@ -9,6 +9,14 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 pub(crate) const ENROLLING_MAX: usize = 4;
 /// Users added by one commit while a group is set up; the hub lets one claim name 100.
 pub(crate) const USERS_PER_INVITE: usize = 50;
+/// Raw devices that enrol at the same time: enough to share the hub's disk writes.
+pub(crate) const RAW_ENROLLING_MAX: usize = 32;
+/// Key packages of a raw device: one for each group that it may be added to.
+pub(crate) const RAW_KEY_PACKAGES: usize = 2;
+/// Read buffer of a raw connection, bytes, as the hub's own.
+pub(crate) const RAW_READ_BUFFER_BYTES: usize = 4_096;
+/// Messages that wait for one member of the reference hub; then its sender waits.
+pub(crate) const REFERENCE_QUEUE_MAX: usize = 4_096;
 /// How long one client may take to enrol. An unreachable hub is retried for ever, a scenario is not.
 pub(crate) const ENROL_PATIENCE: Duration = Duration::from_secs(60);
 /// How long one operation of a client may take on a machine that is overloaded on purpose.

@@ -12,6 +12,8 @@ mod hub;
 mod latency;
 mod limits;
 mod probe;
+mod raw;
+mod reference;
 mod report;
 mod scenario;
 mod verdict;
@@ -24,11 +26,14 @@ use std::{
 use anyhow::Context;
 use clap::Parser;
 
-use arguments::Arguments;
+use arguments::{Arguments, Scenario};
 use report::Report;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if let Scenario::ReferenceHub { data } = &arguments.scenario {
+        return reference_hub(data);
+    }
     let json = arguments.json;
     match run(arguments) {
         Ok(report) => {
@@ -44,9 +49,22 @@ fn main() -> ExitCode {
     }
 }
 
+fn reference_hub(data: &std::path::Path) -> ExitCode {
+    let served = started().and_then(|runtime| runtime.block_on(Box::pin(reference::serve(data))));
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "cercle-loadtest: {error:#}");
+            ExitCode::from(3)
+        }
+    }
+}
+
 fn run(arguments: Arguments) -> anyhow::Result<Report> {
+    started()?.block_on(Box::pin(scenario::run(arguments)))
+}
+
+fn started() -> anyhow::Result<tokio::runtime::Runtime> {
     limits::raise_descriptors().context("the limit of open files cannot be raised")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.context("the runtime cannot be started")?;
-    runtime.block_on(Box::pin(scenario::run(arguments)))
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot be started")
 }

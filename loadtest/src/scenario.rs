@@ -2,6 +2,8 @@
 
 mod catch_up;
 mod commit_churn;
+mod fan_out;
+mod field;
 mod group_chat;
 mod load;
 mod startup;
@@ -38,6 +40,10 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<Report> {
         Scenario::CommitChurn(options) => {
             with_hub(&target, place, async |hub| commit_churn::run(options, hub, place).await).await
         }
+        Scenario::FanOut(options) => {
+            with_hub(&target, place, async |hub| fan_out::run(options, hub, place).await).await
+        }
+        Scenario::ReferenceHub { .. } => anyhow::bail!("the reference hub is no scenario"),
         Scenario::Startup(options) => startup::run(options, place).await,
     }
 }

@@ -140,6 +140,7 @@ mod tests {
             display_name: String::new(),
             own: false,
             expired_certificate: false,
+            by_administrator: false,
             at_ms: 0,
             sent_at_ms: 0,
             in_reply_to: None,

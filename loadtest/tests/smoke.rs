@@ -103,6 +103,16 @@ fn every_member_of_a_busy_group_gets_every_message() {
 }
 
 #[test]
+fn raw_members_of_several_groups_get_every_message_from_the_hub_and_from_the_reference() {
+    let load = ["--groups", "2", "--members", "3", "--rate", "300", "--seconds", "0.5", "--rounds", "1"];
+    let report = clean_report(&[&["fan-out", "--reference"], load.as_slice()].concat());
+    let tally = &report["tally"];
+    assert!(tally["sent"].as_u64().unwrap() > 50, "{report}");
+    assert_eq!(tally["delivered"].as_u64(), tally["sent"].as_u64().map(|sent| sent * 3));
+    figure(&report, "CPU ratio to reference, saturated");
+}
+
+#[test]
 fn members_agree_after_commits_that_race_with_messages_and_each_other() {
     let report = clean_report(&[
         "commit-churn",

@@ -82,6 +82,7 @@ error_codes! {
     BlobExists = 422, "The blob id is taken by another blob.", "Choose a new random blob id.";
     BlobTooLarge = 423, "The blob is larger than the hub takes.", "Send a smaller file.";
     QuotaExceeded = 424, "The user's attachments would take more than they may.", "Release attachments that are no longer needed, or ask the operator.";
+    DirectoryEntryUnknown = 450, "No entry of the directory has this key, or it is not shown.", "Search again.";
 
     RateLimited = 500, "Too many requests.", "Wait retry_after_ms.";
     TooManyConnections = 501, "The hub (or this address) has its most connections.", "Wait retry_after_ms, connect again.";

@@ -379,6 +379,94 @@ fn writing_bodies() -> Vec<(&'static str, S)> {
     ]
 }
 
+fn directory_questions() -> Vec<(&'static str, C)> {
+    vec![
+        (
+            "directory_search",
+            C::DirectorySearch(v1::DirectorySearch {
+                text: "le goff".into(),
+                professions: vec!["60".into()],
+                skills: vec!["SM04".into()],
+                structure: "st:F990000017".into(),
+                communes: vec!["31555".into()],
+                radius_km: 15,
+                accepting: true,
+                on_duty: true,
+                membership: v1::directory_search::Membership::Members.into(),
+                kind: v1::directory_entry::Kind::Professional.into(),
+                offset: 50,
+                limit: 10,
+                facets: true,
+            }),
+        ),
+        ("directory_get", C::DirectoryGet(v1::DirectoryGet { key: "ps:899700000005".into() })),
+        ("update_card", C::UpdateCard(v1::UpdateCard { what: Some(v1::update_card::What::Card(card())) })),
+        (
+            "update_inbox",
+            C::UpdateCard(v1::UpdateCard {
+                what: Some(v1::update_card::What::Inbox(v1::SharedInbox {
+                    id: id(1),
+                    name: "Secrétariat".into(),
+                    users: vec!["a@cpts.example".into()],
+                    commune: "31555".into(),
+                })),
+            }),
+        ),
+    ]
+}
+
+fn directory_answers() -> Vec<(&'static str, S)> {
+    let coded = |code: &str, label: &str| v1::Coded { code: code.into(), label: label.into() };
+    let entry = v1::DirectoryEntry {
+        key: "ps:899700000005".into(),
+        kind: v1::directory_entry::Kind::Professional.into(),
+        title: "DR".into(),
+        family: "LE GOFF".into(),
+        given: "YANN".into(),
+        professions: vec![coded("10", "Médecin")],
+        skills: vec![coded("SM04", "Cardiologie")],
+        activities: vec![v1::Activity {
+            structure: "st:F990000017".into(),
+            name: "CABINET".into(),
+            mode: "L".into(),
+            sector: Some(coded("SA07", "Cabinet individuel")),
+            street: "1 Rue DES ESSAIS".into(),
+            postal_code: "31000".into(),
+            commune: Some(coded("31555", "TOULOUSE")),
+            phone: "0500000000".into(),
+        }],
+        mailboxes: vec!["yann@mail.example".into()],
+        users: vec!["899700000005@cpts.example".into()],
+        card: Some(card()),
+        accepting: true,
+        on_duty: true,
+        distance_km: Some(3),
+    };
+    let facet = |code: &str| v1::DirectoryFacet { code: code.into(), label: "label".into(), count: 7 };
+    let page = v1::DirectoryPage {
+        entries: vec![v1::DirectoryEntry { key: "st:x".into(), ..v1::DirectoryEntry::default() }],
+        total: 9,
+        professions: vec![facet("10")],
+        communes: vec![facet("31555")],
+        imported_at_ms: 1_700_000_000_000,
+    };
+    vec![("directory_page", S::DirectoryPage(page)), ("directory_entry", S::DirectoryEntry(entry))]
+}
+
+fn card() -> v1::Card {
+    v1::Card {
+        note: "Pansements".into(),
+        hide_phone: true,
+        hide_street: true,
+        hide_mailboxes: true,
+        unlisted: true,
+        accepting_until_ms: 1_700_000_000_000,
+        quiet_hours: vec![v1::QuietHours { weekdays: 127, from_minute: 1200, to_minute: 420 }],
+        delegate: "b@cpts.example".into(),
+        on_duty: vec![v1::DutyPeriod { from_ms: 1, to_ms: 2 }],
+    }
+}
+
 /// Every frame with the request number 42, by name.
 fn client_frames() -> Vec<(&'static str, v1::ClientFrame)> {
     let bodies = [
@@ -386,15 +474,22 @@ fn client_frames() -> Vec<(&'static str, v1::ClientFrame)> {
         client_reading_bodies(),
         client_writing_bodies(),
         client_register_and_blob_bodies(),
+        directory_questions(),
     ]
     .concat();
     bodies.into_iter().map(|(name, body)| (name, frame::client(42, body))).collect()
 }
 
 fn server_frames() -> Vec<(&'static str, v1::ServerFrame)> {
-    let bodies =
-        [session_bodies(), log_bodies(), reading_bodies(), writing_bodies(), register_and_blob_bodies()]
-            .concat();
+    let bodies = [
+        session_bodies(),
+        log_bodies(),
+        reading_bodies(),
+        writing_bodies(),
+        register_and_blob_bodies(),
+        directory_answers(),
+    ]
+    .concat();
     bodies.into_iter().map(|(name, body)| (name, frame::server(42, body))).collect()
 }
 
@@ -447,8 +542,8 @@ fn no_frame_is_without_a_fixture() {
     };
     let client = client_frames().iter().map(|(_, body)| frame::encode(body)).collect();
     let server = server_frames().iter().map(|(_, body)| frame::encode(body)).collect();
-    assert_eq!(numbers(client), (2..=29).collect::<Vec<_>>());
-    assert_eq!(numbers(server), (2..=24).collect::<Vec<_>>());
+    assert_eq!(numbers(client), (2..=32).collect::<Vec<_>>());
+    assert_eq!(numbers(server), (2..=26).collect::<Vec<_>>());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! standard error), 2 wrong arguments, 3 `doctor` found something, 4 `health` says no.
 
 mod admin;
+mod directory;
 mod serve;
 
 use std::{
@@ -67,6 +68,16 @@ enum Command {
         #[command(subcommand)]
         command: admin::AdminCommand,
     },
+    /// Keeps the directory; works while the hub runs, and while it does not.
+    Directory {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Print the answer as JSON.
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        command: directory::DirectoryCommand,
+    },
     /// Looks for misconfigurations and says how to mend each.
     Doctor {
         #[command(flatten)]
@@ -110,6 +121,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Serve(file) => serve::serve(file.load()?).await?,
         Command::Config => print(&sample(&[])),
         Command::Admin { file, json, command } => admin::run(&file.load()?, command, json).await?,
+        Command::Directory { file, json, command } => directory::run(&file.load()?, command, json)?,
         Command::Doctor { file, json } => return diagnose(&file, json).await,
         Command::Health(file) => {
             let answer = health::ask(&file.load()?).await?;

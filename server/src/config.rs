@@ -58,6 +58,7 @@ pub struct Config {
     pub record_retention_days: u64,
     pub group_devices_max: usize,
     pub devices_per_user_max: usize,
+    pub directory_entries_per_day: usize,
     pub certificate_days: u64,
     pub invitation_hours: u64,
     pub attachments: PathBuf,
@@ -290,6 +291,12 @@ impl Config {
             invitation_valid_ms: self.invitation_hours * 60 * 60 * 1000,
             devices_per_user_max: self.devices_per_user_max,
         }
+    }
+
+    /// Where the directory lies.
+    #[must_use]
+    pub fn directory_folder(&self) -> PathBuf {
+        self.data.join("directory")
     }
 
     /// Settings of the delivery service.

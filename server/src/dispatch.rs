@@ -3,7 +3,9 @@
 //!
 //! - [`request`]: frames become requests of validated ids here, and nowhere else.
 //! - [`reply`]: answers become frames here, and nowhere else.
+//! - [`directory`]: both, for the requests of the directory.
 
+pub mod directory;
 pub mod reply;
 pub mod request;
 
@@ -16,6 +18,7 @@ use crate::{
     auth::{AuthenticationService, Identity, Inviter},
     clock::Clock,
     delivery::Delivery,
+    directory::Directory,
     error::Refusal,
     fanout::Fanout,
     register::RegisterService,
@@ -35,6 +38,8 @@ pub struct Dispatch {
     pub registers: RegisterService,
     /// Ciphertext of documents.
     pub attachments: Attachments,
+    /// The directory.
+    pub directory: Directory,
     /// Sessions to wake or end.
     pub fanout: Fanout,
     /// Where links of invitations lead.
@@ -152,6 +157,7 @@ impl Dispatch {
                 self.attachments.release_blob(by, blob).await?;
                 Reply::Done
             }
+            Call::Directory(call) => directory::carry_out(&self.directory, by, call, now).await?,
         })
     }
 

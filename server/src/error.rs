@@ -13,7 +13,7 @@ use cercle_proto::{
     v1,
 };
 
-use crate::{attachments, auth, delivery, limits, register};
+use crate::{attachments, auth, delivery, directory, limits, register};
 
 /// Why a request is refused or a session ends, as the client gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -227,6 +227,26 @@ impl From<attachments::CreateError> for Refusal {
             E::Unavailable(_) => return Self::fault(ErrorCode::Unavailable, &error),
             E::OutcomeUnknown(_) => return Self::fault(ErrorCode::OutcomeUnknown, &error),
             E::Damaged(_) | E::Unreadable(_) | E::Files(_) => {
+                return Self::fault(ErrorCode::Internal, &error);
+            }
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<directory::Error> for Refusal {
+    fn from(error: directory::Error) -> Self {
+        use directory::Error as E;
+        let code = match &error {
+            E::Unknown => ErrorCode::DirectoryEntryUnknown,
+            E::NotAllowed => ErrorCode::NotAuthorised,
+            E::Field(_) => ErrorCode::InvalidField,
+            E::TooMany(_) => ErrorCode::TooMany,
+            E::RateLimited { retry_after_ms } => {
+                let wait = *retry_after_ms;
+                return Self::new(ErrorCode::RateLimited, error.to_string()).retry_after(wait);
+            }
+            E::Busy | E::Damaged(_) | E::Io(_) | E::Communes(_) | E::Index(_) | E::Store(_) => {
                 return Self::fault(ErrorCode::Internal, &error);
             }
         };

@@ -8,6 +8,7 @@
 //! - [`session`]: one connected device. [`dispatch`]: one request → one service call → one reply.
 //! - [`auth`]: authentication service. [`delivery`]: delivery service. [`fanout`]: from the log to sessions.
 //! - [`register`]: first-wins registers. [`attachments`]: ciphertext of documents.
+//! - [`directory`]: who there is and how to reach them.
 //! - [`admin`]: what the operator does over the local socket. [`init`]: first start. [`doctor`]: what is wrong.
 //!   [`health`]: asks a running hub. [`telemetry`]: logs and metrics.
 //!
@@ -20,6 +21,7 @@ pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod delivery;
+pub mod directory;
 pub mod dispatch;
 pub mod doctor;
 pub mod error;

@@ -263,3 +263,67 @@ pub const EARLIEST_PLAUSIBLE_TIME_MS: u64 = 1_767_225_600_000;
 pub const CERTIFICATE_WARNING_MS: u64 = 21 * DAY_MS;
 /// `doctor` warns of a disk with less room: about a week of a busy CPTS.
 pub const DISK_FREE_BYTES_MIN: u64 = 2 << 30;
+
+// --- directory ----------------------------------------------------------------------------------------
+
+/// Files that a generation is cut into: an import holds one of them in memory, of the whole country about
+/// 20 000 entries, and has all of them open.
+pub const DIRECTORY_PARTS: usize = 128;
+/// Write buffer of each of those files, bytes.
+pub const DIRECTORY_PART_BUFFER_BYTES: usize = 16 * 1024;
+/// Longest line of an extraction or of NDJSON, bytes: a line of the national extraction has about 400.
+pub const DIRECTORY_LINE_BYTES_MAX: usize = 64 * 1024;
+/// Largest stored entry, bytes: a hospital that a thousand mailboxes name.
+pub const DIRECTORY_ENTRY_BYTES_MAX: usize = 1 << 20;
+/// Ids of FHIR resources kept to resolve references: the country has 4 million, about 100 bytes each.
+pub const DIRECTORY_FHIR_REFERENCES_MAX: usize = 5_000_000;
+/// Faults of an import that are listed; all are counted.
+pub const DIRECTORY_FAULTS_KEPT: usize = 200;
+/// An import that removes more than one entry in so many is refused unless the operator says so: the national
+/// loader raises its alarm at 5 %.
+pub const DIRECTORY_REMOVALS_ONE_IN: u64 = 20;
+/// Threads that build an index: more wait for the disk.
+pub const DIRECTORY_INDEX_THREADS: usize = 2;
+/// Memory of those threads together, bytes, before they write a segment.
+pub const DIRECTORY_INDEX_BYTES: usize = 128 << 20;
+/// Memory for adding local entries to an index, bytes: the least that the library takes.
+pub const DIRECTORY_LOCAL_INDEX_BYTES: usize = 15_000_000;
+/// Longest key of an entry, bytes: as hexadecimal digits it must fit a file name.
+pub const DIRECTORY_KEY_BYTES_MAX: usize = 100;
+/// Age at which the directory looks for a new generation, new members and local files, ms.
+pub const DIRECTORY_REFRESH_MS: u64 = 2_000;
+/// Age at which members that had a device are asked again whether they still have one, ms.
+pub const DIRECTORY_RECHECK_MS: u64 = 10 * 60 * 1000;
+/// Users read at once from the store.
+pub const DIRECTORY_USERS_PER_READ: usize = 1_000;
+/// Searches at the same time: they are computation, more than the cores only wait for each other.
+pub const DIRECTORY_SEARCHES_MAX: usize = 4;
+/// Entries in one page.
+pub const DIRECTORY_PAGE_MAX: usize = 50;
+/// Entries that pages may skip: further back nobody reads, one searches better.
+pub const DIRECTORY_OFFSET_MAX: usize = 500;
+/// Characters of a search text.
+pub const DIRECTORY_TEXT_CHARS_MAX: usize = 200;
+/// Values of one filter.
+pub const DIRECTORY_VALUES_MAX: usize = 50;
+/// Widest radius, km: a region.
+pub const DIRECTORY_RADIUS_KM_MAX: u32 = 200;
+/// Values listed in one facet.
+pub const DIRECTORY_FACETS_MAX: usize = 20;
+/// Searches of one user: as fast as somebody types, then one a second.
+pub const DIRECTORY_SEARCH_RATE: Rate = Rate { burst: 120, refill_ms: 1_000 };
+/// Different entries that one user may see in a day: a busy secretary needs a few hundred, a copy of a
+/// department 10 000.
+pub const DIRECTORY_ENTRIES_PER_DAY: usize = 1_500;
+/// Users whose counts are kept; the one who searched longest ago is forgotten first.
+pub const DIRECTORY_HARVEST_USERS_MAX: usize = 4_096;
+/// Characters of the note on a card.
+pub const CARD_NOTE_CHARS_MAX: usize = 280;
+/// Quiet hours on a card: one for each day, and naps.
+pub const CARD_QUIET_HOURS_MAX: usize = 14;
+/// Periods on duty on a card: a year of weekends.
+pub const CARD_PERIODS_MAX: usize = 120;
+/// People behind one shared inbox.
+pub const INBOX_USERS_MAX: usize = 50;
+/// Shared inboxes that one user may be behind.
+pub const INBOXES_PER_USER_MAX: usize = 50;

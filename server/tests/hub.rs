@@ -17,6 +17,8 @@ mod binary;
 mod blobs;
 #[path = "hub/blobs_killed.rs"]
 mod blobs_killed;
+#[path = "hub/directory.rs"]
+mod directory;
 #[path = "hub/hostile.rs"]
 mod hostile;
 #[path = "hub/operation.rs"]

@@ -2,6 +2,8 @@
 //! memory. What crosses the wire is tested elsewhere; here is what the hub accepts, refuses and answers.
 #![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
 
+#[path = "services/synthetic.rs"]
+mod synthetic;
 #[path = "services/world.rs"]
 mod world;
 
@@ -15,6 +17,8 @@ mod authentication;
 mod certificates;
 #[path = "services/commits.rs"]
 mod commits;
+#[path = "services/directory.rs"]
+mod directory;
 #[path = "services/external.rs"]
 mod external;
 #[path = "services/hostile.rs"]

@@ -4,13 +4,24 @@
 //! English, and a test keeps the two complete. Usage errors are answered by [`answer`].
 
 mod answer;
+pub(crate) mod circle;
+pub(crate) mod directory;
+pub(crate) mod documents;
 mod english;
+mod kinds;
+mod requests;
+pub(crate) mod talk;
 
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use answer::Answer;
+pub(crate) use kinds::{AvailabilityArguments, ExportArguments, ImportArguments, RsvpArguments};
+pub(crate) use requests::{
+    AskArguments, BoardArguments, DetailArguments, PatientArguments, ReasonArguments, RequestCommand,
+    TextArguments,
+};
 
 use crate::{language::Language, limits::PATIENCE_SECONDS};
 
@@ -92,13 +103,15 @@ pub(crate) enum Command {
         /// Seuls les administrateurs écrivent, ajoutent et retirent.
         #[arg(long)]
         announcements: bool,
+        #[command(flatten)]
+        profile: talk::ProfileArguments,
     },
     /// Ajoute des personnes à un groupe.
     Invite {
         /// Titre ou identifiant du groupe, ou leur début.
         #[arg(value_name = "GROUPE")]
         group: String,
-        /// Identifiants, par exemple claire.martin.
+        /// Identifiants, par exemple claire.martin, ou clés de l'annuaire (ps:…, inbox:…).
         #[arg(value_name = "PERSONNE", required = true)]
         users: Vec<String>,
     },
@@ -125,7 +138,46 @@ pub(crate) enum Command {
         /// Texte ; - ou rien : l'entrée standard.
         #[arg(value_name = "TEXTE")]
         text: Option<String>,
+        /// Personne à interpeller.
+        #[arg(long, value_name = "PERSONNE")]
+        mention: Vec<String>,
     },
+    #[command(flatten)]
+    Talk(talk::Talk),
+    /// Envoie un message typé (alerte, formulaire, plan…) écrit en JSON.
+    Post {
+        /// Titre ou identifiant du groupe, ou leur début.
+        #[arg(value_name = "GROUPE")]
+        group: String,
+        /// Fichier JSON, ou - pour l'entrée standard ; exemples : cercle template.
+        #[arg(value_name = "FICHIER")]
+        file: String,
+    },
+    /// Montre un exemple JSON complet d'un genre de message, ou la liste des genres.
+    Template {
+        #[arg(value_name = "GENRE", help = "Genre, par exemple event_alert.")]
+        kind: Option<String>,
+    },
+    /// Montre où en sont les alertes, formulaires, plans, évènements, protocoles d'un groupe.
+    State {
+        /// Titre ou identifiant du groupe, ou leur début.
+        #[arg(value_name = "GROUPE")]
+        group: String,
+        #[arg(
+            long,
+            value_name = "GENRE",
+            help = "Seulement ce genre : event_alert, library_entry, availability, event, form, care_plan, adverse_event."
+        )]
+        kind: Option<String>,
+    },
+    /// Répond à l'invitation à un évènement.
+    Rsvp(RsvpArguments),
+    /// Dit aux membres d'un groupe quand vous êtes disponible.
+    Availability(AvailabilityArguments),
+    /// Écrit un cercle de soins, une demande ou un message en FHIR R4 (JSON).
+    Export(ExportArguments),
+    #[command(about = "Lit un fichier FHIR R4 (CareTeam, ServiceRequest…) et en fait des brouillons.")]
+    Import(ImportArguments),
     /// Montre les messages reçus depuis la dernière fois.
     Recv {
         /// Titre ou identifiant du groupe, ou leur début ; sinon tous les groupes.
@@ -144,6 +196,12 @@ pub(crate) enum Command {
         #[arg(value_name = "GROUPE")]
         group: String,
     },
+    /// Envoie un document à un groupe, chiffré, et attend que le hub l'ait.
+    Attach(documents::Attach),
+    /// Télécharge le document d'un message.
+    Get(documents::Get),
+    /// Termine les envois de documents en cours, et les liste.
+    Transfers(documents::Transfers),
     /// Quitte un groupe.
     Leave {
         /// Titre ou identifiant du groupe, ou leur début.
@@ -173,11 +231,25 @@ pub(crate) enum Command {
     },
     /// Crée une invitation ; sans identifiant, pour un autre appareil à vous.
     Invitation(InvitationArguments),
+    #[command(flatten)]
+    Request(RequestCommand),
     /// Renouvelle vos clés dans un groupe.
     UpdateKeys {
         /// Titre ou identifiant du groupe, ou leur début.
         #[arg(value_name = "GROUPE")]
         group: String,
+    },
+    /// Cercles de soins : qui y participe, sur quelle base, jusqu'à quand.
+    Circle {
+        #[command(subcommand)]
+        command: circle::Circle,
+    },
+    /// Vérifie un export, sans profil et sans hub.
+    VerifyExport(circle::VerifyExport),
+    /// Annuaire : chercher, montrer une fiche, tenir la vôtre.
+    Directory {
+        #[command(subcommand)]
+        command: directory::DirectoryCommand,
     },
     /// Montre Cercle sur cette seule machine : un hub, une CPTS fictive, des messages chiffrés.
     Demo {
@@ -275,7 +347,7 @@ fn definition(language: Language) -> clap::Command {
     let command = Cli::command().arg(help).arg(version);
     let translated = match language {
         Language::French => command,
-        Language::English => english::translate(command),
+        Language::English => circle::translate(english::translate(command)),
     };
     headings(translated, language)
 }

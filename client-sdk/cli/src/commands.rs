@@ -2,14 +2,23 @@
 
 mod administration;
 mod chat;
+mod circle;
+mod directory;
+mod documents;
 mod enrol;
+mod export;
+mod fhir;
 mod groups;
 mod members;
 mod people;
+mod post;
 mod reader;
 mod recv;
+pub(crate) mod requests;
 mod send;
 mod status;
+mod talk;
+mod thread;
 
 use std::future::Future;
 
@@ -54,18 +63,29 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
         Command::Enrol { link, passphrase } => Box::pin(enrol::run(context, &link, passphrase)).await,
         Command::Whoami => Box::pin(people::whoami(context)).await,
         Command::Groups => Box::pin(groups::list(context)).await,
-        Command::New { title, announcements } => {
-            Box::pin(groups::create(context, &title, announcements)).await
+        Command::New { title, announcements, profile } => {
+            Box::pin(groups::create(context, &title, announcements, profile)).await
         }
         Command::Invite { group, users } => Box::pin(members::invite(context, &group, &users)).await,
         Command::Remove { group, users } => Box::pin(members::remove(context, &group, &users)).await,
         Command::Members { group } => Box::pin(members::list(context, &group)).await,
-        Command::Send { group, text } => Box::pin(send::run(context, &group, text)).await,
+        Command::Send { group, text, mention } => Box::pin(send::run(context, &group, text, &mention)).await,
+        Command::Talk(talk) => Box::pin(talk::run(context, talk)).await,
+        Command::Post { group, file } => Box::pin(post::run(context, &group, &file)).await,
+        Command::Template { kind } => post::example(context, kind.as_deref()),
+        Command::State { group, kind } => Box::pin(post::state(context, &group, kind.as_deref())).await,
+        Command::Rsvp(arguments) => Box::pin(post::rsvp(context, arguments)).await,
+        Command::Export(arguments) => Box::pin(fhir::export(context, arguments)).await,
+        Command::Import(arguments) => Box::pin(fhir::import(context, arguments)).await,
+        Command::Availability(arguments) => Box::pin(post::availability(context, arguments)).await,
         Command::Recv { group, follow: false, all } => {
             Box::pin(recv::once(context, group.as_deref(), all)).await
         }
         Command::Recv { group, follow: true, .. } => Box::pin(recv::follow(context, group.as_deref())).await,
         Command::Chat { group } => Box::pin(chat::run(context, &group)).await,
+        Command::Attach(arguments) => Box::pin(documents::attach(context, arguments)).await,
+        Command::Get(arguments) => Box::pin(documents::get(context, arguments)).await,
+        Command::Transfers(arguments) => Box::pin(documents::transfers(context, arguments)).await,
         Command::Leave { group } => Box::pin(groups::leave(context, &group)).await,
         Command::Status { group } => Box::pin(status::run(context, group.as_deref())).await,
         Command::Devices { user } => Box::pin(people::devices(context, user.as_deref())).await,
@@ -73,7 +93,11 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
             Box::pin(administration::revoke(context, &device, user.as_deref())).await
         }
         Command::Invitation(arguments) => Box::pin(administration::invitation(context, arguments)).await,
+        Command::Request(command) => Box::pin(requests::run(context, command)).await,
         Command::UpdateKeys { group } => Box::pin(groups::update_keys(context, &group)).await,
+        Command::Circle { command } => Box::pin(circle::run(context, command)).await,
+        Command::VerifyExport(arguments) => export::verify(context.output, &arguments),
+        Command::Directory { command } => Box::pin(directory::run(context, command)).await,
         Command::Demo { once, keep } => Box::pin(demo::run(context, once, keep)).await,
     }
 }

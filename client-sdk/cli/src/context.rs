@@ -56,7 +56,7 @@ impl<'a> Context<'a> {
 
     /// Opens the client of an enrolled profile; nothing is sent.
     pub(crate) async fn enrolled(&self) -> Result<Enrolled, Failure> {
-        let client = Client::open(self.open_profile().await?, Settings::default()).await?;
+        let client = Client::open(self.open_profile().await?, settings()).await?;
         match client.identity().await? {
             Some(identity) => Ok(Enrolled { client, identity }),
             None => {
@@ -121,12 +121,20 @@ impl Enrolled {
     }
 
     /// Waits until nothing waits to be sent, as long as there is a connection: a command can have more to
-    /// say than its user has written, the title of a group for newcomers for example.
+    /// say than its user has written, the title of a group or its history for newcomers.
     async fn outbox_empty(&self) {
         let mut events = self.client.events();
         while self.client.session() == Session::CaughtUp
-            && self.client.outbox().await.is_ok_and(|outbox| !outbox.is_empty())
+            && (self.client.outbox().await.is_ok_and(|outbox| !outbox.is_empty())
+                || self.client.history_waits().await.unwrap_or(false))
             && events.next().await.is_some()
         {}
     }
+}
+
+/// Behaviour of every client of this program. `CERCLE_TEST_IDENTITIES=1` takes the identities of tests, for
+/// demonstrations and training; in production they are refused.
+pub(crate) fn settings() -> Settings {
+    let test_identities = std::env::var("CERCLE_TEST_IDENTITIES").is_ok_and(|value| value == "1");
+    Settings { test_identities, ..Settings::default() }
 }

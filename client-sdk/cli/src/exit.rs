@@ -26,6 +26,8 @@ pub(crate) enum Exit {
     ProfileInUse = 8,
     /// The profile does not open: passphrase, permissions, damage.
     ProfileClosed = 9,
+    /// Somebody else has taken the request on.
+    Taken = 10,
     /// Ctrl-C, where it is not the usual way to end the command.
     Interrupted = 130,
 }
@@ -44,6 +46,7 @@ impl Exit {
             Self::NotFound => "not_found",
             Self::ProfileInUse => "profile_in_use",
             Self::ProfileClosed => "profile_closed",
+            Self::Taken => "taken",
             Self::Interrupted => "interrupted",
         }
     }

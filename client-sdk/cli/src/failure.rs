@@ -2,6 +2,8 @@
 //!
 //! The one place where errors of the SDK become sentences and codes.
 
+mod transfers;
+
 use std::io;
 
 use cercle_proto::ErrorCode;
@@ -11,9 +13,13 @@ use cercle_sdk::{
     core::DisconnectReason,
     error::{Error, OpenError},
     profile::ProfileError,
+    thread::requests::Refusal,
 };
 
-use crate::{exit::Exit, language::Text};
+use crate::{
+    exit::Exit,
+    language::{Language, Text},
+};
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -152,6 +158,7 @@ impl From<ClientError> for Failure {
 }
 
 impl From<Error> for Failure {
+    #[expect(clippy::too_many_lines, reason = "one arm for each error")]
     fn from(error: Error) -> Self {
         match &error {
             Error::NotEnrolled => Self::not_enrolled(),
@@ -211,12 +218,87 @@ impl From<Error> for Failure {
                 ),
             )
             .mend(text!("Attendez que le hub soit joignable."; "Wait until the hub can be reached.")),
+            Error::Request(refusal) => request(refusal),
+            Error::CircleRefused(_)
+            | Error::CircleExists(_)
+            | Error::Field { .. }
+            | Error::IdentityInWideThread { .. } => content_refused(&error),
             Error::Invalid(what) => {
                 let french = in_french(what);
                 Self::new(Exit::Usage, text!("Refusé : {french}."; "Refused: {what}."))
             }
             _ => Self::fault(&error),
         }
+    }
+}
+
+/// Why a step of a request is not possible.
+fn request(refusal: &Refusal) -> Failure {
+    match refusal {
+        Refusal::Owned(owner) => crate::commands::requests::step::taken(owner),
+        Refusal::Unknown => {
+            Failure::new(Exit::NotFound, text!("Cette demande est inconnue."; "This request is unknown."))
+        }
+        Refusal::NotYours => Failure::new(
+            Exit::Refused,
+            text!("Ce n'est pas à vous de le faire."; "That is for somebody else to do."),
+        ),
+        Refusal::Expired => {
+            Failure::new(Exit::Refused, text!("Cette demande a expiré."; "This request has expired."))
+        }
+        Refusal::Closed => {
+            Failure::new(Exit::Refused, text!("Cette demande est terminée."; "This request is closed."))
+        }
+        _ => Failure::new(
+            Exit::Refused,
+            text!(
+                "Ce n'est pas possible dans l'état où est la demande (cercle show).";
+                "That is not possible where the request stands (cercle show)."
+            ),
+        ),
+    }
+}
+
+/// What the rules of a kind of message or of patient circles do not allow.
+fn content_refused(error: &Error) -> Failure {
+    match error {
+        Error::CircleRefused(refusal) => {
+            let (fr, en) = (refusal.explain(Language::French), refusal.explain(Language::English));
+            Failure::new(Exit::Refused, text!("Refusé : {fr}"; "Refused: {en}")).mend(text!(
+                "Le refus est noté : cercle circle refusals";
+                "The refusal is noted: cercle circle refusals"
+            ))
+        }
+        Error::CircleExists(group) => {
+            let id = &group.to_hex()[..8];
+            let what = text!(
+                "Il existe déjà un cercle pour ce patient : {id}.";
+                "There is a circle for this patient already: {id}."
+            );
+            Failure::new(Exit::Refused, what).mend(text!(
+                "Voyez : cercle circle members {id}. S'il s'agit d'une autre personne : --despite-duplicate";
+                "See: cercle circle members {id}. If it is another person: --despite-duplicate"
+            ))
+        }
+        Error::Field { field, problem } => {
+            let french = in_french(problem);
+            Failure::new(Exit::Usage, text!("{field} : {french}."; "{field}: {problem}.")).mend(text!(
+                "Un exemple complet par genre : cercle template <genre>";
+                "A complete example of each kind: cercle template <kind>"
+            ))
+        }
+        Error::IdentityInWideThread { kind } => Failure::new(
+            Exit::Refused,
+            text!(
+                "Un message « {kind} » concerne un patient : il n'a pas sa place dans ce groupe.";
+                "A message \"{kind}\" is about one patient: it does not belong in this group."
+            ),
+        )
+        .mend(text!(
+            "Écrivez dans le cercle de soins du patient, ou à une seule personne.";
+            "Write in the patient's circle, or to one person."
+        )),
+        other => Failure::fault(other),
     }
 }
 
@@ -294,6 +376,13 @@ fn in_french(what: &str) -> &str {
         "name 1 to 500 users" => "nommez de 1 à 500 personnes",
         "this device is about to leave the group" => "cet appareil est en train de quitter le groupe",
         "this device is in as many groups as it can hold" => "cet appareil est déjà dans trop de groupes",
+        "is missing" => "ce champ manque",
+        "must be a day: YYYY-MM-DD" => "il faut un jour : AAAA-MM-JJ",
+        "must be a moment with its offset: 2026-11-21T14:30:00+01:00" => {
+            "il faut une date et une heure avec leur décalage : 2026-11-21T14:30:00+01:00"
+        }
+        "must be after the start" => "il faut que ce soit après le début",
+        "must be an address that starts with https://" => "il faut une adresse qui commence par https://",
         other => other,
     }
 }

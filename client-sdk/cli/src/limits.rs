@@ -15,6 +15,10 @@ pub(crate) const PAGE_MESSAGES: usize = 256;
 /// longer than a book chapter is a document.
 pub(crate) const TEXT_BYTES_MAX: u64 = 64 << 10;
 
+/// Longest JSON form of a message or FHIR bundle that is read, bytes: a message has 64 KiB on the wire, a bundle
+/// may carry a document.
+pub(crate) const JSON_BYTES_MAX: u64 = 8 << 20;
+
 /// Lines of standard input that `chat` has read ahead of what the outbox has taken.
 pub(crate) const LINES_AHEAD_MAX: usize = 64;
 

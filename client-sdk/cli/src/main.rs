@@ -19,6 +19,7 @@ mod limits;
 mod moment;
 mod output;
 mod passphrase;
+mod progress;
 mod records;
 mod resolve;
 mod shown;

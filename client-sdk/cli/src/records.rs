@@ -1,6 +1,8 @@
 //! What `--json` prints: one object a line, with `type` first. docs/cli.md is the reference; fields are
 //! added, never renamed or removed.
 
+use std::borrow::Cow;
+
 use cercle_proto::{
     id::{MessageId, UserId},
     v1::MemberClass,
@@ -10,7 +12,15 @@ use cercle_sdk::{
     event::{GapReason, MembershipChange},
     message::{Body, Language},
 };
+pub(crate) use directory::{EntryRecord, FacetRecord};
 use serde::Serialize;
+
+mod directory;
+mod requests;
+
+pub(crate) use requests::{CSV_TITLES, RequestRecord, StepRecord, csv};
+pub(crate) mod circle;
+pub(crate) mod talk;
 
 /// One line of output.
 #[derive(Debug, Serialize)]
@@ -19,30 +29,161 @@ pub(crate) enum Record<'a> {
     Identity(IdentityRecord<'a>),
     Group(GroupRecord<'a>),
     Member(MemberRecord<'a>),
-    Invited { group: String, devices: Vec<String>, missing: Vec<&'a str> },
-    Removed { group: String, users: Vec<&'a str> },
-    Left { group: String },
-    KeysUpdated { group: String },
-    Accepted { group: String, id: String, seq: u64, at_ms: u64 },
-    Kept { group: Option<String>, id: Option<String>, waiting: usize },
+    Invited {
+        group: String,
+        devices: Vec<String>,
+        missing: Vec<&'a str>,
+    },
+    Removed {
+        group: String,
+        users: Vec<&'a str>,
+    },
+    Left {
+        group: String,
+    },
+    KeysUpdated {
+        group: String,
+    },
+    Accepted {
+        group: String,
+        id: String,
+        seq: u64,
+        at_ms: u64,
+    },
+    Kept {
+        group: Option<String>,
+        id: Option<String>,
+        waiting: usize,
+    },
+    Attached {
+        group: String,
+        transfer: String,
+    },
+    Progress {
+        transfer: String,
+        done: u64,
+        total: u64,
+    },
+    Fetched(FetchedRecord<'a>),
+    Transfer(TransferRecord<'a>),
+    Cancelled {
+        transfer: String,
+    },
     Message(MessageRecord<'a>),
     Membership(MembershipRecord<'a>),
-    Joined { group: String, title: &'a str },
-    Closed { group: String, title: &'a str },
-    Gap { group: String, skipped: u64, reason: &'static str },
-    Recovering { group: String, reason: &'static str },
-    Recovered { group: String },
+    Joined {
+        group: String,
+        title: &'a str,
+    },
+    Closed {
+        group: String,
+        title: &'a str,
+    },
+    Gap {
+        group: String,
+        skipped: u64,
+        reason: &'static str,
+    },
+    Recovering {
+        group: String,
+        reason: &'static str,
+    },
+    Recovered {
+        group: String,
+    },
     RestoredCopy {},
-    Missed { events: u64 },
+    Missed {
+        events: u64,
+    },
     CaughtUp {},
     Offline {},
     Status(StatusRecord<'a>),
-    Delivery { group: String, user: &'a str, device: String, acked: u64, waiting: u64 },
+    Delivery {
+        group: String,
+        user: &'a str,
+        device: String,
+        acked: u64,
+        waiting: u64,
+    },
     Device(DeviceRecord<'a>),
-    Revoked { device: String },
-    Invitation { user: &'a str, link: &'a str, expires_at_ms: u64 },
+    Thread(talk::ThreadRecord<'a>),
+    ThreadMessage(talk::ThreadMessageRecord<'a>),
+    Read {
+        group: String,
+        up_to: u64,
+        messages: u64,
+        mentions: u64,
+    },
+    ReadPlace {
+        group: String,
+        user: &'a str,
+        up_to: u64,
+        at_ms: u64,
+    },
+    Typing {
+        group: String,
+        user: &'a str,
+        device: String,
+        display_name: &'a str,
+        stopped: bool,
+    },
+    Hit(talk::HitRecord<'a>),
+    Revoked {
+        device: String,
+    },
+    Invitation {
+        user: &'a str,
+        link: &'a str,
+        expires_at_ms: u64,
+    },
+    Request(RequestRecord<'a>),
+    Step(StepRecord<'a>),
+    DirectoryEntry(Box<EntryRecord<'a>>),
+    DirectoryPage {
+        total: u32,
+        professions: Vec<FacetRecord<'a>>,
+        communes: Vec<FacetRecord<'a>>,
+        imported_at_ms: u64,
+    },
     Demo(DemoRecord),
-    DemoReady { invitation: &'a str, address: &'a str },
+    DemoReady {
+        invitation: &'a str,
+        address: &'a str,
+    },
+    Kind {
+        kind: &'a str,
+    },
+    Template {
+        kind: &'a str,
+        content: serde_json::Value,
+    },
+    Fhir {
+        resource: serde_json::Value,
+    },
+    Draft {
+        kind: &'a str,
+        content: &'a serde_json::Value,
+        problems: &'a [cercle_sdk::fhir::Problem],
+    },
+    Imported {
+        group: String,
+        request: String,
+    },
+    State {
+        group: &'a str,
+        kind: &'a str,
+        state: serde_json::Value,
+    },
+    Circle(circle::CircleRecord<'a>),
+    CircleMember(circle::CircleMemberRecord<'a>),
+    Timeline(circle::TimelineRecord<'a>),
+    Refusal(circle::RefusalLine<'a>),
+    Exported(circle::ExportedRecord),
+    ExportVerified(circle::VerifiedRecord<'a>),
+    ExportFault {
+        fault: &'static str,
+        path: Option<&'a str>,
+    },
     Error(ErrorRecord<'a>),
 }
 
@@ -107,6 +248,28 @@ pub(crate) struct MessageRecord<'a> {
     text: String,
     /// The content, field by field; `kind` once more.
     content: &'a Body,
+}
+
+/// A document that was fetched.
+#[derive(Debug, Serialize)]
+pub(crate) struct FetchedRecord<'a> {
+    pub(crate) transfer: String,
+    pub(crate) path: Cow<'a, str>,
+    pub(crate) name: &'a str,
+    pub(crate) media_type: &'a str,
+    /// Bytes.
+    pub(crate) size: u64,
+}
+
+/// An upload whose message is not in the outbox yet.
+#[derive(Debug, Serialize)]
+pub(crate) struct TransferRecord<'a> {
+    pub(crate) transfer: String,
+    pub(crate) group: String,
+    pub(crate) name: &'a str,
+    /// Bytes.
+    pub(crate) size: u64,
+    pub(crate) begun_at_ms: u64,
 }
 
 #[derive(Debug, Serialize)]

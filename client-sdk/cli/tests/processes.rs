@@ -5,23 +5,33 @@
 #[path = "processes/world.rs"]
 mod world;
 
+#[path = "processes/circle.rs"]
+mod circle;
 #[path = "processes/client_crash.rs"]
 mod client_crash;
 #[path = "processes/conversation.rs"]
 mod conversation;
 #[path = "processes/demo.rs"]
 mod demo;
+#[path = "processes/documents.rs"]
+mod documents;
 #[path = "processes/exit_codes.rs"]
 mod exit_codes;
 #[path = "processes/hub_crash.rs"]
 mod hub_crash;
 #[path = "processes/json.rs"]
 mod json;
+#[path = "processes/kinds.rs"]
+mod kinds;
 #[path = "processes/offline.rs"]
 mod offline;
 #[path = "processes/profiles.rs"]
 mod profiles;
+#[path = "processes/requests.rs"]
+mod requests;
 #[path = "processes/restored.rs"]
 mod restored;
 #[path = "processes/revoked.rs"]
 mod revoked;
+#[path = "processes/talk.rs"]
+mod talk;

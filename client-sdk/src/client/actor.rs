@@ -39,6 +39,7 @@ use crate::{
 const WISHES_MAX: usize = 4;
 
 /// What a handle asks for.
+#[expect(clippy::large_enum_variant, reason = "a message is most of what goes through it, and is moved once")]
 pub(super) enum Request {
     /// Carry out and answer.
     Command(Command, oneshot::Sender<Result<Outcome, ClientError>>),

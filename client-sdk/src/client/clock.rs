@@ -13,6 +13,6 @@ pub fn now_ms() -> TimestampMs {
 }
 
 /// An evenly distributed number, for jitter only.
-pub(super) fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     getrandom::u64().unwrap_or_else(|_| now_ms())
 }

@@ -14,6 +14,7 @@ use crate::event::Event;
 
 /// What a subscriber hears.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "a message is most of what goes through it, and is moved once")]
 pub enum Notice {
     /// Something happened.
     Event(Event),

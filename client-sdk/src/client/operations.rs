@@ -6,12 +6,18 @@
 use cercle_proto::id::{DeviceId, GroupId, MessageId, Seq, UserId};
 use tokio::sync::oneshot;
 
-use super::{Client, ClientError, actor::Request};
+use super::{Client, ClientError, actor::Request, now_ms};
 use crate::core::{
-    Command, DeviceCursor, DeviceState, GroupSummary, Identity, Member, Message, NewInvitation, Outcome,
-    PolicyTemplate, QueuedMessage,
+    Act, Ask, BoardFilter, BoardRow, Command, DeviceCursor, DeviceState, GroupSummary, Identity, Member,
+    Message, NewInvitation, Outcome, PolicyTemplate, QueuedMessage,
 };
-use crate::message::{Body, Draft, GroupProfile};
+use crate::message::{Body, Draft, GroupProfile, RequestId};
+use crate::search::{Hit, Search};
+use crate::thread::{
+    Thread,
+    requests::Course,
+    view::{Range, ThreadView, Unread},
+};
 
 /// Who was invited and who could not be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +57,18 @@ impl Client {
     ) -> Result<GroupId, ClientError> {
         match self.command(Command::CreateGroup { profile: profile.into(), policy }).await? {
             Outcome::GroupCreated(group) => Ok(group),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// The thread with one other person: the one that there is, or a new one into which he is invited. It
+    /// can be written to at once; [`Client::invite`] tells whether he can be reached.
+    ///
+    /// # Errors
+    /// When it is made and the device was never connected, or the user is oneself.
+    pub async fn direct_with(&self, user: UserId) -> Result<GroupId, ClientError> {
+        match self.command(Command::DirectWith { user }).await? {
+            Outcome::DirectThread(group) => Ok(group),
             _ => Err(unexpected()),
         }
     }
@@ -101,6 +119,48 @@ impl Client {
             Outcome::Queued(message) => Ok(message),
             _ => Err(unexpected()),
         }
+    }
+
+    /// Asks something of the members of one or several groups, durably, and returns the request's id.
+    ///
+    /// # Errors
+    /// When a field is missing or names a patient where it must not, or this device is not in a group.
+    pub async fn ask(&self, ask: Ask) -> Result<RequestId, ClientError> {
+        match self.command(Command::Ask(Box::new(ask))).await? {
+            Outcome::Asked(request) => Ok(request),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Takes a step in the life of a request, durably. Whether it counts is told by
+    /// [`Event::RequestChanged`](crate::event::Event) or, for a claim that was not the first,
+    /// [`Event::RequestLost`](crate::event::Event). Returns the step's message, if it is queued already.
+    ///
+    /// # Errors
+    /// When by what this device knows it cannot count: somebody else has the request, it is closed, it is
+    /// for another person to do that ([`Refusal`](crate::thread::requests::Refusal)).
+    pub async fn act(&self, act: Act) -> Result<Option<MessageId>, ClientError> {
+        match self.command(Command::Act(Box::new(act))).await? {
+            Outcome::Queued(message) => Ok(Some(message)),
+            Outcome::Claiming | Outcome::Done => Ok(None),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// What was asked and is to be done, over all groups.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn board(&self, filter: BoardFilter) -> Result<Vec<BoardRow>, ClientError> {
+        Ok(self.query(move |core| core.board(&filter, now_ms())).await??)
+    }
+
+    /// The life of a request in each group where this device knows it, the furthest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn request_history(&self, request: RequestId) -> Result<Vec<Course>, ClientError> {
+        Ok(self.query(move |core| core.request(request, now_ms())).await??)
     }
 
     /// Renews this device's keys in the group (RFC 9420 section 16.6).
@@ -207,6 +267,78 @@ impl Client {
         Ok(self.query(move |core| core.messages(group, after, limit)).await??)
     }
 
+    /// A part of a thread: messages as they are by now, with reactions, what is pinned and who has read.
+    ///
+    /// # Errors
+    /// When the group is unknown or the store fails.
+    pub async fn thread(&self, group: GroupId, range: Range) -> Result<ThreadView, ClientError> {
+        Ok(self.query(move |core| core.thread(group, range)).await??)
+    }
+
+    /// What this user has not read, of every group of this device.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn unread(&self) -> Result<Vec<(GroupId, Unread)>, ClientError> {
+        Ok(self.query(|core| core.unread()).await??)
+    }
+
+    /// Notes that this user has read a group up to a place; the others are told where the thread asks for it.
+    ///
+    /// # Errors
+    /// When the group is unknown or the store fails.
+    pub async fn mark_read(&self, group: GroupId, up_to: Seq) -> Result<(), ClientError> {
+        self.done(Command::MarkRead { group, up_to }).await
+    }
+
+    /// Tells the connected members of a group that this user writes, or has stopped. May be called at every
+    /// key: it is told every few seconds, and dropped when it cannot be told.
+    ///
+    /// # Errors
+    /// When the device is not in the group.
+    pub async fn typing(&self, group: GroupId, stopped: bool) -> Result<(), ClientError> {
+        self.done(Command::Typing { group, stopped }).await
+    }
+
+    /// Says what the group is: title, topic, kind. Only administrators may.
+    ///
+    /// # Errors
+    /// As [`Client::post`].
+    pub async fn set_profile(&self, group: GroupId, profile: GroupProfile) -> Result<MessageId, ClientError> {
+        self.post(group, Body::GroupProfile(profile).into()).await
+    }
+
+    /// Messages that have these words, over everything that this device has, connected or not.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn search(&self, search: Search) -> Result<Vec<Hit>, ClientError> {
+        Ok(self.query(move |core| core.search(&search)).await??)
+    }
+
+    /// Messages whose id begins with these hexadecimal digits, with their group and place; at most two.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn messages_by_prefix(
+        &self,
+        digits: String,
+    ) -> Result<Vec<(GroupId, Seq, MessageId)>, ClientError> {
+        Ok(self.query(move |core| core.messages_by_prefix(&digits)).await??)
+    }
+
+    /// Reads what the messages of a group add up to. `read` runs on the client's thread: it should be short.
+    ///
+    /// # Errors
+    /// When the group is unknown or the store fails.
+    pub async fn with_thread<T: Send + 'static>(
+        &self,
+        group: GroupId,
+        read: impl FnOnce(&Thread) -> T + Send + 'static,
+    ) -> Result<T, ClientError> {
+        Ok(self.query(move |core| core.whole_thread(group).map(read)).await??)
+    }
+
     /// Messages that are not in the log yet.
     ///
     /// # Errors
@@ -219,7 +351,7 @@ impl Client {
         self.command(command).await.map(drop)
     }
 
-    async fn command(&self, command: Command) -> Result<Outcome, ClientError> {
+    pub(crate) async fn command(&self, command: Command) -> Result<Outcome, ClientError> {
         let (reply, answer) = oneshot::channel();
         self.request(Request::Command(command, reply)).await?;
         answer.await.map_err(|_| ClientError::Closed)?
@@ -227,6 +359,6 @@ impl Client {
 }
 
 /// The core answered a command with another's outcome: a fault of this program, reported, not a panic.
-fn unexpected() -> ClientError {
+pub(crate) fn unexpected() -> ClientError {
     crate::error::Error::Invalid("the core answered with the outcome of another command").into()
 }

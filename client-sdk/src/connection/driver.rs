@@ -22,6 +22,7 @@ use super::{
 
 /// What the core hears from the connection, in order.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are frames, and each is moved once")]
 pub(crate) enum Incoming {
     /// A connection is open; frames for it go into this channel.
     Connected(mpsc::Sender<Outgoing>),

@@ -1,11 +1,19 @@
 //! What an app can ask for, and what comes of it.
 
 use cercle_proto::{
-    id::{DeviceId, GroupId, MessageId, Seq, TimestampMs, UserId},
+    id::{BlobId, DeviceId, GroupId, MessageId, Seq, TimestampMs, UserId},
     v1,
 };
 
-use crate::message::{Draft, GroupProfile};
+use super::{NewCircle, Ticket};
+use crate::{
+    directory::{Entry, Page, Question},
+    message::{
+        CircleMember, Document, Draft, GroupProfile, Patient, Request, RequestId,
+        request::{Situation, Widening},
+        transition::Action,
+    },
+};
 
 /// What an app can ask for.
 ///
@@ -22,6 +30,33 @@ pub enum Command {
         profile: GroupProfile,
         /// Who may do what.
         policy: PolicyTemplate,
+    },
+    /// Notes that this user has read a group up to a place; the others are told where the thread asks for it.
+    MarkRead {
+        /// The group.
+        group: GroupId,
+        /// Everything up to this place.
+        up_to: Seq,
+    },
+    /// Tells who is connected that this user writes, or has stopped: dropped when that is not possible.
+    Typing {
+        /// The group.
+        group: GroupId,
+        /// He has stopped.
+        stopped: bool,
+    },
+    /// Asks something of the members of one or several groups. Durable when it finishes.
+    Ask(Box<Ask>),
+    /// Takes a step in the life of a request. Durable when it finishes: in the outbox, or, for a claim of a
+    /// request to several groups, noted until the hub has decided
+    /// ([`Event::RequestChanged`](crate::event::Event::RequestChanged) or
+    /// [`Event::RequestLost`](crate::event::Event::RequestLost) tells how).
+    Act(Box<Act>),
+    /// Finds or makes the thread with one other person, and invites him. Finishes at once: what is sent to
+    /// it waits for him.
+    DirectWith {
+        /// The other person.
+        user: UserId,
     },
     /// Adds every device of the users that the hub has a key package for.
     Invite {
@@ -79,14 +114,90 @@ pub enum Command {
         /// The device.
         device: DeviceId,
     },
+    /// Makes a patient circle; finishes as [`Command::CreateGroup`].
+    OpenCircle(Box<NewCircle>),
+    /// Adds a person with all devices to a patient circle; finishes as [`Command::Invite`].
+    AddToCircle {
+        /// The circle.
+        group: GroupId,
+        /// Who, as what, why and for how long.
+        entry: Box<CircleMember>,
+    },
+    /// Ends a person's period in a patient circle and removes every device of the person.
+    EndMembership {
+        /// The circle.
+        group: GroupId,
+        /// The person.
+        user: UserId,
+        /// Why; may be empty.
+        note: String,
+    },
+    /// A part of a history is on the hub ([`Core::history_uploads`](super::Core::history_uploads)).
+    HistoryUploaded {
+        /// Which part.
+        key: [u8; 16],
+        /// Where it lies; `None`: the hub never takes it.
+        document: Option<Box<Document>>,
+    },
+    /// A part of a history was fetched ([`Core::history_fetches`](super::Core::history_fetches)).
+    HistoryFetched {
+        /// The group.
+        group: GroupId,
+        /// The message that names it.
+        message: MessageId,
+        /// What was fetched; `None`: nobody can fetch it any more.
+        sealed: Option<Vec<u8>>,
+    },
     /// Renews the device certificate now instead of when two thirds of its life are over.
     RenewCertificate,
+    /// Notes, durably, that bytes are to be uploaded and what is said once they are on the hub.
+    BeginUpload {
+        /// The bytes: also the id of the transfer.
+        blob: BlobId,
+        /// The group that the message is for.
+        group: GroupId,
+        /// Bytes of ciphertext.
+        sealed_bytes: u64,
+        /// The message.
+        draft: Draft,
+    },
+    /// Puts the message of an upload into the outbox: its bytes are on the hub.
+    FinishUpload {
+        /// The transfer.
+        blob: BlobId,
+    },
+    /// Forgets an upload and lets the hub forget its bytes.
+    AbandonUpload {
+        /// The transfer.
+        blob: BlobId,
+    },
+    /// Asks for a ticket to upload.
+    CreateBlob {
+        /// The bytes: a random id.
+        blob: BlobId,
+        /// A group that this device is in.
+        group: GroupId,
+        /// Bytes of ciphertext.
+        sealed_bytes: u64,
+    },
+    /// Asks for a ticket to download.
+    OpenBlob {
+        /// The bytes.
+        blob: BlobId,
+    },
+    /// Asks the directory something.
+    Directory(Box<Question>),
 }
 
 impl std::fmt::Debug for Command {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::CreateGroup { .. } => "CreateGroup",
+            Self::MarkRead { .. } => "MarkRead",
+            Self::Typing { .. } => "Typing",
+            Self::Ask(_) => "Ask",
+            Self::Act(_) => "Act",
+            Self::DirectWith { .. } => "DirectWith",
             Self::Invite { .. } => "Invite",
             Self::Remove { .. } => "Remove",
             Self::Leave { .. } => "Leave",
@@ -97,8 +208,56 @@ impl std::fmt::Debug for Command {
             Self::CreateInvitation(_) => "CreateInvitation",
             Self::ListDevices { .. } => "ListDevices",
             Self::RevokeDevice { .. } => "RevokeDevice",
+            Self::OpenCircle(_) => "OpenCircle",
+            Self::AddToCircle { .. } => "AddToCircle",
+            Self::EndMembership { .. } => "EndMembership",
+            Self::HistoryUploaded { .. } => "HistoryUploaded",
+            Self::HistoryFetched { .. } => "HistoryFetched",
             Self::RenewCertificate => "RenewCertificate",
+            Self::BeginUpload { .. } => "BeginUpload",
+            Self::FinishUpload { .. } => "FinishUpload",
+            Self::AbandonUpload { .. } => "AbandonUpload",
+            Self::CreateBlob { .. } => "CreateBlob",
+            Self::OpenBlob { .. } => "OpenBlob",
+            Self::Directory(_) => "Directory",
         })
+    }
+}
+
+/// Something to be asked.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// What. Its id and audience are chosen when it is posted.
+    pub request: Request,
+    /// Of whom: one group, or several, of which the first member to take it on has it for all.
+    pub groups: Vec<GroupId>,
+    /// Who is asked next, and when, if nobody has it by then.
+    pub widening: Vec<Widening>,
+    /// Whom it is about. In a thread of two people or a patient circle the request says it; else it stays on
+    /// this device, which tells the owner alone once there is one.
+    pub patient: Option<Patient>,
+}
+
+/// A step to be taken.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Act {
+    /// With which request.
+    pub request: RequestId,
+    /// What.
+    pub action: Action,
+    /// In which situation.
+    pub situation: Situation,
+}
+
+impl std::fmt::Debug for Ask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ask").field("groups", &self.groups).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Act {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Act").field("request", &self.request).finish_non_exhaustive()
     }
 }
 
@@ -136,11 +295,17 @@ impl std::fmt::Debug for NewInvitation {
 }
 
 /// What came of a command.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Outcome {
     /// The group is registered.
     GroupCreated(GroupId),
+    /// The thread of two people.
+    DirectThread(GroupId),
+    /// The request is on its way, under this id.
+    Asked(RequestId),
+    /// The claim is noted; the hub decides.
+    Claiming,
     /// Every reachable device of the users was added.
     Invited {
         /// Devices that were added; none if all were members already.
@@ -165,12 +330,21 @@ pub enum Outcome {
     },
     /// The devices of a user.
     Devices(Vec<DeviceState>),
+    /// A ticket for bytes on the hub.
+    Ticket(Ticket),
+    /// Found entries of the directory.
+    DirectoryPage(Box<Page>),
+    /// An entry of the directory.
+    DirectoryEntry(Box<Entry>),
 }
 
 impl std::fmt::Debug for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::GroupCreated(group) => write!(f, "GroupCreated({group:?})"),
+            Self::Asked(request) => write!(f, "Asked({request:?})"),
+            Self::Claiming => f.write_str("Claiming"),
+            Self::DirectThread(group) => write!(f, "DirectThread({group:?})"),
             Self::Invited { devices, missing } => {
                 write!(f, "Invited {{ devices: {devices:?}, missing: {} }}", missing.len())
             }
@@ -179,6 +353,9 @@ impl std::fmt::Debug for Outcome {
             Self::DeliveryStatus(_) => f.write_str("DeliveryStatus"),
             Self::InvitationCreated { .. } => f.write_str("InvitationCreated"),
             Self::Devices(_) => f.write_str("Devices"),
+            Self::Ticket(ticket) => write!(f, "{ticket:?}"),
+            Self::DirectoryPage(_) => f.write_str("DirectoryPage"),
+            Self::DirectoryEntry(_) => f.write_str("DirectoryEntry"),
         }
     }
 }

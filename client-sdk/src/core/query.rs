@@ -2,7 +2,7 @@
 
 use cercle_proto::id::{GroupId, Seq};
 
-use super::{Core, GroupState, GroupSummary, Member, QueuedMessage};
+use super::{Core, GroupState, GroupSummary, Member, PendingUpload, QueuedMessage};
 use crate::{
     error::Error,
     event::Message,
@@ -10,7 +10,8 @@ use crate::{
     message::Content,
     mls::{MlsGroup, group, identity::Myself, provider::Provider},
     store::{groups::GroupRow, messages::MessageRow, outbox::OutboxRow},
-    sync::{Lane, entries::read_message, outbox::queued_body},
+    sync::{Lane, entries::read_message, outbox::queued_body, transfers},
+    thread::Thread,
 };
 
 impl Core {
@@ -54,6 +55,18 @@ impl Core {
         rows.into_iter().map(read).collect()
     }
 
+    /// What the messages of a group add up to.
+    ///
+    /// # Errors
+    /// [`Error::UnknownGroup`], or the store fails.
+    pub fn whole_thread(&mut self, group: GroupId) -> Result<&Thread, Error> {
+        if !self.memory.groups.contains_key(&group) {
+            return Err(Error::UnknownGroup(group));
+        }
+        let tx = self.store.begin()?;
+        Ok(self.memory.thread(&tx, group)?)
+    }
+
     /// Messages that are not in the log yet, in the order they were written.
     ///
     /// # Errors
@@ -67,6 +80,14 @@ impl Core {
             body: queued_body(&row.content),
         };
         Ok(rows.into_iter().map(read).collect())
+    }
+
+    /// Uploads whose message is not in the outbox yet.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn uploads(&self) -> Result<Vec<PendingUpload>, Error> {
+        Ok(transfers::pending(&self.store.begin()?)?)
     }
 
     fn summary(&mut self, group: GroupId, row: GroupRow) -> Result<GroupSummary, Error> {

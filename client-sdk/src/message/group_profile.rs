@@ -75,6 +75,25 @@ impl GroupProfile {
     pub fn titled(title: impl Into<String>) -> Self {
         Self { title: title.into(), ..Self::default() }
     }
+
+    /// A thread of this kind, with what is usual for the kind.
+    #[must_use]
+    pub fn of_kind(title: impl Into<String>, thread: ThreadKind) -> Self {
+        let read_receipts = thread.asks_for_receipts();
+        Self { title: title.into(), thread, read_receipts, ..Self::default() }
+    }
+}
+
+impl ThreadKind {
+    /// Whether readers usually tell that they have read: yes where somebody counts on it for a patient, no in
+    /// wide groups, where it would press people and tell them nothing.
+    #[must_use]
+    pub const fn asks_for_receipts(self) -> bool {
+        match self {
+            Self::Direct | Self::PatientCircle | Self::Coordination => true,
+            Self::Conversation | Self::Theme | Self::Territory | Self::Structure | Self::Library => false,
+        }
+    }
 }
 
 impl From<&str> for GroupProfile {

@@ -3,7 +3,7 @@
 use cercle_proto::id::BlobId;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::Language;
+use super::{Document, Language, Patient};
 use crate::{error::Error, limits};
 
 /// A kind of content. No floating point numbers: two devices must never read two values.
@@ -24,8 +24,24 @@ pub trait Kind: Clone + Eq + Serialize + DeserializeOwned {
         text
     }
 
+    /// Documents that this message carries: an app can fetch them.
+    fn documents(&self) -> Vec<&Document> {
+        Vec::new()
+    }
+
     /// Bytes on the hub that this message refers to.
     fn blobs(&self) -> Vec<BlobId> {
+        self.documents().into_iter().map(|document| document.blob).collect()
+    }
+
+    /// Whether it says who a patient is, or makes sense for one known patient only: refused outside patient
+    /// circles and direct threads ([`guard`](super::guard)).
+    fn about_patient(&self) -> bool {
+        !self.patients().is_empty()
+    }
+
+    /// People whom this message is about: their identities are checked before it is sent.
+    fn patients(&self) -> Vec<&Patient> {
         Vec::new()
     }
 }
@@ -41,6 +57,57 @@ pub(super) trait Wire: Kind {
     /// From the generated type; `None` if a field cannot be read. The result is checked by the caller.
     fn from_wire(message: Self::Message) -> Option<Self>;
 }
+
+/// A large kind is kept apart, so that an event or command that holds another is small.
+impl<T: Kind> Kind for Box<T> {
+    fn check(&self) -> Result<(), Error> {
+        (**self).check()
+    }
+
+    fn render(&self, language: Language) -> String {
+        (**self).render(language)
+    }
+
+    fn fallback(&self) -> String {
+        (**self).fallback()
+    }
+
+    fn documents(&self) -> Vec<&Document> {
+        (**self).documents()
+    }
+
+    fn blobs(&self) -> Vec<BlobId> {
+        (**self).blobs()
+    }
+
+    fn about_patient(&self) -> bool {
+        (**self).about_patient()
+    }
+
+    fn patients(&self) -> Vec<&Patient> {
+        (**self).patients()
+    }
+}
+
+/// The same for the way over the wire, for each large kind by name: the kinds made by
+/// [`field`](super::field) have a general way of their own.
+macro_rules! boxed {
+    ($($large:ty),+) => {
+        $(impl Wire for Box<$large> {
+            type Message = <$large as Wire>::Message;
+
+            fn to_wire(&self) -> Self::Message {
+                (**self).to_wire()
+            }
+
+            fn from_wire(message: Self::Message) -> Option<Self> {
+                <$large>::from_wire(message).map(Self::new)
+            }
+        })+
+    };
+}
+
+boxed!(super::Request, super::Transition, super::Handover);
 
 /// Checks that a text is there and not too long, bytes of UTF-8.
 ///
@@ -91,6 +158,35 @@ pub(crate) mod hex_id {
     }
 }
 
+/// Ids of messages in the JSON form: 32 hexadecimal digits.
+pub(crate) mod hex_message {
+    use cercle_proto::id::MessageId;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<S: Serializer>(id: &MessageId, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&id.to_hex())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<MessageId, D::Error> {
+        MessageId::from_hex(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// Ids of users in the JSON form: `<local>@<domain>`.
+pub(crate) mod users {
+    use cercle_proto::id::UserId;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<S: Serializer>(users: &[UserId], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(users.iter().map(UserId::as_str))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<UserId>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        texts.iter().map(|text| UserId::parse(text).map_err(D::Error::custom)).collect()
+    }
+}
+
 /// Hashes in the JSON form: hexadecimal digits.
 pub(crate) mod hex_bytes {
     use cercle_proto::id::{from_hex, to_hex};
@@ -113,6 +209,7 @@ macro_rules! table {
         #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(tag = "kind")]
         #[non_exhaustive]
+        #[expect(clippy::large_enum_variant, reason = "a body is moved once; a box would be in every match")]
         pub enum Body {
             $($(#[$doc])* #[serde(rename = $name)] $variant($type),)*
             /// A kind that this version does not know: shown by its fallback, kept whole.
@@ -133,6 +230,18 @@ macro_rules! table {
         }
 
         impl Body {
+            /// Names of all kinds, as in JSON.
+            pub const NAMES: &'static [&'static str] = &[$($name),*];
+
+            /// Whether it is about one patient ([`guard`]).
+            #[must_use]
+            pub fn about_patient(&self) -> bool {
+                match self {
+                    $(Self::$variant(content) => Kind::about_patient(content),)*
+                    Self::Unknown { .. } => false,
+                }
+            }
+
             /// Name of the kind, as in JSON.
             #[must_use]
             pub const fn name(&self) -> &'static str {
@@ -151,6 +260,15 @@ macro_rules! table {
                 }
             }
 
+            /// Documents that this message carries.
+            #[must_use]
+            pub fn documents(&self) -> Vec<&Document> {
+                match self {
+                    $(Self::$variant(content) => content.documents(),)*
+                    Self::Unknown { .. } => Vec::new(),
+                }
+            }
+
             /// Bytes on the hub that this message refers to.
             #[must_use]
             pub fn blobs(&self) -> Vec<BlobId> {
@@ -160,10 +278,32 @@ macro_rules! table {
                 }
             }
 
+            /// People whom this message is about.
+            #[must_use]
+            pub fn patients(&self) -> Vec<&$crate::message::Patient> {
+                match self {
+                    $(Self::$variant(content) => content.patients(),)*
+                    Self::Unknown { .. } => Vec::new(),
+                }
+            }
+
             fn fallback(&self) -> String {
                 match self {
                     $(Self::$variant(content) => content.fallback(),)*
                     Self::Unknown { .. } => String::new(),
+                }
+            }
+
+            /// Checks required fields and bounds, as before sending.
+            ///
+            /// # Errors
+            /// [`Error::Field`] with the first field that breaks a rule.
+            pub fn check_fields(&self) -> Result<(), Error> {
+                match self {
+                    $(Self::$variant(content) => content.check(),)*
+                    Self::Unknown { .. } => {
+                        Err(Error::Invalid("a message of an unknown kind cannot be sent"))
+                    }
                 }
             }
 

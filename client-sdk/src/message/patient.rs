@@ -1,14 +1,22 @@
 //! Who a message is about: identity traits and INS, inside MLS only.
 //!
-//! A part of other kinds (circle, referral, alert), never a message by itself.
+//! A part of other kinds (circle, referral, alert), never a message by itself. Doubts about the traits are
+//! [`warning`]s and stop nobody; what is refused is an INS without a validated identity (fr-core-patient-ins)
+//! and, in production, the identities of tests.
 
 use serde::{Deserialize, Serialize};
 
 use super::{
+    Language,
     kind::{at_most, bounded, hidden, required},
     wire,
 };
 use crate::{error::Error, limits};
+
+pub mod warning;
+
+/// OIDs under which an INS is no person's: test and demonstration (INS guide, 1.2.250.1.213.1.4).
+const TEST_OIDS: [&str; 2] = ["1.2.250.1.213.1.4.10", "1.2.250.1.213.1.4.11"];
 
 /// Identity traits of a patient (fr-core-patient, fr-core-patient-ins).
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -89,8 +97,76 @@ impl Patient {
         bounded("patient.birth_place", &self.birth_place, limits::CODE_BYTES_MAX)?;
         bounded("patient.ins", &self.ins, limits::CODE_BYTES_MAX)?;
         bounded("patient.ins_oid", &self.ins_oid, limits::CODE_BYTES_MAX)?;
+        if !self.ins.is_empty() && self.reliability != Reliability::Validated {
+            let problem = "may only go with a validated identity".into();
+            return Err(Error::Field { field: "patient.ins", problem });
+        }
         bounded("patient.phone", &self.phone, limits::NAME_BYTES_MAX)?;
         bounded("patient.address", &self.address, limits::TOPIC_BYTES_MAX)
+    }
+
+    /// Refuses the identities of tests, for a device that is in production.
+    ///
+    /// # Errors
+    /// [`Error::Field`] for an INS under a test or demonstration OID.
+    pub fn check_for_production(&self) -> Result<(), Error> {
+        if TEST_OIDS.contains(&self.ins_oid.trim()) {
+            let problem = "is that of a test or demonstration identity".into();
+            return Err(Error::Field { field: "patient.ins_oid", problem });
+        }
+        Ok(())
+    }
+
+    /// Whether two descriptions are surely or probably of one person: the same INS, or, if one of them has
+    /// none, the same birth name, first given name, birth date and gender, without regard to case, dashes
+    /// and spaces. Birth places count if both are known.
+    #[must_use]
+    pub fn same_person(&self, other: &Self) -> bool {
+        let (own, theirs) = (warning::digits_of(&self.ins), warning::digits_of(&other.ins));
+        if !own.is_empty() && !theirs.is_empty() {
+            return own == theirs;
+        }
+        let first = |patient: &Self| folded(patient.birth_given_names.first().map_or("", String::as_str));
+        let places = (self.birth_place.trim(), other.birth_place.trim());
+        folded(&self.birth_name) == folded(&other.birth_name)
+            && first(self) == first(other)
+            && self.birth_date.trim() == other.birth_date.trim()
+            && self.gender == other.gender
+            && (places.0.is_empty() || places.1.is_empty() || places.0.eq_ignore_ascii_case(places.1))
+    }
+
+    /// The five traits and the status of the identity in one line, always in clear, so that nobody takes
+    /// one patient for another (INS guide).
+    #[must_use]
+    pub fn traits(&self, language: Language) -> String {
+        let name = self.birth_name.to_uppercase();
+        let given = self.birth_given_names.join(" ");
+        let date = warning::readable_date(&self.birth_date);
+        let gender = match self.gender {
+            Gender::Male => language.pick("sexe M", "male"),
+            Gender::Female => language.pick("sexe F", "female"),
+            Gender::Unknown => language.pick("sexe indéterminé", "gender undetermined"),
+            Gender::Unspecified => language.pick("sexe non renseigné", "gender not given"),
+        };
+        let place = if self.birth_place.is_empty() {
+            language.pick("lieu de naissance inconnu", "birth place unknown").to_owned()
+        } else {
+            format!("{} {}", language.pick("lieu de naissance", "birth place"), self.birth_place)
+        };
+        let status = match self.reliability {
+            Reliability::Provisional => language.pick("identité provisoire", "provisional identity"),
+            Reliability::Retrieved => language.pick("identité récupérée", "retrieved identity"),
+            Reliability::Validated => language.pick("identité validée", "validated identity"),
+        };
+        let used = if self.used_name.is_empty() && self.used_given_name.is_empty() {
+            String::new()
+        } else {
+            let (name, given) = (self.used_name.to_uppercase(), &self.used_given_name);
+            format!(" ({} {})", language.pick("utilise", "uses"), format!("{name} {given}").trim())
+        };
+        let born = language.pick("né(e) le", "born");
+        let ins = if self.ins.is_empty() { String::new() } else { format!(", INS {}", self.ins) };
+        format!("{name} {given}{used}, {born} {date}, {gender}, {place}, {status}{ins}")
     }
 
     pub(super) fn to_wire(&self) -> wire::Patient {
@@ -148,4 +224,9 @@ impl Patient {
             address: message.address,
         }
     }
+}
+
+/// A name without case, spaces, dashes and apostrophes.
+fn folded(name: &str) -> String {
+    name.chars().filter(|letter| letter.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }

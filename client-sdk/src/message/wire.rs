@@ -1,4 +1,8 @@
 //! The generated types of package `cercle.content.v1`, and the only lint exceptions for them.
-#![expect(unreachable_pub, reason = "generated code names everything `pub`")]
+#![expect(
+    unreachable_pub,
+    clippy::doc_markdown,
+    reason = "generated code names everything `pub`, as it likes"
+)]
 
 include!(concat!(env!("OUT_DIR"), "/cercle.content.v1.rs"));

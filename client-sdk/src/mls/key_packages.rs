@@ -7,7 +7,7 @@ use cercle_proto::{
 };
 pub(crate) use openmls::prelude::KeyPackage;
 use openmls::prelude::{KeyPackageRef, Lifetime, MlsMessageBodyIn, MlsMessageIn, ProtocolVersion};
-use openmls_traits::{OpenMlsProvider as _, storage::StorageProvider as _};
+use openmls_traits::{OpenMlsProvider, storage::StorageProvider as _};
 use tls_codec::DeserializeBytes as _;
 
 use super::{
@@ -34,6 +34,25 @@ pub(crate) fn make(
     last_resort: bool,
     now: TimestampMs,
 ) -> Result<KeyPackageRow, MlsError> {
+    let (package, not_after_ms) = build(provider, keys, me, last_resort, now)?;
+    let reference = package.hash_ref(provider.crypto()).map_err(refused("key package"))?;
+    let encoded = group::to_bytes(&package.into())?;
+    let reference = store::encode(&reference).to_vec();
+    Ok(KeyPackageRow { reference, generation, not_after_ms, last_resort, encoded })
+}
+
+/// Makes a key package whose private keys go where the provider keeps them. Also says when it ends, ms since
+/// the Unix epoch.
+///
+/// # Errors
+/// When openmls refuses.
+pub(crate) fn build(
+    provider: &impl OpenMlsProvider,
+    keys: &DeviceKeys,
+    me: &Myself,
+    last_resort: bool,
+    now: TimestampMs,
+) -> Result<(KeyPackage, TimestampMs), MlsError> {
     let not_after_ms = (now + limits::KEY_PACKAGE_LIFE_MS).min(me.identity.not_after_ms);
     let not_before_ms = now.saturating_sub(limits::KEY_PACKAGE_MARGIN_MS);
     let mut builder = KeyPackage::builder()
@@ -45,11 +64,7 @@ pub(crate) fn make(
     let bundle = builder
         .build(profile::CIPHERSUITE, provider, keys.signer(), me.credential.clone())
         .map_err(refused("key package"))?;
-    let package = bundle.into_key_package();
-    let reference = package.hash_ref(provider.crypto()).map_err(refused("key package"))?;
-    let encoded = group::to_bytes(&package.into())?;
-    let reference = store::encode(&reference).to_vec();
-    Ok(KeyPackageRow { reference, generation, not_after_ms, last_resort, encoded })
+    Ok((bundle.into_key_package(), not_after_ms))
 }
 
 /// Deletes the private keys of a key package.

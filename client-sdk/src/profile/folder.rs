@@ -90,38 +90,44 @@ pub(super) fn check_private(_: &Path) -> Result<(), ProfileError> {
     Ok(())
 }
 
+/// Options for a file that only its owner can read.
 #[cfg(unix)]
-fn options() -> OpenOptions {
+pub(crate) fn options() -> OpenOptions {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = OpenOptions::new();
     options.mode(0o600);
     options
 }
 
+/// Options for a file in a folder that is private by its inherited access list.
 #[cfg(not(unix))]
-fn options() -> OpenOptions {
+pub(crate) fn options() -> OpenOptions {
     OpenOptions::new()
 }
 
+/// Makes folders that only their owner can enter.
 #[cfg(unix)]
-fn builder() -> DirBuilder {
+pub(crate) fn builder() -> DirBuilder {
     use std::os::unix::fs::DirBuilderExt;
     let mut builder = DirBuilder::new();
     builder.mode(0o700);
     builder
 }
 
+/// Makes folders that are private by their inherited access list.
 #[cfg(not(unix))]
-fn builder() -> DirBuilder {
+pub(crate) fn builder() -> DirBuilder {
     DirBuilder::new()
 }
 
+/// Makes the names in a folder survive a loss of power.
 #[cfg(unix)]
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Elsewhere the system does it.
 #[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }

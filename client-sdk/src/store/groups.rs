@@ -20,6 +20,10 @@ pub(crate) struct GroupRow {
 pub(crate) struct GroupRecord {
     /// As a member said it last; without title: not known.
     pub(crate) profile: GroupProfile,
+    /// This device has just come (again) and cannot know of changes: the next profile counts, whoever sends
+    /// it. Later only those of administrators do.
+    #[serde(default)]
+    pub(crate) profile_awaited: bool,
     /// Whether it can be used.
     pub(crate) state: GroupState,
     /// MLS epoch.
@@ -80,6 +84,7 @@ impl GroupRecord {
     pub(crate) fn new(state: GroupState, epoch: Epoch, joined_at: Seq) -> Self {
         Self {
             profile: GroupProfile::default(),
+            profile_awaited: true,
             state,
             epoch,
             joined_at,

@@ -21,6 +21,9 @@ pub(crate) struct MessageRecord {
     /// Who handed it over, if this device was not a member when it was sent.
     #[serde(default)]
     pub(crate) exported_by: Option<String>,
+    /// The sender administered the group at this place of the log.
+    #[serde(default)]
+    pub(crate) by_administrator: bool,
 }
 
 /// A message's row.
@@ -85,6 +88,60 @@ impl Tx<'_> {
             messages.push(MessageRow { seq, id: MessageId::new(row.get(1)?), record });
         }
         Ok(messages)
+    }
+
+    /// Group, place and id of messages whose id begins with these hexadecimal digits, at most two.
+    pub(crate) fn messages_by_prefix(
+        &self,
+        digits: &str,
+    ) -> Result<Vec<(GroupId, Seq, MessageId)>, StoreError> {
+        let sql = "SELECT group_id, seq, message_id FROM messages
+                   WHERE substr(hex(message_id), 1, ?2) = ?1 LIMIT 2";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let mut rows = statement.query((digits.to_ascii_uppercase(), digits.len()))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            found.push((GroupId::new(row.get(0)?), unsigned(row.get(1)?), MessageId::new(row.get(2)?)));
+        }
+        Ok(found)
+    }
+
+    /// Messages before a place, the newest first, at most `limit`.
+    pub(crate) fn messages_before(
+        &self,
+        group: GroupId,
+        before: Seq,
+        limit: usize,
+    ) -> Result<Vec<MessageRow>, StoreError> {
+        let sql = "SELECT seq, message_id, record FROM messages
+                   WHERE group_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let mut rows = statement.query((group.as_bytes(), integer(before), limit))?;
+        let mut messages = Vec::new();
+        while let Some(row) = rows.next()? {
+            let seq = unsigned(row.get(0)?);
+            let sealed: Vec<u8> = row.get(2)?;
+            let record = self.open(&[b"messages", group.as_bytes(), &seq.to_be_bytes()], &sealed)?;
+            messages.push(MessageRow { seq, id: MessageId::new(row.get(1)?), record });
+        }
+        Ok(messages)
+    }
+
+    /// The message with this id.
+    pub(crate) fn message(
+        &self,
+        group: GroupId,
+        message: MessageId,
+    ) -> Result<Option<MessageRow>, StoreError> {
+        let sql = "SELECT seq, record FROM messages WHERE group_id = ?1 AND message_id = ?2";
+        let mut statement = self.transaction.prepare_cached(sql)?;
+        let values = (group.as_bytes(), message.as_bytes());
+        let found: Option<(i64, Vec<u8>)> =
+            statement.query_row(values, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let Some((seq, sealed)) = found else { return Ok(None) };
+        let seq = unsigned(seq);
+        let record = self.open(&[b"messages", group.as_bytes(), &seq.to_be_bytes()], &sealed)?;
+        Ok(Some(MessageRow { seq, id: message, record }))
     }
 
     /// Whether a message with this id is stored.

@@ -9,13 +9,13 @@ use cercle_proto::{
 use super::{
     Cx, Lane, Step,
     session::{Pending, Phase},
-    staging,
+    staging, transfers,
 };
 use crate::{
     core::{Command, DeviceCursor, DeviceState, GroupState, NewInvitation, Outcome, PolicyTemplate},
     error::Error,
     limits,
-    message::{self, Draft, GroupProfile, Kind as _},
+    message::{self, Draft, GroupProfile, Kind as _, ThreadKind, Typing},
     mls::group,
     store::{
         groups::{GroupRecord, GroupRow},
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// A command was taken, or refused at once.
-type Begun = Result<(), Error>;
+pub(super) type Begun = Result<(), Error>;
 
 impl Cx<'_, '_> {
     /// The app wants something.
@@ -32,15 +32,40 @@ impl Cx<'_, '_> {
         let begun = match command {
             Command::CreateGroup { profile, policy } => self.create_group(id, profile, policy)?,
             Command::Send { group, draft } => self.send(id, group, &draft)?,
-            Command::Invite { group, users } => {
-                let claim = self.random();
-                self.change_members(id, group, &users, |users| Change::Invite { users, claim })?
+            Command::MarkRead { group, up_to } => {
+                let marked = self.mark_read(group, up_to)?;
+                self.done(id, marked)
             }
+            Command::Typing { group, stopped } => {
+                let told = self.tell_typing(group, Typing { stopped })?;
+                self.done(id, told)
+            }
+            Command::Ask(ask) => self.ask_others(id, *ask)?,
+            Command::Act(act) => self.act(id, *act)?,
+            Command::DirectWith { user } => self.direct_thread(id, &user)?,
+            Command::Invite { group, users } => match self.may_invite(group, &users)? {
+                Ok(()) => {
+                    let claim = self.random();
+                    self.change_members(id, group, &users, |users| Change::Invite { users, claim })?
+                }
+                Err(error) => Err(error),
+            },
             Command::Remove { group, users } => {
                 self.change_members(id, group, &users, |users| Change::Remove { users })?
             }
             Command::SetAdministrators { group, users } => {
                 self.change_members(id, group, &users, |users| Change::Administrators { users })?
+            }
+            Command::OpenCircle(circle) => self.open_circle(id, *circle)?,
+            Command::AddToCircle { group, entry } => self.add_to_circle(id, group, *entry)?,
+            Command::EndMembership { group, user, note } => self.end_membership(id, group, &user, note)?,
+            Command::HistoryUploaded { key, document } => {
+                let taken = self.history_uploaded(key, document.map(|document| *document))?;
+                taken.map(|()| self.finish(id, Ok(Outcome::Done)))
+            }
+            Command::HistoryFetched { group, message, sealed } => {
+                let taken = self.history_fetched(group, message, sealed.as_deref())?;
+                taken.map(|()| self.finish(id, Ok(Outcome::Done)))
             }
             Command::Leave { group } => self.change(id, group, Change::Leave)?,
             Command::UpdateKeys { group } => self.change(id, group, Change::Update)?,
@@ -59,6 +84,19 @@ impl Cx<'_, '_> {
                 self.ask(id, Request::RevokeDevice(v1::RevokeDevice { device: device.to_bytes() }))
             }
             Command::RenewCertificate => self.renew_now(id),
+            Command::BeginUpload { blob, group, sealed_bytes, draft } => {
+                self.begin_upload(id, blob, group, sealed_bytes, &draft)?
+            }
+            Command::FinishUpload { blob } => self.finish_upload(id, blob)?,
+            Command::AbandonUpload { blob } => self.abandon_upload(id, blob)?,
+            Command::CreateBlob { blob, group, sealed_bytes: size } => {
+                let create = v1::CreateBlob { blob: blob.to_bytes(), group: group.to_bytes(), size };
+                self.ask(id, Request::CreateBlob(create))
+            }
+            Command::OpenBlob { blob } => {
+                self.ask(id, Request::OpenBlob(v1::OpenBlob { blob: blob.to_bytes() }))
+            }
+            Command::Directory(question) => self.ask(id, question.frame()),
         };
         if let Err(error) = begun {
             self.finish(id, Err(error));
@@ -83,8 +121,13 @@ impl Cx<'_, '_> {
         Ok(())
     }
 
+    /// Something that ends at once.
+    fn done(&mut self, id: u64, result: Result<(), Error>) -> Begun {
+        result.map(|()| self.finish(id, Ok(Outcome::Done)))
+    }
+
     /// A group that this device takes part in.
-    fn usable(&self, group: GroupId) -> Result<&Lane, Error> {
+    pub(crate) fn usable(&self, group: GroupId) -> Result<&Lane, Error> {
         let lane = self.m.groups.get(&group).ok_or(Error::UnknownGroup(group))?;
         match lane.state() {
             GroupState::Closed | GroupState::Leaving => Err(Error::NotMember(group)),
@@ -96,10 +139,16 @@ impl Cx<'_, '_> {
         if let Err(error) = self.usable(group) {
             return Ok(Err(error));
         }
+        if let Err(error) = self.may_send(group, draft)? {
+            return Ok(Err(error));
+        }
         let content = match message::compose(draft, self.now) {
             Ok(content) => content,
             Err(error) => return Ok(Err(error)),
         };
+        if let Err(error) = self.permitted(group, &draft.body)? {
+            return Ok(Err(error));
+        }
         if self.tx.outbox_length()? >= limits::OUTBOX_MESSAGES_MAX {
             return Ok(Err(Error::OutboxFull));
         }
@@ -108,7 +157,7 @@ impl Cx<'_, '_> {
         Ok(Ok(()))
     }
 
-    fn change_members(
+    pub(super) fn change_members(
         &mut self,
         id: u64,
         group: GroupId,
@@ -136,7 +185,27 @@ impl Cx<'_, '_> {
         Ok(Ok(()))
     }
 
-    fn create_group(&mut self, id: u64, profile: GroupProfile, template: PolicyTemplate) -> Step<Begun> {
+    pub(super) fn create_group(
+        &mut self,
+        id: u64,
+        profile: GroupProfile,
+        template: PolicyTemplate,
+    ) -> Step<Begun> {
+        match self.make_group(profile, template)? {
+            Ok((_, intent)) => {
+                self.m.waiting.insert(intent, id);
+                Ok(Ok(()))
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Makes a group of one, and the intent that registers it: its id, and the intent's number.
+    pub(crate) fn make_group(
+        &mut self,
+        profile: GroupProfile,
+        template: PolicyTemplate,
+    ) -> Step<Result<(GroupId, u64), Error>> {
         let (Some(identity), Some(me)) = (self.m.identity.clone(), self.m.me.clone()) else {
             return Ok(Err(Error::NotEnrolled));
         };
@@ -149,6 +218,8 @@ impl Cx<'_, '_> {
         }
         let creator = me.identity.user.clone();
         let policy = match template {
+            // A library is what its publishers say.
+            _ if profile.thread == ThreadKind::Library => Policy::announcements(creator),
             PolicyTemplate::Conversation => Policy::conversation(creator),
             PolicyTemplate::Announcements => Policy::announcements(creator),
         };
@@ -161,11 +232,12 @@ impl Cx<'_, '_> {
                 let mut record = GroupRecord::new(GroupState::Creating, made.epoch().as_u64(), 0);
                 record.enter_epoch(made.epoch().as_u64(), group::authenticator(&made));
                 record.profile.clone_from(&profile);
+                record.profile_awaited = false;
                 self.m.cache.keep(id_of_group, made);
                 self.m.groups.insert(id_of_group, Lane::new(GroupRow { cursor: 0, record }));
                 self.save(id_of_group)?;
-                self.register_group(id, id_of_group, profile, group_info, tree)?;
-                Ok(Ok(()))
+                let intent = self.register_group(id_of_group, profile, group_info, tree)?;
+                Ok(Ok((id_of_group, intent)))
             }
             Err(error) => {
                 self.tx.rollback_to_mark(0)?;
@@ -176,20 +248,28 @@ impl Cx<'_, '_> {
 
     fn register_group(
         &mut self,
-        command: u64,
         group: GroupId,
         profile: GroupProfile,
         group_info: Vec<u8>,
         tree: Vec<u8>,
-    ) -> Step {
+    ) -> Step<u64> {
         let message = self.message_id();
         let frame = staging::create_frame(group, message, group_info, tree);
         let mut intent = Intent::new(Change::Create { profile }, true);
         intent.staged = Some(Staged { message: *message.as_bytes(), epoch: 0, frame });
         let row = self.tx.add_intent(group, self.now, &intent)?;
-        self.m.waiting.insert(row, command);
         self.touch(group);
-        Ok(())
+        Ok(row)
+    }
+
+    fn direct_thread(&mut self, id: u64, user: &UserId) -> Step<Begun> {
+        match self.direct_with(user)? {
+            Ok(group) => {
+                self.finish(id, Ok(Outcome::DirectThread(group)));
+                Ok(Ok(()))
+            }
+            Err(error) => Ok(Err(error)),
+        }
     }
 }
 
@@ -209,6 +289,9 @@ pub(crate) fn outcome(answer: Answer) -> Result<Outcome, Error> {
     let damaged = || Error::Invalid("the hub's answer is damaged");
     match answer {
         Answer::Done(_) => Ok(Outcome::Done),
+        Answer::BlobTicket(answer) => transfers::ticket(&answer).map(Outcome::Ticket).ok_or_else(damaged),
+        Answer::DirectoryPage(page) => Ok(Outcome::DirectoryPage(Box::new(page))),
+        Answer::DirectoryEntry(entry) => Ok(Outcome::DirectoryEntry(Box::new(entry))),
         Answer::InvitationCreated(created) => Ok(Outcome::InvitationCreated {
             user: UserId::parse(&created.user).map_err(|_| damaged())?,
             link: created.link,

@@ -31,6 +31,13 @@ enum Applied {
     Stuck,
 }
 
+/// Who sent a message.
+struct Sender {
+    identity: DeviceIdentity,
+    /// He administers the group, at this place of the log.
+    administrator: bool,
+}
+
 impl Cx<'_, '_> {
     /// Entries of one group came.
     pub(crate) fn entries(&mut self, frame: v1::Entries) -> Step {
@@ -132,7 +139,8 @@ impl Cx<'_, '_> {
             let policy = group::policy(loaded)?;
             match processed {
                 Processed::Application { sender, epoch, plaintext } if policy.may_post(&sender.user) => {
-                    Ok((sender, epoch, plaintext))
+                    let administrator = policy.is_administrator(&sender.user);
+                    Ok((Sender { identity: *sender, administrator }, epoch, plaintext))
                 }
                 Processed::Application { .. } => {
                     Err(MlsError::Refused("message", "the policy does not let its sender post".into()))
@@ -152,7 +160,7 @@ impl Cx<'_, '_> {
         &mut self,
         group: GroupId,
         entry: &v1::Entry,
-        sender: &DeviceIdentity,
+        sender: &Sender,
         epoch: Epoch,
         plaintext: Vec<u8>,
     ) -> Step<Applied> {
@@ -168,6 +176,7 @@ impl Cx<'_, '_> {
         if heals {
             self.save(group)?;
         }
+        let Sender { identity: sender, administrator } = sender;
         let record = MessageRecord {
             sender: sender.user.as_str().to_owned(),
             device: *sender.device.as_bytes(),
@@ -177,6 +186,7 @@ impl Cx<'_, '_> {
             at_ms: entry.at_ms,
             envelope: plaintext,
             exported_by: None,
+            by_administrator: *administrator,
         };
         let row = MessageRow { seq: entry.seq, id, record };
         self.tx.insert_message(group, &row)?;
@@ -301,6 +311,7 @@ pub(crate) fn read_message(group: GroupId, row: &MessageRow, content: Content) -
         sent_at_ms: content.sent_at_ms,
         in_reply_to: content.in_reply_to,
         exported_by: record.exported_by()?,
+        by_administrator: record.by_administrator,
         body: content.body,
     })
 }

@@ -326,6 +326,7 @@ impl Cx<'_, '_> {
     /// Deletes an intent and tells the app, if it waits.
     pub(crate) fn finish_intent(&mut self, row: &IntentRow, result: Result<Outcome, Error>) -> Step {
         self.tx.delete_intent(row.id)?;
+        self.change_ended(row, &result)?;
         self.set_idle(row.group);
         if let Some(command) = self.m.waiting.remove(&row.id) {
             self.finish(command, result);

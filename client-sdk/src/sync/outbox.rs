@@ -193,6 +193,7 @@ impl Cx<'_, '_> {
             at_ms,
             envelope: row.content,
             exported_by: None,
+            by_administrator: self.administers(group)?,
         };
         let content = Content::decode_stored(&record.envelope);
         let row = MessageRow { seq, id: message, record };
@@ -201,6 +202,7 @@ impl Cx<'_, '_> {
         self.content_stored(&read_message(group, &row, content)?)?;
         if let Some(lane) = self.lane(group) {
             lane.in_flight.remove(&message);
+            lane.whisper.message_confirmed();
         }
         self.emit(Event::MessageAccepted { group, message, seq, at_ms });
         Ok(true)

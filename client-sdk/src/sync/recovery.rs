@@ -195,6 +195,7 @@ impl Cx<'_, '_> {
         lane.busy = false;
         lane.row.cursor = seq;
         lane.row.record.state = GroupState::Active;
+        lane.row.record.profile_awaited = true;
         lane.row.record.authenticators.clear();
         lane.row.record.enter_epoch(epoch, authenticator);
         self.save(group)?;

@@ -17,6 +17,7 @@ use crate::{
     error::Error,
     event::Event,
     limits,
+    message::RequestId,
     store::identity::{CertificateRecord, IdentityRecord},
 };
 
@@ -51,6 +52,7 @@ pub(crate) enum Pending {
     Message { group: GroupId, message: MessageId, position: u64 },
     Change { group: GroupId, intent: u64, message: MessageId },
     Claim { group: GroupId, intent: u64 },
+    ClaimOnce { request: RequestId },
     GroupInfo { group: GroupId },
     Rejoin { group: GroupId, message: MessageId },
     Publish,
@@ -73,6 +75,8 @@ pub(crate) struct Session {
     /// Waves of the start of the connection that are not complete.
     pub(crate) first_waves: BTreeSet<u64>,
     pub(crate) caught_up: bool,
+    /// What became due for own requests while there was no connection is decided.
+    pub(crate) requests_reviewed: bool,
     last_frame: TimestampMs,
     ping_interval_ms: TimestampMs,
     pub(crate) publishing: bool,
@@ -168,7 +172,8 @@ impl Cx<'_, '_> {
                 self.tell(Request::Pong(v1::Pong {}));
                 Ok(())
             }
-            Answer::Pong(_) | Answer::Ephemeral(_) => Ok(()),
+            Answer::Pong(_) => Ok(()),
+            Answer::Ephemeral(whisper) => self.ephemeral(&whisper),
             Answer::Entries(entries) => {
                 self.still_reading(entries.wave);
                 self.entries(entries)
@@ -219,6 +224,9 @@ impl Cx<'_, '_> {
             }
             (Pending::Claim { group, intent }, Answer::KeyPackages(packages)) => {
                 self.claimed(group, intent, packages)
+            }
+            (Pending::ClaimOnce { request }, Answer::RegisterClaimed(decided)) => {
+                self.claim_decided(request, &decided)
             }
             (Pending::GroupInfo { group }, Answer::GroupInfo(info)) => self.group_info(group, &info),
             (Pending::Rejoin { group, message }, Answer::Accepted(accepted)) => {
@@ -399,6 +407,7 @@ impl Cx<'_, '_> {
     fn ready(&mut self) -> Step {
         self.m.session.phase = Phase::Ready;
         self.request(Request::ListGroups(v1::ListGroups {}), Pending::ListGroups);
+        self.send_claims()?;
         self.send_all_owed()
     }
 

@@ -39,6 +39,10 @@ impl Cx<'_, '_> {
     /// Stages an intent and sends it; true if it has ended instead.
     pub(crate) fn stage(&mut self, row: IntentRow) -> Step<bool> {
         let group = row.group;
+        if let Some(error) = self.admission_refused(&row)? {
+            self.finish_intent(&row, Err(error))?;
+            return Ok(true);
+        }
         let made = self.with_group(group, |provider, tx, loaded, author| {
             make(provider, tx, loaded, author, &row.intent)
         })?;

@@ -40,6 +40,11 @@ impl Cx<'_, '_> {
         let now = self.now;
         if self.m.session.retry_at.take_if(|at| *at <= now).is_some() {
             self.send_all_owed()?;
+            self.send_claims()?;
+        }
+        if self.m.session.caught_up && !self.m.session.requests_reviewed {
+            self.m.session.requests_reviewed = true;
+            self.widen_late()?;
         }
         if self.m.renewal_at().is_some_and(|at| at <= self.now) {
             self.renew(None);

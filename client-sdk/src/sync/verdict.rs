@@ -79,6 +79,7 @@ impl Cx<'_, '_> {
             }
             Pending::Change { group, intent, message } => self.change_refused(group, intent, message, error),
             Pending::Claim { group, intent } => self.claim_refused(group, intent, error),
+            Pending::ClaimOnce { request } => self.claim_once_refused(request, error),
             Pending::GroupInfo { group } => self.rejoin_refused(group, None, error),
             Pending::Rejoin { group, message } => self.rejoin_refused(group, Some(message), error),
             Pending::Publish => self.publish_refused(error),

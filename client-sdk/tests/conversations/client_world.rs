@@ -30,11 +30,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Hub {
     folder: TempDir,
     config: PathBuf,
+    environment: Vec<(String, String)>,
     running: Option<RunningServer>,
 }
 
 impl Hub {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With settings, as the environment gives them.
+    pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = init::Options {
             data: folder.path().join("hub"),
@@ -45,13 +51,14 @@ impl Hub {
             administrator_name: "Administration".to_owned(),
         };
         let config = Box::pin(init::create(options, &Clock::system())).await.unwrap().config;
-        let mut hub = Self { folder, config, running: None };
+        let environment = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let mut hub = Self { folder, config, environment: environment.collect(), running: None };
         hub.resume().await;
         hub
     }
 
     pub(crate) async fn resume(&mut self) {
-        let config = Config::load(&self.config, []).unwrap();
+        let config = Config::load(&self.config, self.environment.clone()).unwrap();
         self.running = Some(Box::pin(server::start(config)).await.unwrap());
     }
 
@@ -83,6 +90,26 @@ impl Hub {
         soon(client.enrol(&self.invitation(user).await)).await.unwrap();
         soon(client.caught_up()).await.unwrap();
         client
+    }
+
+    /// As [`Hub::enrol`], by way of another address.
+    pub(crate) async fn enrol_through(&self, user: &str, address: &str) -> Client {
+        let profile = Profile::create(&self.folder_of(user), Protection::KeyFile).unwrap();
+        let client = Client::open(profile, Settings::default()).await.unwrap();
+        let invitation = Invitation { address: address.to_owned(), ..self.invitation(user).await };
+        soon(client.enrol(&invitation)).await.unwrap();
+        soon(client.caught_up()).await.unwrap();
+        client
+    }
+
+    /// `host:port` of the hub.
+    pub(crate) async fn address(&self) -> String {
+        self.invitation("nobody").await.address
+    }
+
+    /// The files of attachments on the hub.
+    pub(crate) fn attachments(&self) -> PathBuf {
+        self.folder.path().join("hub").join("attachments")
     }
 
     /// The device of a user again, from its profile on the disk.

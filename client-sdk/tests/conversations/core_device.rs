@@ -14,7 +14,8 @@ use tokio::sync::mpsc;
 
 const KEY: [u8; 32] = [7; 32];
 /// Nothing happens that a test did not ask for.
-pub(crate) const SETTINGS: Settings = Settings { lazy_updates: false, messages_per_second: 150 };
+pub(crate) const SETTINGS: Settings =
+    Settings { lazy_updates: false, messages_per_second: 150, test_identities: true };
 
 /// The device's end of a connection.
 pub(crate) struct DeviceEnd {

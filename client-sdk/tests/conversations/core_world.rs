@@ -30,6 +30,7 @@ use cercle_server::{
     },
     clock::Clock,
     delivery::{self, Delivery, HubSender},
+    directory::{self, Directory},
     dispatch::{Dispatch, LinkTarget},
     fanout::Fanout,
     register::RegisterService,
@@ -125,11 +126,13 @@ impl World {
         let attachments =
             Attachments::open(store.clone(), &blobs, blob_settings, metrics.clone(), shutdown.clone());
         let settings = delivery::Settings::default();
+        let folder = tempfile::tempdir().unwrap();
         let dispatch = Dispatch {
             auth: AuthenticationService::new(store.clone(), issuer, auth::Settings::default()),
             delivery: Delivery::new(store.clone(), trusted, sender, fanout.clone(), settings),
             registers: RegisterService::new(store.clone(), HubSender::new(&keyed).unwrap()),
             attachments: attachments.unwrap(),
+            directory: Directory::new(folder.path(), store.clone(), directory::Settings::default()),
             fanout,
             link: Arc::new(link),
             clock: clock.clone(),

@@ -19,10 +19,24 @@ use crate::{
     limits::{HUB_PATIENCE, LOOK_EVERY},
 };
 
+/// Limits of rates and counts that protect a hub from one address or device: a load has many of them behind
+/// one address, and is to find the limits of the hub instead.
+const LIMITS_LIFTED: [(&str, &str); 7] = [
+    ("CERCLE_SERVER_CONNECTIONS_MAX", "100000"),
+    ("CERCLE_SERVER_CONNECTIONS_PER_ADDRESS_MAX", "100000"),
+    ("CERCLE_SERVER_CONNECTIONS_LOOPBACK_MAX", "100000"),
+    ("CERCLE_SERVER_CONNECTS_PER_SECOND", "100000"),
+    ("CERCLE_SERVER_CONNECTS_BURST", "100000"),
+    ("CERCLE_SERVER_REQUESTS_PER_SECOND", "1000000"),
+    ("CERCLE_SERVER_REQUESTS_BURST", "1000000"),
+];
+
 /// A hub of our own, on loopback, with its data in a folder of the run. Killed if it is dropped.
 #[derive(Debug)]
 pub(crate) struct HubProcess {
     child: Child,
+    /// Its folder.
+    pub(crate) data: PathBuf,
     /// For its first coordinator.
     pub(crate) invitation: Invitation,
     /// From the start of the program to its line `ready`, ms.
@@ -43,11 +57,12 @@ impl HubProcess {
             .arg(data)
             .env_clear()
             .env("CERCLE_SERVER_LOG_FILTER", "warn")
+            .envs(LIMITS_LIFTED)
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("starting {}", server.display()))?;
         let stdout = child.stdout.take().context("the hub has no standard output")?;
-        let mut starting = Self { child, invitation, ready_ms: 0.0 };
+        let mut starting = Self { child, data: data.to_owned(), invitation, ready_ms: 0.0 };
         let first_line = spawn_blocking(move || {
             let mut line = String::new();
             BufReader::new(stdout).read_line(&mut line).map(|_| line)

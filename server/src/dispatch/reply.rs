@@ -15,6 +15,7 @@ use crate::{
     attachments::IssuedTicket,
     auth::{Authenticated, CreatedInvitation, IssuedCertificate},
     delivery::{Accepted, ClaimReply, Delivered, GroupInfoReply, Membership},
+    directory::{Hit, Page},
     error::Refusal,
     fanout::{MembershipKind, Relayed},
     register::Claimed,
@@ -36,6 +37,8 @@ pub enum Reply {
     KeyPackages(ClaimReply),
     RegisterClaimed(Claimed),
     BlobTicket(IssuedTicket),
+    DirectoryPage(Box<Page>),
+    DirectoryEntry(Box<Hit>),
     Done,
     Pong,
 }
@@ -202,6 +205,8 @@ fn body(reply: Reply) -> Body {
             size: ticket.size,
             stored: ticket.stored,
         }),
+        Reply::DirectoryPage(page) => Body::DirectoryPage(super::directory::page(*page)),
+        Reply::DirectoryEntry(hit) => Body::DirectoryEntry(super::directory::hit(*hit)),
         Reply::Done => Body::Done(v1::Done {}),
         Reply::Pong => Body::Pong(v1::Pong {}),
     }

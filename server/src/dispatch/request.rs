@@ -8,6 +8,8 @@ use cercle_proto::{
     v1::{self, client_frame::Body},
 };
 
+use super::directory;
+pub use super::directory::DirectoryCall;
 use crate::{
     attachments::CreateBlob,
     auth::InvitationRequest,
@@ -111,6 +113,7 @@ pub enum Call {
     CreateBlob(CreateBlob),
     OpenBlob(BlobId),
     ReleaseBlob(BlobId),
+    Directory(DirectoryCall),
 }
 
 impl Call {
@@ -140,6 +143,7 @@ impl Call {
             Self::CreateBlob(_) => "create_blob",
             Self::OpenBlob(_) => "open_blob",
             Self::ReleaseBlob(_) => "release_blob",
+            Self::Directory(call) => call.kind(),
         }
     }
 
@@ -248,6 +252,9 @@ fn call(body: Body) -> Result<Call, Refusal> {
         }),
         Body::OpenBlob(v1::OpenBlob { blob }) => Call::OpenBlob(BlobId::try_from(&blob)?),
         Body::ReleaseBlob(v1::ReleaseBlob { blob }) => Call::ReleaseBlob(BlobId::try_from(&blob)?),
+        Body::DirectorySearch(search) => Call::Directory(directory::search(search)?),
+        Body::DirectoryGet(get) => Call::Directory(DirectoryCall::Get(get.key)),
+        Body::UpdateCard(update) => Call::Directory(directory::update(update)?),
         Body::Hello(_)
         | Body::Enrol(_)
         | Body::Authenticate(_)

@@ -1,10 +1,12 @@
 //! The help of every command and argument in English.
 
+mod requests;
+
 use clap::Command;
 
 const ABOUT: &str = "Cercle: end-to-end encrypted messaging for health professionals.";
 
-/// Command (empty: every command), argument (empty: the command itself), English sentence.
+/// Command (empty: every command; `a b`: command b of a), argument (empty: the command itself), English sentence.
 const SENTENCES: &[(&str, &str, &str)] = &[
     ("", "profile", "Identity to use, if there are several on this machine."),
     ("", "home", "Folder of the profiles (else CERCLE_HOME, then the usual data folder)."),
@@ -22,7 +24,7 @@ const SENTENCES: &[(&str, &str, &str)] = &[
     ("new", "announcements", "Only administrators write, add and remove."),
     ("invite", "", "Adds people to a group."),
     ("invite", "group", "Title or id of the group, or its beginning."),
-    ("invite", "users", "Ids, for example claire.martin."),
+    ("invite", "users", "Ids, for example claire.martin, or keys of the directory (ps:…, inbox:…)."),
     ("remove", "", "Removes people from a group."),
     ("remove", "group", "Title or id of the group, or its beginning."),
     ("remove", "users", "Ids, for example claire.martin."),
@@ -31,12 +33,66 @@ const SENTENCES: &[(&str, &str, &str)] = &[
     ("send", "", "Sends a message and waits until the hub has it."),
     ("send", "group", "Title or id of the group, or its beginning."),
     ("send", "text", "Text; - or nothing: standard input."),
+    ("post", "", "Sends a typed message (alert, form, plan…) written in JSON."),
+    ("post", "group", "Title or id of the group, or its beginning."),
+    ("post", "file", "JSON file, or - for standard input; examples: cercle template."),
+    ("template", "", "Shows a complete JSON example of a kind of message, or the list of kinds."),
+    ("template", "kind", "Kind, for example event_alert."),
+    ("state", "", "Shows how the alerts, forms, plans, events, protocols of a group stand."),
+    ("state", "group", "Title or id of the group, or its beginning."),
+    (
+        "state",
+        "kind",
+        "Only this kind: event_alert, library_entry, availability, event, form, care_plan, adverse_event.",
+    ),
+    ("rsvp", "", "Answers the invitation to an event."),
+    ("rsvp", "group", "Title or id of the group, or its beginning."),
+    ("rsvp", "event", "Id of the event, or its beginning (cercle state)."),
+    ("rsvp", "answer", "Answer: yes, no, maybe."),
+    ("rsvp", "comment", "A few words."),
+    ("availability", "", "Tells the members of a group when you are available."),
+    ("availability", "group", "Title or id of the group, or its beginning."),
+    ("availability", "what", "What: new-patients (accepts new patients), unavailable, on-duty."),
+    ("availability", "until", "Until when: 2026-12-31 or 2026-12-31T18:00:00+01:00."),
+    ("availability", "place", "Where."),
+    ("availability", "text", "A few words."),
+    ("availability", "withdraw", "Takes back what was said."),
+    ("export", "", "Writes a patient circle, request or message as FHIR R4 (JSON)."),
+    ("export", "group", "Title or id of the group, or its beginning."),
+    ("export", "id", "Id of a request or message, or its beginning; else the patient circle itself."),
+    ("export", "fhir", "As FHIR R4 (JSON)."),
+    ("export", "output", "File to write; else standard output."),
+    ("import", "", "Reads a FHIR R4 file (CareTeam, ServiceRequest…) into drafts."),
+    ("import", "file", "JSON file, or - for standard input."),
+    ("import", "fhir", "As FHIR R4 (JSON)."),
+    ("import", "post", "Sends what is complete to this group."),
     ("recv", "", "Shows the messages received since the last time."),
     ("recv", "group", "Title or id of the group, or its beginning; else all groups."),
     ("recv", "follow", "Stays and shows messages as they arrive (Ctrl-C to end)."),
     ("recv", "all", "Shows again all that the device has kept, its own messages too."),
     ("chat", "", "Reads and writes in a group at once: one line, one message."),
     ("chat", "group", "Title or id of the group, or its beginning."),
+    ("attach", "", "Sends a document to a group, encrypted, and waits until the hub has it."),
+    ("attach", "group", "Title or id of the group, or its beginning."),
+    ("attach", "file", "File to send, at most 100 MB."),
+    (
+        "attach",
+        "document_type",
+        "Type: ordonnance, compte-rendu, lettre-de-liaison, biologie, photo, autre (or prescription, report, discharge-letter, laboratory, other).",
+    ),
+    ("attach", "title", "Title, in place of the name of the file."),
+    (
+        "attach",
+        "confidential",
+        "Confidentiality flag: masque-ps, invisible-patient, invisible-rep-legaux, connexion-secrete.",
+    ),
+    ("attach", "keep_metadata", "Keeps place, time and device in a photo (else they are taken out)."),
+    ("get", "", "Downloads the document of a message."),
+    ("get", "message", "Message that carries the document: id (or its beginning), or group/number."),
+    ("get", "output", "File or folder to write to (else the current folder)."),
+    ("get", "force", "Replaces a file that is there."),
+    ("transfers", "", "Completes the transfers of documents under way, and lists them."),
+    ("transfers", "cancel", "Gives up this transfer (id or its beginning)."),
     ("leave", "", "Leaves a group."),
     ("leave", "group", "Title or id of the group, or its beginning."),
     ("status", "", "Shows the state of connection and groups, and what each device of a group has received."),
@@ -62,6 +118,48 @@ const SENTENCES: &[(&str, &str, &str)] = &[
     ),
     ("update-keys", "", "Renews your keys in a group."),
     ("update-keys", "group", "Title or id of the group, or its beginning."),
+    ("circle", "", "Patient circles: who takes part, on what basis, until when."),
+    ("verify-export", "", "Checks an export, without profile and hub."),
+    ("verify-export", "path", "Folder of the export, or one of its files."),
+    (
+        "verify-export",
+        "root",
+        "Fingerprint of the expected root (cercle whoami --json); else that of the export is shown.",
+    ),
+    ("directory", "", "Directory: search, show an entry, keep yours."),
+    ("directory search", "", "Finds professionals, structures and shared inboxes."),
+    ("directory search", "words", "Words: name, profession, place, in any order."),
+    ("directory search", "profession", "Profession, code or name; may be repeated."),
+    ("directory search", "skill", "Specialty or skill, code or words; may be repeated."),
+    ("directory search", "structure", "Structure, key or words of its name."),
+    ("directory search", "commune", "Commune: name, INSEE code or postal code; may be repeated."),
+    ("directory search", "radius", "And communes as near as this, in km."),
+    ("directory search", "accepting", "Accepts new patients."),
+    ("directory search", "on_duty", "On duty at the moment."),
+    ("directory search", "member", "Reachable on Cercle: yes or no."),
+    ("directory search", "kind", "Only: professional, structure, inbox."),
+    ("directory search", "page", "Page, from 1."),
+    ("directory search", "limit", "Entries in a page (at most 50)."),
+    ("directory search", "facets", "Counts by profession and commune too."),
+    ("directory show", "", "Shows an entry."),
+    ("directory show", "key", "Key (ps:…, st:…), RPPS or FINESS number, or Cercle id."),
+    ("directory card", "", "Shows or changes your own card."),
+    ("directory card", "note", "A line for your colleagues."),
+    ("directory card", "accepting_days", "Accepts new patients for so many days; 0: does not."),
+    (
+        "directory card",
+        "on_duty",
+        "Periods on duty, FROM/TO in local time (2026-11-22T20:00/2026-11-23T08:00); none: none.",
+    ),
+    ("directory card", "quiet", "Quiet hours of each day, for example 20:00-07:00; none: none."),
+    ("directory card", "delegate", "Who stands in for you; none: nobody."),
+    ("directory card", "hide", "Do not show: phone, street, mailboxes; none: show everything."),
+    ("directory card", "listed", "To be found: yes or no."),
+    ("directory inbox", "", "Makes or changes a shared inbox (practice, role); without people, gives it up."),
+    ("directory inbox", "name", "Name, seen by everybody."),
+    ("directory inbox", "users", "Ids of the people behind it."),
+    ("directory inbox", "key", "Key of an inbox that exists (inbox:…)."),
+    ("directory inbox", "commune", "INSEE code of the commune."),
     ("demo", "", "Shows Cercle on this machine alone: a hub, a fictitious CPTS, encrypted messages."),
     ("demo", "once", "Plays once and ends."),
     ("demo", "keep", "Keeps the data in this folder (else they vanish at the end)."),
@@ -69,15 +167,20 @@ const SENTENCES: &[(&str, &str, &str)] = &[
 
 /// Replaces every French sentence.
 pub(super) fn translate(command: Command) -> Command {
-    SENTENCES.iter().fold(command.about(ABOUT), |command, (name, argument, sentence)| {
-        match (*name, *argument) {
-            ("", argument) => command.mut_arg(argument, |arg| arg.help(*sentence)),
-            (name, "") => command.mut_subcommand(name, |sub| sub.about(*sentence)),
-            (name, argument) => {
-                command.mut_subcommand(name, |sub| sub.mut_arg(argument, |arg| arg.help(*sentence)))
-            }
-        }
+    let sentences = SENTENCES.iter().chain(super::talk::SENTENCES).chain(requests::SENTENCES);
+    sentences.fold(command.about(ABOUT), |command, (name, argument, sentence)| match (*name, *argument) {
+        ("", argument) => command.mut_arg(argument, |arg| arg.help(*sentence)),
+        (path, "") => within(command, path, |sub| sub.about(*sentence)),
+        (path, argument) => within(command, path, |sub| sub.mut_arg(argument, |arg| arg.help(*sentence))),
     })
+}
+
+/// Changes the command that the names lead to, one below the other.
+fn within<F: FnOnce(Command) -> Command>(command: Command, path: &str, change: F) -> Command {
+    match path.split_once(' ') {
+        Some((first, rest)) => command.mut_subcommand(first, |sub| within(sub, rest, change)),
+        None => command.mut_subcommand(path, change),
+    }
 }
 
 #[cfg(test)]
@@ -87,7 +190,8 @@ mod tests {
     use super::{super::Cli, *};
 
     fn sentence(command: &str, argument: &str) -> Option<&'static str> {
-        SENTENCES.iter().find(|row| row.0 == command && row.1 == argument).map(|row| row.2)
+        let mut sentences = SENTENCES.iter().chain(super::super::talk::SENTENCES).chain(requests::SENTENCES);
+        sentences.find(|row| row.0 == command && row.1 == argument).map(|row| row.2)
     }
 
     #[test]
@@ -96,12 +200,18 @@ mod tests {
         for argument in command.get_arguments() {
             assert!(sentence("", argument.get_id().as_str()).is_some(), "{}", argument.get_id());
         }
+        check("", &command);
+    }
+
+    fn check(path: &str, command: &Command) {
         for sub in command.get_subcommands() {
-            assert!(sentence(sub.get_name(), "").is_some(), "{}", sub.get_name());
+            let path = format!("{path} {}", sub.get_name()).trim().to_owned();
+            assert!(sentence(&path, "").is_some(), "{path}");
             for argument in sub.get_arguments() {
-                let found = sentence(sub.get_name(), argument.get_id().as_str());
-                assert!(found.is_some(), "{} {}", sub.get_name(), argument.get_id());
+                let found = sentence(&path, argument.get_id().as_str());
+                assert!(found.is_some(), "{path} {}", argument.get_id());
             }
+            check(&path, sub);
         }
     }
 }

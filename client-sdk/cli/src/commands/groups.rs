@@ -1,9 +1,13 @@
 //! `cercle groups`, `new`, `leave`, `update-keys`: groups as a whole.
 
-use cercle_sdk::core::{GroupState, GroupSummary, PolicyTemplate};
+use cercle_sdk::{
+    core::{GroupState, GroupSummary, PolicyTemplate},
+    message::GroupProfile,
+};
 
 use super::{durable, find_group, kept};
 use crate::{
+    arguments::talk::ProfileArguments,
     context::Context,
     exit::Exit,
     failure::Failure,
@@ -46,11 +50,19 @@ pub(crate) fn line(group: &GroupSummary) -> Text {
     )
 }
 
-pub(crate) async fn create(context: &Context<'_>, title: &str, announcements: bool) -> Result<Exit, Failure> {
+pub(crate) async fn create(
+    context: &Context<'_>,
+    title: &str,
+    announcements: bool,
+    arguments: ProfileArguments,
+) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
-    let policy = if announcements { PolicyTemplate::Announcements } else { PolicyTemplate::Conversation };
+    let restricted = announcements || arguments.is_library();
+    let mut profile = GroupProfile::titled(title);
+    arguments.apply_to(&mut profile);
+    let policy = if restricted { PolicyTemplate::Announcements } else { PolicyTemplate::Conversation };
     let what = text!("Création du groupe…"; "Making the group…");
-    let creating = enrolled.client.create_group(title, policy);
+    let creating = enrolled.client.create_group(profile, policy);
     let Some(id) = durable(context, &enrolled, &what, creating).await? else {
         return Ok(kept(context, enrolled, None, None).await);
     };

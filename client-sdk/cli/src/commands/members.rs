@@ -38,7 +38,7 @@ pub(crate) async fn list(context: &Context<'_>, name: &str) -> Result<Exit, Fail
 
 pub(crate) async fn invite(context: &Context<'_>, name: &str, users: &[String]) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
-    let users = user_ids(&enrolled, users)?;
+    let users = people(context, &enrolled, users).await?;
     let group = find_group(context, &enrolled, name).await?;
     let what = text!("Ajout au groupe…"; "Adding to the group…");
     let inviting = enrolled.client.invite(group.group, users);
@@ -90,4 +90,32 @@ pub(crate) async fn remove(context: &Context<'_>, name: &str, users: &[String]) 
 
 fn user_ids(enrolled: &Enrolled, names: &[String]) -> Result<Vec<UserId>, Failure> {
     names.iter().map(|name| resolve::user(&enrolled.identity, name)).collect()
+}
+
+/// Users by their ids, or those behind an entry of the directory by its key.
+async fn people(
+    context: &Context<'_>,
+    enrolled: &Enrolled,
+    names: &[String],
+) -> Result<Vec<UserId>, Failure> {
+    let mut users = Vec::new();
+    for name in names {
+        // A user id has no colon, a key of the directory always one.
+        if !name.contains(':') {
+            users.push(resolve::user(&enrolled.identity, name)?);
+            continue;
+        }
+        context.online(enrolled).await?;
+        let behind = enrolled.client.directory_get(name).await?.users;
+        if behind.is_empty() {
+            return Err(Failure::new(
+                Exit::NotFound,
+                text!("« {name} » n'est pas joignable sur Cercle."; "\"{name}\" cannot be reached on Cercle."),
+            ));
+        }
+        for user in behind {
+            users.push(resolve::user(&enrolled.identity, &user)?);
+        }
+    }
+    Ok(users)
 }

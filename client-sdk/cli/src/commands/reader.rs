@@ -86,6 +86,15 @@ impl<'a> Reader<'a> {
                     "(connection lost; trying again by itself)"
                 ));
             }
+            Event::Typing { group, user, device, display_name, stopped } if self.wants(*group) => {
+                self.context.output.record(&Record::Typing {
+                    group: group.to_hex(),
+                    user: user.as_str(),
+                    device: device.to_hex(),
+                    display_name,
+                    stopped: *stopped,
+                });
+            }
             event => self.happening(event).await?,
         }
         Ok(())
@@ -152,8 +161,8 @@ impl<'a> Reader<'a> {
     fn message(&self, title: &str, message: &Message) -> bool {
         let language = self.context.output.language();
         let text = message.body.render(language);
-        // The title of a group is not something that somebody said.
-        if text.is_empty() || matches!(message.body, Body::GroupProfile(_)) {
+        // Neither the title of a group nor a receipt is something that somebody said.
+        if text.is_empty() || matches!(message.body, Body::GroupProfile(_) | Body::Receipt(_)) {
             self.context.output.record(&Record::Message(MessageRecord::new(title, message, language)));
             return false;
         }
@@ -169,6 +178,10 @@ impl<'a> Reader<'a> {
             &Record::Message(MessageRecord::new(title, message, language)),
             &text!("{at}  {place}{name}{fr} : {text}"; "{at}  {place}{name}{en}: {text}"),
         );
+        if !message.body.documents().is_empty() {
+            let id = message.id.to_hex();
+            self.context.output.say(&text!("       — cercle get {id}"; "       — cercle get {id}"));
+        }
         true
     }
 

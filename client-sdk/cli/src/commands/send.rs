@@ -3,12 +3,22 @@
 use cercle_proto::id::{GroupId, MessageId, Seq};
 use cercle_sdk::{
     client::{Client, Events, Notice},
+    core::GroupSummary,
     event::{Event, RefusedReason},
+    message::{Body, Draft, Text as Words},
 };
 use tokio::time::timeout;
 
-use super::{find_group, kept};
-use crate::{context::Context, exit::Exit, failure::Failure, limits::PAGE_MESSAGES, records::Record, stdin};
+use super::{find_group, kept, talk::mentions};
+use crate::{
+    context::{Context, Enrolled},
+    exit::Exit,
+    failure::Failure,
+    language::Text,
+    limits::PAGE_MESSAGES,
+    records::Record,
+    stdin,
+};
 
 /// What became of a message.
 pub(crate) enum Verdict {
@@ -16,12 +26,52 @@ pub(crate) enum Verdict {
     Refused(RefusedReason),
 }
 
-pub(crate) async fn run(context: &Context<'_>, name: &str, text: Option<String>) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    context: &Context<'_>,
+    name: &str,
+    text: Option<String>,
+    mention: &[String],
+) -> Result<Exit, Failure> {
     let text = stdin::text(text)?;
     let enrolled = context.enrolled().await?;
+    let mentions = mentions(&enrolled, mention)?;
     let group = find_group(context, &enrolled, name).await?;
+    let draft = Body::Text(Words { text, mentions }).into();
+    Box::pin(deliver(context, enrolled, &group, draft, &sent_to(&group))).await
+}
+
+/// Puts a message of any kind into the outbox and waits until the hub has it.
+pub(crate) async fn post(context: &Context<'_>, name: &str, draft: Draft) -> Result<Exit, Failure> {
+    let enrolled = context.enrolled().await?;
+    let group = find_group(context, &enrolled, name).await?;
+    Box::pin(deliver(context, enrolled, &group, draft, &sent_to(&group))).await
+}
+
+/// The same, with what the caller has looked up already.
+pub(crate) async fn post_to(
+    context: &Context<'_>,
+    enrolled: Enrolled,
+    group: &GroupSummary,
+    body: Body,
+) -> Result<Exit, Failure> {
+    deliver(context, enrolled, group, body.into(), &sent_to(group)).await
+}
+
+fn sent_to(group: &GroupSummary) -> Text {
+    let title = &group.profile.title;
+    text!("Envoyé dans « {title} »."; "Sent to \"{title}\".")
+}
+
+/// Queues a message, waits until the hub has it, and says `done`.
+pub(crate) async fn deliver(
+    context: &Context<'_>,
+    enrolled: Enrolled,
+    group: &GroupSummary,
+    draft: Draft,
+    done: &Text,
+) -> Result<Exit, Failure> {
     let mut events = enrolled.client.events();
-    let id = enrolled.client.send(group.group, &text).await?;
+    let id = enrolled.client.post(group.group, draft).await?;
     let (group_id, message_id) = (group.group.to_hex(), id.to_hex());
     match context.online(&enrolled).await {
         Ok(()) => {}
@@ -39,11 +89,8 @@ pub(crate) async fn run(context: &Context<'_>, name: &str, text: Option<String>)
     };
     match verdict? {
         Verdict::Accepted { seq, at_ms } => {
-            let title = &group.profile.title;
-            context.output.result(
-                &Record::Accepted { group: group_id, id: message_id, seq, at_ms },
-                &text!("Envoyé dans « {title} »."; "Sent to \"{title}\"."),
-            );
+            let accepted = Record::Accepted { group: group_id, id: message_id, seq, at_ms };
+            context.output.result(&accepted, done);
             enrolled.close().await;
             Ok(Exit::Done)
         }

@@ -1,8 +1,8 @@
 //! `cercle status`: connection, outbox and groups; for one group, what each device has received.
 
-use cercle_sdk::core::GroupSummary;
+use cercle_sdk::{core::GroupSummary, thread::view::Range};
 
-use super::{find_group, groups};
+use super::{find_group, groups, thread::name_of};
 use crate::{
     context::{Context, Enrolled},
     exit::Exit,
@@ -17,6 +17,7 @@ pub(crate) async fn run(context: &Context<'_>, name: Option<&str>) -> Result<Exi
         Some(name) => {
             let group = find_group(context, &enrolled, name).await?;
             show_group(context, &group);
+            read_places(context, &enrolled, &group).await?;
             if online {
                 delivery(context, &enrolled, &group).await?;
             }
@@ -56,6 +57,26 @@ async fn overview(context: &Context<'_>, enrolled: &Enrolled, online: bool) -> R
 
 fn show_group(context: &Context<'_>, group: &GroupSummary) {
     context.output.result(&Record::Group(GroupRecord::new(group)), &groups::line(group));
+}
+
+/// Who has read how far, where the thread asks for it.
+async fn read_places(
+    context: &Context<'_>,
+    enrolled: &Enrolled,
+    group: &GroupSummary,
+) -> Result<(), Failure> {
+    let thread = enrolled.client.thread(group.group, Range::newest(0)).await?;
+    if thread.read.is_empty() {
+        return Ok(());
+    }
+    let members = enrolled.client.members(group.group).await.unwrap_or_default();
+    for (user, place) in &thread.read {
+        let (name, up_to) = (name_of(user, &members), place.up_to);
+        let sentence = text!("  {name} : a lu jusqu'à {up_to}"; "  {name}: has read up to {up_to}");
+        let (id, user, at_ms) = (group.group.to_hex(), user.as_str(), place.at_ms);
+        context.output.result(&Record::ReadPlace { group: id, user, up_to, at_ms }, &sentence);
+    }
+    Ok(())
 }
 
 async fn delivery(context: &Context<'_>, enrolled: &Enrolled, group: &GroupSummary) -> Result<(), Failure> {

@@ -1,7 +1,9 @@
 //! A hub as a process, people as profiles, commands as processes.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    fs::File,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Output, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
@@ -25,11 +27,26 @@ const CERCLE: &str = env!("CARGO_BIN_EXE_cercle");
 pub(crate) struct Hub {
     folder: TempDir,
     process: Option<Child>,
+    /// Port of the metrics, and a file with everything that the hub says: of a hub that is observed.
+    metrics: Option<u16>,
 }
 
 impl Hub {
     /// Makes a new hub and starts it.
     pub(crate) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// As [`Hub::start`], with its metrics served and everything that it says kept, for
+    /// [`Hub::everything`].
+    pub(crate) fn start_observed() -> Self {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        Self::start_with(Some(port))
+    }
+
+    fn start_with(metrics: Option<u16>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let init = Command::new(server_binary())
@@ -38,7 +55,7 @@ impl Hub {
             .output()
             .unwrap();
         assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
-        let mut hub = Self { folder, process: None };
+        let mut hub = Self { folder, process: None, metrics };
         hub.spawn();
         hub
     }
@@ -46,14 +63,19 @@ impl Hub {
     /// Starts the process and waits until it takes connections.
     pub(crate) fn spawn(&mut self) {
         assert!(self.process.is_none(), "the hub runs already");
-        let mut process = Command::new(server_binary())
+        let mut command = Command::new(server_binary());
+        command
             .args(["serve", "--config"])
             .arg(self.folder.path().join("data"))
             .env("CERCLE_SERVER_LOG_FILTER", "warn")
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .unwrap();
+            .stderr(Stdio::inherit());
+        if let Some(port) = self.metrics {
+            let log = File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
+            command.env("CERCLE_SERVER_LOG_FILTER", "debug");
+            command.env("CERCLE_SERVER_METRICS", format!("127.0.0.1:{port}")).stderr(log);
+        }
+        let mut process = command.spawn().unwrap();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
         let mut line = String::new();
         while !line.starts_with("ready ") {
@@ -102,6 +124,26 @@ impl Hub {
         person
     }
 
+    /// Every byte that an observed hub keeps, has said, and tells whoever monitors it.
+    pub(crate) fn everything(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut folders = vec![self.folder.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+                match entry.file_type().unwrap() {
+                    kind if kind.is_dir() => folders.push(entry.path()),
+                    kind if kind.is_file() => bytes.extend(std::fs::read(entry.path()).unwrap()),
+                    _ => {}
+                }
+            }
+        }
+        let port = self.metrics.expect("the hub is observed");
+        let mut metrics = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        metrics.write_all(b"GET /metrics HTTP/1.1\r\nHost: hub\r\n\r\n").unwrap();
+        metrics.read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
     /// `host:port` of the hub.
     pub(crate) fn address(&self) -> String {
         let link = self.invitation("nobody", &[]);
@@ -143,7 +185,15 @@ impl Person {
     /// The same, with results as sentences.
     pub(crate) fn human_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(CERCLE);
-        for name in ["CERCLE_LANG", "CERCLE_PASSPHRASE", "CERCLE_PROFILE", "LANG", "LC_ALL", "LC_MESSAGES"] {
+        for name in [
+            "CERCLE_LANG",
+            "CERCLE_PASSPHRASE",
+            "CERCLE_PROFILE",
+            "CERCLE_TEST_IDENTITIES",
+            "LANG",
+            "LC_ALL",
+            "LC_MESSAGES",
+        ] {
             command.env_remove(name);
         }
         if let Ok(filter) = std::env::var("CERCLE_TEST_LOG") {
@@ -306,6 +356,15 @@ impl Running {
     /// Ends the standard input.
     pub(crate) fn end_input(&mut self) {
         self.stdin = None;
+    }
+
+    /// The most memory that the process has taken, kB.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn peak_memory_kb(&self) -> u64 {
+        let id = self.process.as_ref().unwrap().id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.split_whitespace().next().unwrap().parse().unwrap()
     }
 
     /// Ends the process as a power cut would.

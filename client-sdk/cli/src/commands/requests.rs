@@ -1,0 +1,107 @@
+//! `cercle ask`, `board`, `claim` and the other steps: somebody asks, somebody has it, it is handled.
+
+mod ask;
+mod board;
+pub(crate) mod step;
+
+use cercle_sdk::{
+    client::Client,
+    core::{BoardFilter, BoardRow},
+    message::transition::{Action, PrescriptionStep},
+};
+
+use crate::{
+    arguments::{ReasonArguments, RequestCommand, TextArguments},
+    context::{Context, Enrolled},
+    exit::Exit,
+    failure::Failure,
+    limits::ID_PREFIX_DIGITS_MIN,
+    moment, stdin,
+};
+
+pub(crate) async fn run(context: &Context<'_>, command: RequestCommand) -> Result<Exit, Failure> {
+    let text = |text: &TextArguments| stdin::text(text.text.clone());
+    let (request, action) = match command {
+        RequestCommand::Ask(arguments) => return Box::pin(ask::run(context, *arguments)).await,
+        RequestCommand::Board(arguments) => return Box::pin(board::run(context, arguments)).await,
+        RequestCommand::Show { request } => return Box::pin(board::show(context, &request)).await,
+        RequestCommand::Widen { request, to } => {
+            return Box::pin(step::widen(context, &request, &to)).await;
+        }
+        RequestCommand::Reassign { request, to } => {
+            return Box::pin(step::reassign(context, &request, &to)).await;
+        }
+        RequestCommand::Claim { request } => {
+            (request, Action::Claim { receipt: None, owner_name: String::new() })
+        }
+        RequestCommand::Release(ReasonArguments { request, reason }) => (request, Action::Release { reason }),
+        RequestCommand::Decline(ReasonArguments { request, reason }) => (request, Action::Decline { reason }),
+        RequestCommand::Cancel(ReasonArguments { request, reason }) => (request, Action::Cancel { reason }),
+        RequestCommand::AskInfo(said) => {
+            let text = text(&said)?;
+            (said.request, Action::AskInfo { text })
+        }
+        RequestCommand::GiveInfo(said) => {
+            let text = text(&said)?;
+            (said.request, Action::GiveInfo { text, documents: Vec::new() })
+        }
+        RequestCommand::Answer(said) => {
+            let text = text(&said)?;
+            (said.request, Action::Answer { text, documents: Vec::new() })
+        }
+        RequestCommand::Schedule { request, from, to, place } => {
+            let from_ms = moment::when(&from)?;
+            let to_ms = to.as_deref().map(moment::when).transpose()?;
+            (request, Action::Schedule { from_ms, to_ms, place })
+        }
+        RequestCommand::Complete { request, report } => {
+            (request, Action::Complete { report, documents: Vec::new() })
+        }
+        RequestCommand::Progress { request, step } => {
+            (request, Action::Progress { step: PrescriptionStep::from(step) })
+        }
+    };
+    Box::pin(step::run(context, &request, action)).await
+}
+
+/// Connects if possible, so that what the others did is known, and says so if not.
+async fn reach(context: &Context<'_>, enrolled: &Enrolled) -> Result<bool, Failure> {
+    match context.online(enrolled).await {
+        Ok(()) => Ok(true),
+        Err(failure) if failure.exit == Exit::Unreachable => {
+            context.output.failure_as_note(&failure);
+            Ok(false)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// The one request whose id begins so.
+async fn find(client: &Client, prefix: &str) -> Result<BoardRow, Failure> {
+    let everything = BoardFilter { closed: true, ..BoardFilter::default() };
+    let rows = client.board(everything).await?;
+    let wanted = prefix.trim().to_ascii_lowercase();
+    let fits =
+        |row: &BoardRow| wanted.len() >= ID_PREFIX_DIGITS_MIN && row.request.to_hex().starts_with(&wanted);
+    let mut found = rows.into_iter().filter(fits);
+    match (found.next(), found.next()) {
+        (Some(row), None) => Ok(row),
+        (Some(_), Some(_)) => Err(Failure::new(
+            Exit::NotFound,
+            text!("« {prefix} » désigne plusieurs demandes."; "\"{prefix}\" means several requests."),
+        )),
+        (None, _) => Err(Failure::new(
+            Exit::NotFound,
+            text!("Aucune demande ne commence par « {prefix} »."; "No request begins with \"{prefix}\"."),
+        )
+        .mend(text!(
+            "Les demandes et leurs identifiants : cercle board --closed";
+            "Requests and their ids: cercle board --closed"
+        ))),
+    }
+}
+
+/// Reads a request again by its whole id.
+async fn again(client: &Client, row: &BoardRow) -> Result<BoardRow, Failure> {
+    find(client, &row.request.to_hex()).await
+}

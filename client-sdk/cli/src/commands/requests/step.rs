@@ -1,0 +1,135 @@
+//! `cercle claim`, `answer`, `complete` and the others: takes a step and waits until it is decided.
+
+use cercle_proto::id::MessageId;
+use cercle_sdk::{
+    client::{Events, Notice},
+    core::{Act, BoardRow},
+    event::Event,
+    message::{Language, request::Situation, transition::Action},
+    thread::requests::Owner,
+};
+use tokio::time::timeout;
+
+use super::{again, board, find, reach};
+use crate::{
+    commands::{find_group, kept, send},
+    context::{Context, Enrolled},
+    exit::Exit,
+    failure::Failure,
+    records::{Record, RequestRecord},
+    resolve,
+};
+
+pub(super) async fn run(context: &Context<'_>, prefix: &str, action: Action) -> Result<Exit, Failure> {
+    let enrolled = context.enrolled().await?;
+    let online = reach(context, &enrolled).await?;
+    let row = find(&enrolled.client, prefix).await?;
+    act(context, enrolled, online, row, action).await
+}
+
+pub(super) async fn widen(context: &Context<'_>, prefix: &str, to: &[String]) -> Result<Exit, Failure> {
+    let enrolled = context.enrolled().await?;
+    let online = reach(context, &enrolled).await?;
+    let row = find(&enrolled.client, prefix).await?;
+    let mut groups = Vec::new();
+    for name in to {
+        groups.push(find_group(context, &enrolled, name).await?.group);
+    }
+    act(context, enrolled, online, row, Action::Widen { groups }).await
+}
+
+pub(super) async fn reassign(context: &Context<'_>, prefix: &str, to: &str) -> Result<Exit, Failure> {
+    let enrolled = context.enrolled().await?;
+    let online = reach(context, &enrolled).await?;
+    let row = find(&enrolled.client, prefix).await?;
+    let to = resolve::user(&enrolled.identity, to)?;
+    act(context, enrolled, online, row, Action::Reassign { to }).await
+}
+
+async fn act(
+    context: &Context<'_>,
+    enrolled: Enrolled,
+    online: bool,
+    row: BoardRow,
+    action: Action,
+) -> Result<Exit, Failure> {
+    let mut events = enrolled.client.events();
+    let claims = matches!(action, Action::Claim { .. });
+    let words = (action.render(Language::French), action.render(Language::English));
+    let situation = Situation { profession: enrolled.identity.profession.clone(), ..Situation::default() };
+    let message = enrolled.client.act(Act { request: row.request, action, situation }).await?;
+    let id = row.request.to_hex();
+    if !online {
+        return Ok(kept(context, enrolled, None, Some(id)).await);
+    }
+    let what = text!("Envoi…"; "Sending…");
+    let deciding = async {
+        match claims {
+            true => owner(&enrolled, &mut events, &row).await,
+            false => stored(&enrolled, &mut events, &row, message).await.map(|()| None),
+        }
+    };
+    let decided = context.output.waiting(&what, Box::pin(timeout(context.patience, deciding))).await;
+    let Ok(decided) = decided else {
+        return Ok(kept(context, enrolled, None, Some(id)).await);
+    };
+    if let Some(lost) = decided? {
+        enrolled.close().await;
+        return Err(lost);
+    }
+    let row = again(&enrolled.client, &row).await?;
+    let titles = board::titles(&enrolled.client).await?;
+    let line = board::line(&row, &titles);
+    let (fr, en) = (format!("{} {}", words.0, line.fr), format!("{} {}", words.1, line.en));
+    context.output.result(&Record::Request(RequestRecord::new(&row)), &crate::language::Text { fr, en });
+    enrolled.close().await;
+    Ok(Exit::Done)
+}
+
+/// Waits until a step is in the log, if it is a message.
+async fn stored(
+    enrolled: &Enrolled,
+    events: &mut Events,
+    row: &BoardRow,
+    message: Option<MessageId>,
+) -> Result<(), Failure> {
+    let Some(message) = message else { return Ok(()) };
+    let group = row.groups[0];
+    match send::verdict(&enrolled.client, events, group, message, 0).await? {
+        send::Verdict::Accepted { .. } => Ok(()),
+        send::Verdict::Refused(reason) => Err(send::refused(reason)),
+    }
+}
+
+/// Waits until it is known who has a request; if that is somebody else, this is the failure.
+async fn owner(enrolled: &Enrolled, events: &mut Events, row: &BoardRow) -> Result<Option<Failure>, Failure> {
+    loop {
+        let now = again(&enrolled.client, row).await?;
+        match &now.owner {
+            Some(owner) if owner.user == enrolled.identity.user => return Ok(None),
+            Some(owner) => return Ok(Some(taken(owner))),
+            None if now.state.is_closed() => return Ok(Some(closed())),
+            None => {}
+        }
+        match events.next().await {
+            Some(Notice::Event(Event::RequestLost { request, owner })) if request == row.request => {
+                return Ok(Some(owner.as_ref().map_or_else(closed, taken)));
+            }
+            Some(_) => {}
+            None => return Err(cercle_sdk::client::ClientError::Closed.into()),
+        }
+    }
+}
+
+/// Somebody else has it.
+pub(crate) fn taken(owner: &Owner) -> Failure {
+    let name = if owner.name.is_empty() { owner.user.as_str() } else { &owner.name };
+    Failure::new(Exit::Taken, text!("Déjà prise en charge par {name}."; "{name} has taken it on already."))
+}
+
+fn closed() -> Failure {
+    Failure::new(
+        Exit::Refused,
+        text!("Cette demande ne peut plus être prise en charge."; "This request can no longer be taken on."),
+    )
+}

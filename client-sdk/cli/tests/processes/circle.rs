@@ -1,0 +1,93 @@
+//! A patient circle on the command line, from its opening to the check of its export.
+
+use std::{fs, path::Path};
+
+use serde_json::Value;
+
+use crate::world::{Finished, Hub, Person};
+
+/// Nobody: the identity is invented, and provisional.
+pub(crate) const NEW: [&str; 13] = [
+    "circle",
+    "new",
+    "Cercle O. I.",
+    "--birth-name",
+    "Imaginaire",
+    "--given",
+    "Odette Marie",
+    "--birth-date",
+    "1941-03-17",
+    "--gender",
+    "female",
+    "--role",
+    "médecin traitant",
+];
+
+fn one<'a>(finished: &'a Finished, kind: &'a str) -> &'a Value {
+    finished.of_type(kind).next().unwrap_or_else(|| panic!("no {kind}: {finished:#?}"))
+}
+
+fn verify(person: &Person, folder: &Path, root: Option<&str>) -> Finished {
+    let folder = folder.to_str().unwrap();
+    match root {
+        Some(root) => person.run(&["verify-export", folder, "--root", root]),
+        None => person.run(&["verify-export", folder]),
+    }
+}
+
+#[test]
+fn a_circle_is_opened_joined_read_exported_and_checked() {
+    let hub = Hub::start();
+    let (anne, ines) = (hub.enrol("anne"), hub.enrol("ines"));
+    let opened = anne.run(&NEW);
+    let circle = one(opened.expect_exit(0), "circle");
+    assert!(circle["traits"].as_str().unwrap().contains("IMAGINAIRE Odette Marie"), "{circle}");
+    assert_eq!(one(&opened, "circle_member")["basis"], "same_team");
+    anne.run(&NEW).expect_exit(5);
+    anne.run(&["send", "cercle", "Pansement refait."]).expect_exit(0);
+
+    anne.run(&["circle", "add", "cercle", "ines", "--role", "infirmière"]).expect_exit(5);
+    anne.run(&["invite", "cercle", "ines"]).expect_exit(5);
+    let consent = ["circle", "add", "cercle", "ines", "--role", "infirmière", "--basis", "consent"];
+    anne.run(&consent).expect_exit(5);
+    let refusals = anne.run(&["circle", "refusals", "cercle"]);
+    let mut reasons: Vec<&str> =
+        refusals.expect_exit(0).of_type("refusal").map(|line| line["reason"].as_str().unwrap()).collect();
+    reasons.sort_unstable();
+    assert_eq!(reasons, ["no_basis", "no_basis", "no_consent"]);
+    anne.run(&["circle", "consent", "cercle", "consent", "--scope", "partage"]).expect_exit(0);
+    let added = anne.run(&consent);
+    assert_eq!(one(added.expect_exit(0), "invited")["devices"].as_array().unwrap().len(), 1);
+
+    // The newcomer reads what was said before, as Anne's word.
+    let members = ines.run(&["circle", "members", "cercle"]);
+    assert_eq!(members.expect_exit(0).of_type("circle_member").count(), 2);
+    assert_eq!(ines.history("cercle").len(), 1, "{:?}", ines.history("cercle"));
+    let timeline = ines.run(&["circle", "timeline", "cercle"]);
+    let kinds: Vec<&str> =
+        timeline.expect_exit(0).of_type("timeline").map(|line| line["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["circle_opened", "circle_consent", "circle_member"]);
+    assert_eq!(one(&timeline, "timeline")["exported_by"], "anne@cpts.example");
+
+    anne.run(&["circle", "remove", "cercle", "ines", "--note", "relais"]).expect_exit(0);
+    anne.run(&["circle", "close", "cercle", "--reason", "guérison"]).expect_exit(0);
+    anne.run(&["send", "cercle", "trop tard"]).expect_exit(5);
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("export");
+    let exported = anne.run(&["circle", "export", "cercle", folder.to_str().unwrap()]);
+    assert!(one(exported.expect_exit(0), "exported")["messages"].as_u64().unwrap() > 5);
+
+    // Whoever has no profile checks it.
+    let visitor = Person::new("visitor");
+    let identity = anne.run(&["whoami"]);
+    let root = one(&identity, "identity")["root_fingerprint"].as_str().unwrap();
+    let verified = verify(&visitor, &folder, Some(root));
+    assert_eq!(one(verified.expect_exit(0), "export_verified")["exporter"], "anne@cpts.example");
+    let page = folder.join("index.html");
+    let mut changed = fs::read(&page).unwrap();
+    changed.push(b' ');
+    fs::write(&page, changed).unwrap();
+    let damaged = verify(&visitor, &folder, None);
+    let fault = one(damaged.expect_exit(5), "export_fault");
+    assert_eq!((&fault["fault"], &fault["path"]), (&"changed".into(), &"index.html".into()));
+}

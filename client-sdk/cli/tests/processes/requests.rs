@@ -1,0 +1,164 @@
+//! Somebody asks, somebody has it, it is handled: with a real hub and real commands.
+
+use serde_json::Value;
+
+use crate::world::{Hub, Person, group};
+
+/// A hub that notes what it says, with Anne in two groups: north with Bruno, south with Claire.
+fn two_sectors() -> (Hub, Person, Person, Person) {
+    let hub = Hub::start_observed();
+    let (anne, bruno, claire) = (hub.enrol("anne"), hub.enrol("bruno"), hub.enrol("claire"));
+    group(&[&anne, &bruno], "Nord");
+    group(&[&anne, &claire], "Sud");
+    for person in [&bruno, &claire] {
+        person.run(&["recv"]).expect_exit(0);
+    }
+    (hub, anne, bruno, claire)
+}
+
+/// Asks for a visit in both groups and returns the request's id.
+fn ask_for_a_visit(anne: &Person) -> String {
+    let asked = anne.run(&[
+        "ask",
+        "unscheduled-care",
+        "--to",
+        "nord",
+        "sud",
+        "--title",
+        "Visite infirmière",
+        "--profession",
+        "60",
+        "--act",
+        "Pansement complexe",
+        "--commune",
+        "65440",
+        "--delay",
+        "24",
+        "--due",
+        "2h",
+        "--patient-name",
+        "Pirineoz",
+        "--patient-given",
+        "Zénobie",
+        "--patient-born",
+        "1941-02-03",
+    ]);
+    let line = asked.expect_exit(0).of_type("request").next().unwrap().clone();
+    assert_eq!((line["state"].as_str(), line["groups"].as_array().unwrap().len()), (Some("open"), 2));
+    line["request"].as_str().unwrap().to_owned()
+}
+
+fn only(person: &Person, arguments: &[&str]) -> Value {
+    let finished = person.run(arguments);
+    let mut rows = finished.expect_exit(0).of_type("request");
+    let row = rows.next().unwrap_or_else(|| panic!("{finished:#?}")).clone();
+    assert!(rows.next().is_none(), "{finished:#?}");
+    row
+}
+
+#[test]
+fn a_visit_asked_in_two_groups_is_handled_by_one_though_the_hub_is_killed_in_between() {
+    let (mut hub, anne, bruno, claire) = two_sectors();
+    let id = ask_for_a_visit(&anne);
+    let row = only(&bruno, &["board"]);
+    assert_eq!(
+        (row["request"].as_str(), row["kind"].as_str()),
+        (Some(id.as_str()), Some("unscheduled_care"))
+    );
+    assert_eq!(row["patient"], Value::Null);
+    let claimed = only(&bruno, &["claim", &id[..8]]);
+    assert_eq!(
+        (claimed["state"].as_str(), claimed["owner"].as_str()),
+        (Some("claimed"), Some("bruno@cpts.example"))
+    );
+
+    // Anne's device has told nobody yet, and the hub dies.
+    hub.kill();
+    anne.run(&["--timeout", "1", "recv"]).expect_exit(4);
+    hub.spawn();
+    let lost = claire.run(&["claim", &id[..8]]);
+    let error = lost.expect_exit(10).of_type("error").next().unwrap().clone();
+    assert_eq!(error["name"], "taken");
+    assert!(error["message"].as_str().unwrap().contains("bruno"), "{error}");
+
+    anne.run(&["recv"]).expect_exit(0);
+    let told = only(&claire, &["board", "--person", "bruno"]);
+    assert_eq!((told["owner_name"].as_str(), &told["patient"]), (Some("bruno (test)"), &Value::Null));
+    bruno.run(&["recv"]).expect_exit(0);
+    let todo = only(&bruno, &["board", "--todo", "--patient", "piri"]);
+    assert_eq!(todo["patient"]["birth_given_names"][0], "Zénobie");
+    only(&bruno, &["schedule", &id[..8], "--from", "1h", "--place", "Domicile"]);
+    only(&bruno, &["complete", &id[..8], "--report", "Pansement refait"]);
+    let done = only(&anne, &["board", "--mine", "--closed"]);
+    assert_eq!(done["state"], "completed");
+    let steps: Vec<Value> = anne.run(&["show", &id]).of_type("step").cloned().collect();
+    let actions: Vec<&str> = steps.iter().map(|step| step["action"]["type"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["claim", "schedule", "complete"]);
+    claire.run(&["recv"]).expect_exit(0);
+    assert_eq!(only(&claire, &["board", "--closed"])["state"], "completed");
+    assert!(anne.run(&["board"]).expect_exit(0).lines.is_empty());
+
+    let observed = hub.everything();
+    let holds = |word: &str| observed.windows(word.len()).any(|window| window == word.as_bytes());
+    assert!(holds("bruno@cpts.example") && holds("cercle_"), "the search finds what is there");
+    for word in ["Pirineoz", "Zénobie", "Pansement", "infirmi", "65440", "Domicile", "unscheduled", "Nord"] {
+        assert!(!holds(word), "the hub knows {word}");
+    }
+}
+
+#[test]
+fn a_request_to_one_group_goes_from_hand_to_hand_in_french_and_english() {
+    let (_hub, anne, bruno, _) = two_sectors();
+    let asked =
+        anne.run(&["ask", "tâche", "--to", "nord", "--title", "Rappeler le laboratoire", "--due", "3d"]);
+    let id = asked.expect_exit(0).of_type("request").next().unwrap()["request"].as_str().unwrap().to_owned();
+    only(&bruno, &["claim", &id[..6]]);
+    only(&bruno, &["ask-info", &id[..6], "Lequel ?"]);
+    assert_eq!(only(&anne, &["give-info", &id[..6], "Le laboratoire fictif."])["state"], "claimed");
+    assert_eq!(only(&bruno, &["release", &id[..6], "--reason", "Absent"])["state"], "open");
+    bruno.run(&["cancel", &id[..6]]).expect_exit(5);
+    bruno.run(&["claim", "ffff0000"]).expect_exit(7);
+    anne.run(&["ask", "referral", "--to", "nord", "--title", "Avis", "--recourse", "7"]).expect_exit(2);
+    let said = |arguments: &[&str]| {
+        let output = anne.human_command(arguments).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let french = said(&["board"]);
+    assert!(french.contains("[tâche] Rappeler le laboratoire : ouverte, de anne (test)"), "{french}");
+    let english = said(&["--lang", "en", "board"]);
+    assert!(english.contains("[task] Rappeler le laboratoire : open, from anne (test)"), "{english}");
+    let csv = said(&["board", "--csv", "--mine"]);
+    let lines: Vec<&str> = csv.lines().collect();
+    assert!(
+        lines[0].starts_with("request,kind,title,") && lines[1].starts_with(&format!("{id},task,")),
+        "{csv}"
+    );
+    assert_eq!(only(&anne, &["cancel", &id[..6]])["state"], "cancelled");
+}
+
+#[test]
+fn a_prescription_goes_with_its_document_to_the_pharmacy_until_it_is_dispensed() {
+    let (_hub, anne, bruno, _) = two_sectors();
+    let file = anne.profile().join("ordonnance.pdf");
+    std::fs::write(&file, b"%PDF-1.4 fictif").unwrap();
+    let ask = ["ask", "ordonnance", "--to", "nord", "--title", "Renouvellement", "--structure", "Officine"];
+    anne.run(&ask).expect_exit(2);
+    let asked = anne.run(&[ask.as_slice(), &["--attach", file.to_str().unwrap()]].concat());
+    let id = asked.expect_exit(0).of_type("request").next().unwrap()["request"].as_str().unwrap().to_owned();
+    only(&bruno, &["claim", &id[..8]]);
+    only(&bruno, &["progress", &id[..8], "prepared"]);
+    bruno.run(&["progress", &id[..8], "received"]).expect_exit(5);
+    let done = only(&bruno, &["progress", &id[..8], "dispensed"]);
+    assert_eq!((done["state"].as_str(), done["progress"].as_str()), (Some("completed"), Some("dispensed")));
+}
+
+#[test]
+fn a_claim_without_connection_is_kept_and_made_by_the_next_command() {
+    let (_hub, anne, bruno, _) = two_sectors();
+    let id = ask_for_a_visit(&anne);
+    only(&bruno, &["board"]);
+    bruno.run(&["--offline", "claim", &id[..8]]).expect_exit(6);
+    assert_eq!(only(&bruno, &["--offline", "board"])["claiming"], true);
+    bruno.run(&["recv"]).expect_exit(0);
+    assert_eq!(only(&bruno, &["board", "--todo"])["owner"], "bruno@cpts.example");
+}

@@ -1,0 +1,261 @@
+//! A request as a `ServiceRequest`, and what became of it as a Task (téléexpertise, and by the same elements the
+//! other kinds).
+//!
+//! The profile asks for `status=draft`, `intent=proposal` while it is prepared; Cercle exports what was sent:
+//! `active`, `order`.
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    Draft, FhirError, Problem, Resources, bundle, instant, node::Node, part_url, patient, system, tidy, user,
+};
+use crate::{
+    message::{
+        Body, Document, Language, Patient, Request, RequestId, moment,
+        request::{Need, Priority, Purpose, Situation},
+    },
+    thread::requests::{Course, State},
+};
+
+const PRIORITIES: [(Priority, &str); 4] = [
+    (Priority::Routine, "routine"),
+    (Priority::Urgent, "urgent"),
+    (Priority::Asap, "asap"),
+    (Priority::Stat, "stat"),
+];
+
+/// A request and its standing at a time: a bundle of `ServiceRequest`, Task, and the patient if this device may
+/// know whom it is about.
+#[must_use]
+pub fn export(course: &Course, patient: Option<&Patient>, now_ms: u64) -> Value {
+    let request = &course.request;
+    let id = request.id.as_bytes();
+    let [service_url, task_url, patient_url] = ["service", "task", "patient"].map(|part| part_url(id, part));
+    let patient = patient.or(request.patient.as_ref());
+    let mut entries = vec![
+        (service_url.clone(), service(course, patient.map(|_| patient_url.as_str()), now_ms)),
+        (task_url, task(course, &service_url, now_ms)),
+    ];
+    entries.extend(patient.map(|patient| (patient_url, patient::export(patient))));
+    bundle(entries)
+}
+
+fn service(course: &Course, patient_url: Option<&str>, now_ms: u64) -> Value {
+    let request = &course.request;
+    let kind = request.purpose.kind();
+    let status = match course.state_at(now_ms) {
+        State::Completed => "completed",
+        State::Cancelled | State::Declined | State::Expired => "revoked",
+        _ => "active",
+    };
+    let priority = PRIORITIES.iter().find(|row| row.0 == request.priority).map_or("", |row| row.1);
+    let attached = |document: &Document| json!({ "display": document.name });
+    let (performer_type, details) = details(&request.purpose);
+    tidy(json!({
+        "resourceType": "ServiceRequest",
+        "identifier": [{ "system": system::MESSAGE, "value": request.id.to_hex() }],
+        "status": status,
+        "intent": "order",
+        "category": [{
+            "coding": [{ "system": system::LOCAL, "code": kind.name() }],
+            "text": kind.label(Language::French),
+        }],
+        "priority": priority,
+        "code": { "text": request.title },
+        "orderDetail": details.iter().map(|(code, text)| json!({
+            "coding": [{ "system": system::LOCAL, "code": code }], "text": text,
+        })).collect::<Vec<_>>(),
+        "subject": patient_url.map_or_else(
+            || json!({ "display": "transmis à qui prend la demande en charge" }),
+            |url| json!({ "reference": url }),
+        ),
+        "occurrencePeriod": { "end": request.due_ms.map(instant) },
+        "authoredOn": instant(course.asked_at_ms),
+        "requester": user(course.requester.as_str(), &course.requester_name),
+        "performerType": { "coding": [{ "system": system::PROFESSION, "code": performer_type }] },
+        "performer": [request.assignee.as_ref().map(|assignee| user(assignee.as_str(), ""))],
+        "reasonCode": [{ "text": request.reason }],
+        "supportingInfo": request.documents.iter().map(attached).collect::<Vec<_>>(),
+    }))
+}
+
+/// Who is asked for, and the fields of a purpose that FHIR has no element for.
+fn details(purpose: &Purpose) -> (&str, Vec<(&'static str, String)>) {
+    match purpose {
+        Purpose::Referral { recourse, speciality } => (speciality, vec![("recourse", recourse.to_string())]),
+        Purpose::TeleExpertise { question, speciality } => (speciality, vec![("question", question.clone())]),
+        Purpose::UnscheduledCare { profession, act, commune, delay_hours } => {
+            let delay = delay_hours.to_string();
+            (profession, vec![("act", act.clone()), ("commune", commune.clone()), ("delay_hours", delay)])
+        }
+        Purpose::PatientWithoutGp { commune, needs } => {
+            ("", vec![("commune", commune.clone()), ("needs", needs.clone())])
+        }
+        Purpose::Discharge { facility, date, needs } => {
+            let mut details = vec![("facility", facility.clone()), ("date", date.clone())];
+            details.extend(needs.iter().map(|need| ("need", format!("{}|{}", need.profession, need.what))));
+            ("", details)
+        }
+        Purpose::Prescription { structure } => ("", vec![("structure", structure.clone())]),
+        Purpose::Task => ("", Vec::new()),
+    }
+}
+
+/// Where a request stands: Task.status, with our state as business status.
+fn task(course: &Course, service_url: &str, now_ms: u64) -> Value {
+    let state = course.state_at(now_ms);
+    let status = match state {
+        State::Open => "requested",
+        State::Claimed => "accepted",
+        State::InfoRequested => "on-hold",
+        State::Answered | State::Scheduled => "in-progress",
+        State::Completed => "completed",
+        State::Declined => "rejected",
+        State::Cancelled => "cancelled",
+        State::Expired => "failed",
+    };
+    let last = course.history.last().map_or(course.asked_at_ms, |step| step.at_ms);
+    tidy(json!({
+        "resourceType": "Task",
+        "identifier": [{ "system": system::MESSAGE, "value": course.request.id.to_hex() }],
+        "status": status,
+        "businessStatus": { "coding": [{ "system": system::LOCAL, "code": state.name() }] },
+        "intent": "order",
+        "focus": { "reference": service_url },
+        "authoredOn": instant(course.asked_at_ms),
+        "lastModified": instant(last),
+        "requester": user(course.requester.as_str(), &course.requester_name),
+        "owner": course.standing.owner.as_ref().map(|owner| user(owner.user.as_str(), &owner.name)),
+        "restriction": { "period": { "end": course.request.due_ms.map(instant) } },
+    }))
+}
+
+/// A `ServiceRequest` as a request that can be asked: its id follows from the identifier, so that an import
+/// twice is the same request.
+pub(crate) fn import(node: &Node<'_>, resources: &Resources<'_>) -> Result<Draft, FhirError> {
+    let mut problems = Vec::new();
+    let purpose = purpose(node, &mut problems)?;
+    let mut request = Request::new(id(node, &mut problems)?, purpose, title(node)?);
+    for reason in node.list("reasonCode")? {
+        let text = reason.text_of("text")?;
+        request.reason =
+            [request.reason, text].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
+    }
+    let priority = node.text_of("priority")?;
+    request.priority = match PRIORITIES.iter().find(|row| row.1 == priority) {
+        Some((ours, _)) => *ours,
+        None if priority.is_empty() => Priority::Routine,
+        None => return Err(FhirError::new(format!("{}.priority", node.path()), "must be a code of FHIR")),
+    };
+    request.due_ms = due(node)?;
+    if let Some(subject) = node.get("subject")? {
+        match resources.resolve(node, &subject)? {
+            Some(person) => request.patient = Some(patient::import(&person, &mut problems)?),
+            None => {
+                problems.push(Problem::new(subject.path(), "is not in this file: name the patient yourself"))
+            }
+        }
+    }
+    for attached in node.list("supportingInfo")? {
+        problems.push(Problem::new(attached.path(), "attach the document yourself"));
+    }
+    request.situation = Situation::default();
+    Ok(Draft::of(&Body::Request(Box::new(request)), problems))
+}
+
+fn title(node: &Node<'_>) -> Result<String, FhirError> {
+    let Some(code) = node.get("code")? else { return Ok(String::new()) };
+    let text = code.text_of("text")?;
+    if !text.is_empty() {
+        return Ok(text);
+    }
+    let first = code.list("coding")?.first().map(|coding| coding.text_of("display")).transpose()?;
+    Ok(first.unwrap_or_default())
+}
+
+fn due(node: &Node<'_>) -> Result<Option<u64>, FhirError> {
+    let mut text = node.text_at(&["occurrencePeriod", "end"])?;
+    if text.is_empty() {
+        text = node.text_of("occurrenceDateTime")?;
+    }
+    if text.is_empty() {
+        return Ok(None);
+    }
+    // A day alone means its end, in UTC.
+    let text = if moment::is_day(&text) { format!("{text}T23:59:59Z") } else { text };
+    let wrong = || {
+        FhirError::new(format!("{}.occurrence", node.path()), "must be a day, or a moment with its offset")
+    };
+    moment::at_ms(&text).map(Some).ok_or_else(wrong)
+}
+
+fn id(node: &Node<'_>, problems: &mut Vec<Problem>) -> Result<RequestId, FhirError> {
+    let identifiers = node.list("identifier")?;
+    let Some(first) = identifiers.first() else {
+        problems.push(Problem::new(
+            format!("{}.identifier", node.path()),
+            "is missing: a second import would ask twice",
+        ));
+        return Ok(hashed(&node.value().to_string()));
+    };
+    let (system, value) = (first.text_of("system")?, first.text_of("value")?);
+    let ours = (system == system::MESSAGE).then(|| RequestId::from_hex(&value)).flatten();
+    Ok(ours.unwrap_or_else(|| hashed(&format!("{system}|{value}"))))
+}
+
+fn hashed(text: &str) -> RequestId {
+    let digest: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest[..16]);
+    RequestId::new(id)
+}
+
+/// What is asked for, from the category and the order details.
+fn purpose(node: &Node<'_>, problems: &mut Vec<Problem>) -> Result<Purpose, FhirError> {
+    let mut kind = String::new();
+    for category in node.list("category")? {
+        let code = category.code_of(system::LOCAL)?;
+        if !code.is_empty() {
+            kind = code;
+        }
+    }
+    let mut details = Vec::new();
+    for detail in node.list("orderDetail")? {
+        details.push((detail.code_of(system::LOCAL)?, detail.text_of("text")?));
+    }
+    let get = |name: &str| {
+        let found = details.iter().find(|(code, _)| code == name);
+        found.map(|(_, text)| text.clone()).unwrap_or_default()
+    };
+    let asked = node.get("performerType")?.map(|asked| asked.code_of(system::PROFESSION)).transpose()?;
+    let speciality = asked.unwrap_or_default();
+    Ok(match kind.as_str() {
+        "referral" => Purpose::Referral { recourse: get("recourse").parse().unwrap_or(1), speciality },
+        "tele_expertise" => Purpose::TeleExpertise { question: get("question"), speciality },
+        "unscheduled_care" => Purpose::UnscheduledCare {
+            profession: speciality,
+            act: get("act"),
+            commune: get("commune"),
+            delay_hours: get("delay_hours").parse().unwrap_or(0),
+        },
+        "patient_without_gp" => Purpose::PatientWithoutGp { commune: get("commune"), needs: get("needs") },
+        "discharge" => Purpose::Discharge {
+            facility: get("facility"),
+            date: get("date"),
+            needs: details.iter().filter(|(code, _)| code == "need").map(|(_, text)| need(text)).collect(),
+        },
+        "prescription" => Purpose::Prescription { structure: get("structure") },
+        "task" => Purpose::Task,
+        _ => {
+            let element = format!("{}.category", node.path());
+            problems.push(Problem::new(element, "has no code that is known; it was read as a referral"));
+            Purpose::Referral { recourse: 1, speciality }
+        }
+    })
+}
+
+fn need(text: &str) -> Need {
+    let (profession, what) = text.split_once('|').unwrap_or(("", text));
+    Need { profession: profession.to_owned(), what: what.to_owned() }
+}

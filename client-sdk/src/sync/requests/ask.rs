@@ -1,0 +1,161 @@
+//! Posting a request, and what the device that asked keeps of it.
+
+use cercle_proto::id::{GroupId, RegisterId, TimestampMs};
+use serde::{Deserialize, Serialize};
+
+use super::super::{Cx, Step, agenda::Appointment};
+use crate::{
+    core::{Ask, Outcome},
+    error::Error,
+    limits,
+    message::{
+        self, Body, Content, Draft, Patient, Request, RequestId,
+        guard::{self, may_identify},
+        request::{Audience, Several, audience::check_plan},
+    },
+};
+
+/// Kind of the notes about own requests; the key is the request's id.
+const NOTE: &str = "asked";
+
+/// A request that this device has posted, until it is closed.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Asked {
+    /// The message, to be posted in more groups.
+    envelope: Vec<u8>,
+    /// Where it was posted.
+    groups: Vec<[u8; 16]>,
+    /// Whom it is about, if the message does not say it.
+    pub(super) patient: Option<Patient>,
+    /// User who has it.
+    pub(super) owner: Option<String>,
+    /// Steps of the widening plan whose time came while this device was not up to date.
+    pub(super) late: Vec<u32>,
+}
+
+impl Asked {
+    /// Where it was posted.
+    pub(super) fn groups(&self) -> Vec<GroupId> {
+        self.groups.iter().copied().map(GroupId::new).collect()
+    }
+
+    pub(super) fn add_groups(&mut self, groups: &[GroupId]) {
+        self.groups.extend(groups.iter().map(|group| *group.as_bytes()));
+    }
+
+    /// The request as it is posted; `None` if the note is damaged.
+    pub(super) fn request(&self) -> Option<Request> {
+        match Content::decode(&self.envelope)?.body {
+            Body::Request(request) => Some(*request),
+            _ => None,
+        }
+    }
+
+    /// Changes the request for groups to come.
+    pub(super) fn renew(&mut self, request: Request, now: TimestampMs) {
+        if let Ok(envelope) = message::compose(&Draft::from(Body::Request(Box::new(request))), now) {
+            self.envelope = envelope;
+        }
+    }
+}
+
+impl Cx<'_, '_> {
+    /// Posts a request in its groups. Durable, all or nothing.
+    pub(crate) fn ask_others(&mut self, id: u64, ask: Ask) -> Step<Result<(), Error>> {
+        let prepared = self.prepare(ask);
+        let Prepared { request, envelope, groups, patient } = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return Ok(Err(error)),
+        };
+        if self.tx.outbox_length()? + groups.len() as u64 > limits::OUTBOX_MESSAGES_MAX {
+            return Ok(Err(Error::OutboxFull));
+        }
+        for group in &groups {
+            self.queue(*group, &envelope)?;
+        }
+        if let Audience::Several(several) = &request.audience {
+            for (step, widening) in (0..).zip(&several.widening) {
+                self.remind(widening.at_ms, &Appointment::WidenRequest { request: request.id, step })?;
+            }
+        }
+        if let Some(expires) = request.expires_ms {
+            self.remind(expires + 1, &Appointment::RequestExpires { request: request.id })?;
+            let forgotten = expires + limits::ASKED_KEEP_MS;
+            self.remind(forgotten, &Appointment::ForgetRequest { request: request.id })?;
+        }
+        let groups = groups.iter().map(|group| *group.as_bytes()).collect();
+        let asked = Asked { envelope, groups, patient, owner: None, late: Vec::new() };
+        self.write_asked(request.id, &asked)?;
+        self.finish(id, Ok(Outcome::Asked(request.id)));
+        Ok(Ok(()))
+    }
+
+    fn prepare(&self, ask: Ask) -> Result<Prepared, Error> {
+        let Ask { mut request, mut groups, widening, patient } = ask;
+        groups.sort();
+        groups.dedup();
+        let first = *groups.first().ok_or(Error::Field { field: "groups", problem: "is missing".into() })?;
+        for group in &groups {
+            self.usable(*group)?;
+        }
+        check_plan(&widening)?;
+        patient.as_ref().map_or(Ok(()), Patient::check)?;
+        request.id = RequestId::new(self.random());
+        let alone = groups.len() == 1 && widening.is_empty();
+        if !alone && !request.documents.is_empty() {
+            // The hub gives the bytes of a document to the members of the group it was made for.
+            let problem = "can be read in one group only; send them to the owner once there is one";
+            return Err(Error::Field { field: "documents", problem: problem.into() });
+        }
+        request.audience = if alone {
+            Audience::ThisGroup
+        } else {
+            let register = RegisterId::new(self.random());
+            Audience::Several(Several { register, groups: groups.clone(), widening })
+        };
+        let mut withheld = patient;
+        if alone && may_identify(self.thread_kind(first)) {
+            request.patient = request.patient.take().or_else(|| withheld.take());
+        }
+        let body = Body::Request(Box::new(request.clone()));
+        for group in &groups {
+            guard::check(&body, self.thread_kind(*group))?;
+        }
+        let envelope = message::compose(&Draft::from(body), self.now)?;
+        Ok(Prepared { request, envelope, groups, patient: withheld })
+    }
+
+    /// What this device keeps of a request that it has posted.
+    pub(super) fn asked(&self, request: RequestId) -> Step<Option<Asked>> {
+        self.tx.note(NOTE, request.as_bytes())
+    }
+
+    /// Whom an own request is about, if its message does not say it.
+    pub(crate) fn withheld_patient(&self, request: RequestId) -> Step<Option<Patient>> {
+        Ok(self.asked(request)?.and_then(|asked| asked.patient))
+    }
+
+    /// Every request that this device has posted and that is not closed.
+    pub(super) fn all_asked(&self) -> Step<Vec<(RequestId, Asked)>> {
+        let notes = self.tx.notes(NOTE)?;
+        Ok(notes.into_iter().filter_map(|(key, asked)| Some((RequestId::from_slice(&key)?, asked))).collect())
+    }
+
+    pub(super) fn write_asked(&self, request: RequestId, asked: &Asked) -> Step {
+        self.tx.write_note(NOTE, request.as_bytes(), asked)
+    }
+
+    /// The request is closed: nothing is kept of whom it was about.
+    pub(super) fn forget_asked(&self, request: RequestId) -> Step {
+        self.tx.delete_note(NOTE, request.as_bytes())
+    }
+}
+
+/// A request that is ready to be posted.
+struct Prepared {
+    request: Request,
+    envelope: Vec<u8>,
+    groups: Vec<GroupId>,
+    /// Whom it is about, if the message does not say it.
+    patient: Option<Patient>,
+}

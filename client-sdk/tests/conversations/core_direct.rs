@@ -1,0 +1,73 @@
+//! The thread of two people: found, made, shared.
+
+use cercle_proto::id::GroupId;
+use cercle_sdk::{
+    core::{Command, Outcome},
+    error::Error,
+    message::ThreadKind,
+};
+
+use super::core_world::World;
+
+async fn direct(world: &mut World, device: usize, user: &str) -> GroupId {
+    match world.run(device, Command::DirectWith { user: World::user(user) }).await {
+        Ok(Outcome::DirectThread(group)) => group,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_to_a_new_direct_thread_at_once_reaches_the_other() {
+    let mut world = World::with(&["anne", "bruno"]).await;
+    let group = direct(&mut world, 0, "bruno").await;
+    world.send(0, group, "Pouvez-vous passer demain ?");
+    world.until(|world| world.devices[1].texts(group) == ["Pouvez-vous passer demain ?"]).await;
+    let profile = world.devices[1].core().groups().unwrap().remove(0).profile;
+    assert_eq!((profile.thread, profile.read_receipts), (ThreadKind::Direct, true));
+}
+
+#[tokio::test]
+async fn both_find_the_same_direct_thread_again() {
+    let mut world = World::with(&["anne", "bruno", "claire"]).await;
+    let group = direct(&mut world, 0, "bruno").await;
+    assert_eq!(direct(&mut world, 0, "bruno").await, group, "asked for twice before it is registered");
+    world.send(0, group, "Bonjour");
+    world.reads(1, group, &["Bonjour"]).await;
+    assert_eq!(direct(&mut world, 1, "anne").await, group);
+    assert_ne!(direct(&mut world, 0, "claire").await, group);
+}
+
+#[tokio::test]
+async fn two_that_make_one_at_the_same_time_use_the_same_from_then_on() {
+    let mut world = World::with(&["anne", "bruno"]).await;
+    let first = direct(&mut world, 0, "bruno").await;
+    let second = direct(&mut world, 1, "anne").await;
+    world.send(0, first, "A");
+    world.send(1, second, "B");
+    world.reads(1, first, &["A"]).await;
+    world.reads(0, second, &["B"]).await;
+    let smaller = first.min(second);
+    assert_eq!(
+        (direct(&mut world, 0, "bruno").await, direct(&mut world, 1, "anne").await),
+        (smaller, smaller)
+    );
+}
+
+#[tokio::test]
+async fn somebody_who_could_not_be_reached_is_invited_again_into_the_same_thread() {
+    let mut world = World::with(&["anne"]).await;
+    let group = direct(&mut world, 0, "bruno").await;
+    world.send(0, group, "perdu");
+    world.until(|world| world.devices[0].texts(group) == ["perdu"]).await;
+    world.enrol("bruno").await;
+    assert_eq!(direct(&mut world, 0, "bruno").await, group);
+    world.send(0, group, "lu");
+    world.reads(1, group, &["lu"]).await;
+}
+
+#[tokio::test]
+async fn nobody_has_a_direct_thread_with_himself() {
+    let mut world = World::with(&["anne"]).await;
+    let refused = world.run(0, Command::DirectWith { user: World::user("anne") }).await;
+    assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+}

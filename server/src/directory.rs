@@ -1,0 +1,292 @@
+//! The directory: who there is, where, with what skills, and how to reach them on this hub.
+//!
+//! Called by the dispatch of a session ([`Directory::search`], [`Directory::get`], [`Directory::update_card`]) and by
+//! the operator's command line ([`import`], [`local`]). Imported entries are truth on disk in generations that
+//! an import switches in one step; the search index is derived from them; what members and the operator add lies
+//! beside, in small files (docs/adr/0004). Unlisted entries are never shown, and nobody can copy the directory.
+//!
+//! - [`import`]: extractions and FHIR in. `generation`: the files and the switch. [`local`], [`card`]: additions.
+//! - `index`, [`search`]: how entries are found. `snapshot`: what a search sees. `harvest`: against copying.
+//! - [`entry`], [`commune`], `nomenclature`, `fold`, `check`: what entries are made of.
+
+pub mod card;
+mod check;
+pub mod commune;
+pub mod entry;
+mod error;
+mod fold;
+mod generation;
+mod harvest;
+pub mod import;
+mod index;
+pub mod local;
+mod nomenclature;
+pub mod operator;
+pub mod search;
+mod snapshot;
+
+use std::{path::Path, sync::Arc};
+
+use cercle_proto::{
+    id::{TimestampMs, UserId},
+    v1::Role,
+};
+use cercle_storage::store::Store;
+use tokio::sync::Semaphore;
+
+use self::{
+    card::{Card, Inbox},
+    entry::{Activity, Coded, Entry, Kind},
+    harvest::Harvest,
+    local::{LocalEntry, LocalFolder},
+    search::{Facet, Filter},
+    snapshot::{Snapshot, Snapshots},
+};
+pub use self::{error::Error, generation::Manifest};
+use crate::{auth::Identity, limits};
+
+/// What the operator may tune.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Different entries that one user may see in a day.
+    pub entries_per_day: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { entries_per_day: limits::DIRECTORY_ENTRIES_PER_DAY }
+    }
+}
+
+/// One found entry, as others may see it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hit {
+    /// The entry, without what its card hides.
+    pub entry: Entry,
+    /// Users behind it that can be reached on this hub.
+    pub users: Vec<String>,
+    /// What the member says of himself.
+    pub card: Option<Card>,
+    /// Takes new people on.
+    pub accepting: bool,
+    /// On duty at the moment.
+    pub on_duty: bool,
+    /// Distance from the commune that was asked for, km.
+    pub distance_km: Option<u32>,
+}
+
+/// A page of found entries, best first.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The entries.
+    pub hits: Vec<Hit>,
+    /// How many there are in all.
+    pub total: usize,
+    /// How many of each profession.
+    pub professions: Vec<Facet>,
+    /// How many in each commune.
+    pub communes: Vec<Facet>,
+    /// When the directory was last imported, ms; 0: never.
+    pub imported_at_ms: u64,
+}
+
+/// The directory. Cheap to clone. Its files are opened by the first request.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    local: LocalFolder,
+    snapshots: Snapshots,
+    harvest: Harvest,
+    searches: Arc<Semaphore>,
+}
+
+impl Directory {
+    /// The directory in a folder, whose members are the users of the store.
+    #[must_use]
+    pub fn new(folder: &Path, store: Arc<dyn Store>, settings: Settings) -> Self {
+        let inner = Inner {
+            local: LocalFolder::of(folder),
+            snapshots: Snapshots::new(folder, store),
+            harvest: Harvest::new(settings.entries_per_day),
+            searches: Arc::new(Semaphore::new(limits::DIRECTORY_SEARCHES_MAX)),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Finds entries.
+    ///
+    /// # Errors
+    /// When the filter is out of bounds, the user is a relative or searches too much, or the files fail.
+    pub async fn search(&self, by: &Identity, filter: Filter, now: TimestampMs) -> Result<Page, Error> {
+        check(&filter)?;
+        self.inner.harvest.search(&by.user, now)?;
+        let snapshot = self.snapshot_for(by, now).await?;
+        let seen = snapshot.clone();
+        let found = self.blocking(move || seen.search(&filter, now)).await?;
+        let entries = found.entries.iter().map(|(entry, _)| entry);
+        self.inner.harvest.show(&by.user, entries, now)?;
+        let hits = found.entries.into_iter().map(|(entry, distance)| snapshot.hit(entry, distance, now));
+        Ok(Page {
+            hits: hits.collect(),
+            total: found.total,
+            professions: found.professions,
+            communes: found.communes,
+            imported_at_ms: snapshot.manifest().made_at_ms,
+        })
+    }
+
+    /// The entry with a key, a national identifier, a structure's number or a user id.
+    ///
+    /// # Errors
+    /// When there is none that the user may see, or as [`Directory::search`].
+    pub async fn get(&self, by: &Identity, key: &str, now: TimestampMs) -> Result<Hit, Error> {
+        self.inner.harvest.search(&by.user, now)?;
+        let snapshot = self.snapshot_for(by, now).await?;
+        let (seen, key) = (snapshot.clone(), key.trim().to_owned());
+        let entry = self.blocking(move || seen.get(&key)).await?.ok_or(Error::Unknown)?;
+        if snapshot.is_hidden(&entry) && !snapshot.is_own(&entry, &by.user) {
+            return Err(Error::Unknown);
+        }
+        self.inner.harvest.show(&by.user, std::iter::once(&entry), now)?;
+        Ok(snapshot.hit(entry, None, now))
+    }
+
+    /// Replaces the card of the user who asks, and returns his entry as others see it.
+    ///
+    /// # Errors
+    /// When a field is out of bounds, the delegate is nobody here, or the files fail.
+    pub async fn update_card(&self, by: &Identity, card: Card, now: TimestampMs) -> Result<Hit, Error> {
+        card.check()?;
+        let snapshot = self.snapshot_for(by, now).await?;
+        if !card.delegate.is_empty() && !snapshot.is_user(&card.delegate) {
+            return Err(Error::Field("card.delegate is no user of this hub"));
+        }
+        let (local, user) = (self.inner.local.clone(), by.user.as_str().to_owned());
+        self.blocking(move || local.put_card(&user, &card)).await?;
+        self.inner.snapshots.forget();
+        self.get(by, by.user.as_str(), now).await
+    }
+
+    /// Makes, changes or (without users) gives up a shared inbox. Those behind it may, and the directory's
+    /// administrators. `None` if it was given up.
+    ///
+    /// # Errors
+    /// When a field is out of bounds, somebody is nobody here, the user may not, or the files fail.
+    pub async fn update_inbox(
+        &self,
+        by: &Identity,
+        inbox: Inbox,
+        now: TimestampMs,
+    ) -> Result<Option<Hit>, Error> {
+        let snapshot = self.snapshot_for(by, now).await?;
+        let is_keeper = by.has_role(Role::DirectoryAdmin) || by.has_role(Role::Coordinator);
+        check_inbox(&inbox, &snapshot)?;
+        let local = self.inner.local.clone();
+        let (key, user) = (inbox.key.clone(), by.user.as_str().to_owned());
+        let given_up = inbox.users.is_empty();
+        self.blocking(move || {
+            let known = local.entry(&inbox.key)?;
+            let belongs = match &known {
+                Some(known) => known.users.contains(&user),
+                None => inbox.users.contains(&user),
+            };
+            if !belongs && !is_keeper {
+                return Err(Error::NotAllowed);
+            }
+            local.put_entry(&inbox.key, &inbox_entry(inbox.clone(), given_up))
+        })
+        .await?;
+        self.inner.snapshots.forget();
+        if given_up { Ok(None) } else { self.get(by, &key, now).await.map(Some) }
+    }
+
+    /// The card of a user: when he wants quiet, who stands in for him. `None` if he has none.
+    ///
+    /// # Errors
+    /// When the files fail.
+    pub async fn card(&self, user: &UserId, now: TimestampMs) -> Result<Option<Card>, Error> {
+        Ok(self.inner.snapshots.at(now).await?.card(user.as_str()).cloned())
+    }
+
+    async fn snapshot_for(&self, by: &Identity, now: TimestampMs) -> Result<Arc<Snapshot>, Error> {
+        let snapshot = self.inner.snapshots.at(now).await?;
+        if snapshot.is_outsider(&by.user) { Err(Error::NotAllowed) } else { Ok(snapshot) }
+    }
+
+    /// Runs what computes or reads files outside the threads of the sessions, a few at a time.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let place = self.inner.searches.clone().acquire_owned().await;
+        let place = place.expect("the semaphore of searches is never closed");
+        let done = tokio::task::spawn_blocking(move || {
+            let outcome = work();
+            drop(place);
+            outcome
+        });
+        done.await.expect("a search does not panic and is not aborted")
+    }
+}
+
+fn check(filter: &Filter) -> Result<(), Error> {
+    let lists = [&filter.professions, &filter.skills, &filter.communes];
+    if filter.limit > limits::DIRECTORY_PAGE_MAX {
+        return Err(Error::TooMany("a page has at most 50 entries"));
+    }
+    if filter.offset > limits::DIRECTORY_OFFSET_MAX {
+        return Err(Error::TooMany("pages end after 500 entries: narrow the search"));
+    }
+    if lists.iter().any(|list| list.len() > limits::DIRECTORY_VALUES_MAX) {
+        return Err(Error::TooMany("a filter has at most 50 values"));
+    }
+    let texts = lists.into_iter().flatten().chain([&filter.text, &filter.structure]);
+    if texts.into_iter().any(|text| text.chars().count() > limits::DIRECTORY_TEXT_CHARS_MAX) {
+        return Err(Error::TooMany("a text has at most 200 characters"));
+    }
+    if filter.radius_km > 0 && filter.communes.is_empty() {
+        return Err(Error::Field("radius_km needs a commune"));
+    }
+    if filter.radius_km > limits::DIRECTORY_RADIUS_KM_MAX {
+        return Err(Error::Field("radius_km is at most 200"));
+    }
+    Ok(())
+}
+
+fn check_inbox(inbox: &Inbox, snapshot: &Snapshot) -> Result<(), Error> {
+    if inbox.users.len() > limits::INBOX_USERS_MAX {
+        return Err(Error::TooMany("inbox.users has at most 50 people"));
+    }
+    if inbox.users.is_empty() {
+        return Ok(());
+    }
+    let name = inbox.name.trim();
+    if name.is_empty() || name.chars().count() > limits::DISPLAY_NAME_CHARS_MAX {
+        return Err(Error::Field("inbox.name must have 1 to 64 characters"));
+    }
+    if !inbox.users.iter().all(|user| snapshot.is_user(user)) {
+        return Err(Error::Field("inbox.users names somebody who is no user of this hub"));
+    }
+    let behind = |user: &String| snapshot.inboxes_of(user) < limits::INBOXES_PER_USER_MAX;
+    if !inbox.users.iter().all(behind) {
+        return Err(Error::TooMany("a user of inbox.users is behind too many inboxes"));
+    }
+    Ok(())
+}
+
+fn inbox_entry(inbox: Inbox, given_up: bool) -> LocalEntry {
+    if given_up {
+        return LocalEntry::default();
+    }
+    let Inbox { key, name, users, commune } = inbox;
+    let mut entry = Entry::new(key, Kind::Inbox);
+    name.trim().clone_into(&mut entry.family);
+    if !commune.is_empty() {
+        entry.activities.push(Activity { commune: Coded::new(&commune, ""), ..Activity::default() });
+    }
+    LocalEntry { entry: Some(entry), users, unlisted: false }
+}
