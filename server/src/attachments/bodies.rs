@@ -9,6 +9,7 @@
 //! "this much is stored" goes on there after a loss of power too.
 
 use std::{
+    fs::File,
     io,
     ops::Range,
     path::{Path, PathBuf},
@@ -91,10 +92,17 @@ pub(super) struct Bodies {
 }
 
 impl Bodies {
-    /// Over a folder that exists.
+    /// Over a folder that exists, perhaps since a moment ago: its own place is synced here, what is made in it
+    /// with each write.
     pub(super) fn open(folder: &Path) -> Result<Self, BodyError> {
-        let files = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true).with_automatic_cleanup(true);
-        Ok(Self { objects: Arc::new(files), folder: folder.to_owned() })
+        let failed = |error: io::Error| BodyError::from(error.kind());
+        // Whole, because a relative path may have no parent to name.
+        let folder = folder.canonicalize().map_err(failed)?;
+        if let Some(parent) = folder.parent() {
+            File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
+        }
+        let files = LocalFileSystem::new_with_prefix(&folder)?.with_fsync(true).with_automatic_cleanup(true);
+        Ok(Self { objects: Arc::new(files), folder })
     }
 
     /// What is there of a blob.
