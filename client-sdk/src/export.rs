@@ -3,7 +3,7 @@
 //! - [`record`]: what is exported, the content of `circle.json`;
 //! - [`page`]: the same to read and print, `index.html`;
 //! - [`manifest`]: hashes of all files, and the exporter's signature over them;
-//! - [`folder`]: writes an export; [`verify`]: checks one.
+//! - [`folder`]: writes an export; [`mod@verify`]: checks one.
 //!
 //! The signature is the exporter's word that the messages were so on his device: MLS authenticates a message
 //! to the members of its epoch, and to nobody later (RFC 9420 section 16.2). docs/storage-format.md

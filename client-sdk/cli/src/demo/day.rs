@@ -1,7 +1,7 @@
 //! A day in the fictitious CPTS, played by real clients over a real hub.
 //!
 //! Each scene is a file: good morning, a [patient without general practitioner](without_gp), a
-//! [home visit](home_visit) that two nurses claim, an [opinion](opinion) on a photo, and what one of them sees
+//! [home visit](home_visit) that two nurses claim, an [opinion] on a photo, and what one of them sees
 //! in the [evening]. [`floor`] is what they all need: to say, ask and act, and to wait until everybody
 //! concerned has it. Nothing here is staged: what a scene reports was read from the devices.
 
