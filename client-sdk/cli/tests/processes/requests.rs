@@ -16,9 +16,23 @@ fn two_sectors() -> (Hub, Person, Person, Person) {
     (hub, anne, bruno, claire)
 }
 
+/// Nobody: the OID is that of tests.
+const INS: &str = "241026544012314";
+
 /// Asks for a visit in both groups and returns the request's id.
 fn ask_for_a_visit(anne: &Person) -> String {
-    let asked = anne.run(&[
+    let patient = serde_json::json!({
+        "birth_name": "Pirineoz",
+        "birth_given_names": ["Zénobie"],
+        "birth_date": "1941-02-03",
+        "gender": "female",
+        "reliability": "validated",
+        "ins": INS,
+        "ins_oid": "1.2.250.1.213.1.4.10",
+    });
+    let file = anne.profile().join("patient.json");
+    std::fs::write(&file, patient.to_string()).unwrap();
+    let arguments = [
         "ask",
         "unscheduled-care",
         "--to",
@@ -36,13 +50,12 @@ fn ask_for_a_visit(anne: &Person) -> String {
         "24",
         "--due",
         "2h",
-        "--patient-name",
-        "Pirineoz",
-        "--patient-given",
-        "Zénobie",
-        "--patient-born",
-        "1941-02-03",
-    ]);
+        "--patient-file",
+        file.to_str().unwrap(),
+    ];
+    // Outside of tests such an identity is refused, as the whole request is.
+    anne.run(&arguments).expect_exit(2);
+    let asked = anne.run_with_test_identities(&arguments);
     let line = asked.expect_exit(0).of_type("request").next().unwrap().clone();
     assert_eq!((line["state"].as_str(), line["groups"].as_array().unwrap().len()), (Some("open"), 2));
     line["request"].as_str().unwrap().to_owned()
@@ -86,7 +99,10 @@ fn a_visit_asked_in_two_groups_is_handled_by_one_though_the_hub_is_killed_in_bet
     assert_eq!((told["owner_name"].as_str(), &told["patient"]), (Some("bruno (test)"), &Value::Null));
     bruno.run(&["recv"]).expect_exit(0);
     let todo = only(&bruno, &["board", "--todo", "--patient", "piri"]);
-    assert_eq!(todo["patient"]["birth_given_names"][0], "Zénobie");
+    assert_eq!(
+        (&todo["patient"]["birth_given_names"][0], &todo["patient"]["ins"]),
+        (&"Zénobie".into(), &INS.into())
+    );
     only(&bruno, &["schedule", &id[..8], "--from", "1h", "--place", "Domicile"]);
     only(&bruno, &["complete", &id[..8], "--report", "Pansement refait"]);
     let done = only(&anne, &["board", "--mine", "--closed"]);
@@ -101,7 +117,9 @@ fn a_visit_asked_in_two_groups_is_handled_by_one_though_the_hub_is_killed_in_bet
     let observed = hub.everything();
     let holds = |word: &str| observed.windows(word.len()).any(|window| window == word.as_bytes());
     assert!(holds("bruno@cpts.example") && holds("cercle_"), "the search finds what is there");
-    for word in ["Pirineoz", "Zénobie", "Pansement", "infirmi", "65440", "Domicile", "unscheduled", "Nord"] {
+    let identity = ["Pirineoz", "Zénobie", "1941-02-03", INS, &INS[..13]];
+    let care = ["Pansement", "infirmi", "65440", "Domicile", "unscheduled", "Nord"];
+    for word in identity.iter().chain(&care) {
         assert!(!holds(word), "the hub knows {word}");
     }
 }

@@ -221,6 +221,13 @@ impl Person {
         Finished::of(arguments, self.command(arguments).stdin(Stdio::null()).output().unwrap())
     }
 
+    /// Runs a command that may use identities of tests.
+    pub(crate) fn run_with_test_identities(&self, arguments: &[&str]) -> Finished {
+        let mut command = self.command(arguments);
+        command.env("CERCLE_TEST_IDENTITIES", "1").stdin(Stdio::null());
+        Finished::of(arguments, command.output().unwrap())
+    }
+
     /// Runs a command with this standard input.
     pub(crate) fn run_with_input(&self, arguments: &[&str], input: &str) -> Finished {
         let mut command = self.command(arguments);

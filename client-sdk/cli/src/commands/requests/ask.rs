@@ -26,6 +26,7 @@ pub(super) async fn run(context: &Context<'_>, arguments: AskArguments) -> Resul
     let enrolled = context.enrolled().await?;
     let online = reach(context, &enrolled).await?;
     let ask = prepare(context, &enrolled, arguments).await?;
+    let asked_groups = ask.groups.len();
     let mut events = enrolled.client.events();
     let id = enrolled.client.ask(ask).await?;
     if !online {
@@ -33,7 +34,8 @@ pub(super) async fn run(context: &Context<'_>, arguments: AskArguments) -> Resul
     }
     let what = text!("Envoi…"; "Sending…");
     let accepted = async {
-        while find(&enrolled.client, &id.to_hex()).await.is_err() {
+        let posted = async || find(&enrolled.client, &id.to_hex()).await.map_or(0, |row| row.groups.len());
+        while posted().await < asked_groups {
             if events.next().await.is_none() {
                 break;
             }
