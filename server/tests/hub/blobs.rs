@@ -435,10 +435,14 @@ async fn downloads_that_nobody_reads_make_way() {
         }
     };
     timeout(PATIENCE, wait_for_a_place).await.unwrap();
-    // The connection itself was ended too, in the middle of the blob.
-    let mut rest = Vec::new();
-    let _ = timeout(PATIENCE, unread.remove(0).read_to_end(&mut rest)).await.unwrap();
-    assert!(rest.len() < size);
+    // A connection was ended too, in the middle of the blob.
+    let mut shortest = size;
+    for mut connection in unread {
+        let mut rest = Vec::new();
+        let _ = timeout(PATIENCE, connection.read_to_end(&mut rest)).await.unwrap();
+        shortest = shortest.min(rest.len());
+    }
+    assert!(shortest < size);
 }
 
 #[tokio::test(flavor = "multi_thread")]
