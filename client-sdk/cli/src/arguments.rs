@@ -369,7 +369,7 @@ fn definition(language: Language) -> clap::Command {
     let command = Cli::command().arg(help).arg(version);
     let translated = match language {
         Language::French => command,
-        Language::English => circle::translate(english::translate(command)),
+        Language::English => english::translate(command),
     };
     headings(translated, language)
 }

@@ -321,108 +321,81 @@ choices! {
 
 const CIRCLE: &str = "Title or id of the circle, or its beginning.";
 
-/// Command of `circle`, argument (empty: the command itself), English sentence.
-const SENTENCES: &[(&str, &str, &str)] = &[
-    ("new", "", "Opens a patient circle."),
-    ("new", "title", "Title, seen by members only; leave the patient's name out of it."),
-    ("new", "birth_name", "Birth name."),
-    ("new", "given", "Given names at birth, in order, separated by spaces."),
-    ("new", "birth_date", "Birth date, YYYY-MM-DD."),
-    ("new", "gender", "Gender: female, male, unknown."),
-    ("new", "birth_place", "INSEE code of the birth place."),
-    ("new", "reliability", "Status of the identity: provisional, retrieved, validated."),
-    ("new", "ins", "INS, 15 digits; only of a validated identity."),
-    ("new", "ins_oid", "OID of the INS."),
-    ("new", "role", "Your role in the circle."),
-    ("new", "basis", "Your basis: team, chosen, consent."),
-    ("new", "history", "What a newcomer reads: none, all, or a number of days."),
-    ("new", "with_relatives", "Admits relatives: a group apart from that of the professionals."),
-    ("new", "despite_duplicate", "Opens the circle even if there is one for this patient."),
-    ("members", "", "Shows the patient, the members with their periods, the consents."),
-    ("members", "group", CIRCLE),
-    ("identity", "", "Corrects identity traits of the patient; the others stay."),
-    ("identity", "group", CIRCLE),
-    ("identity", "birth_name", "Birth name."),
-    ("identity", "given", "Given names at birth, in order, separated by spaces."),
-    ("identity", "used_name", "Name in use; empty: none."),
-    ("identity", "used_given_name", "Given name in use; empty: none."),
-    ("identity", "birth_date", "Birth date, YYYY-MM-DD."),
-    ("identity", "gender", "Gender: female, male, unknown."),
-    ("identity", "birth_place", "INSEE code of the birth place; empty: none."),
+/// Command, argument (empty: the command itself), English sentence.
+pub(super) const SENTENCES: &[(&str, &str, &str)] = &[
+    ("circle new", "", "Opens a patient circle."),
+    ("circle new", "title", "Title, seen by members only; leave the patient's name out of it."),
+    ("circle new", "birth_name", "Birth name."),
+    ("circle new", "given", "Given names at birth, in order, separated by spaces."),
+    ("circle new", "birth_date", "Birth date, YYYY-MM-DD."),
+    ("circle new", "gender", "Gender: female, male, unknown."),
+    ("circle new", "birth_place", "INSEE code of the birth place."),
+    ("circle new", "reliability", "Status of the identity: provisional, retrieved, validated."),
+    ("circle new", "ins", "INS, 15 digits; only of a validated identity."),
+    ("circle new", "ins_oid", "OID of the INS."),
+    ("circle new", "role", "Your role in the circle."),
+    ("circle new", "basis", "Your basis: team, chosen, consent."),
+    ("circle new", "history", "What a newcomer reads: none, all, or a number of days."),
+    ("circle new", "with_relatives", "Admits relatives: a group apart from that of the professionals."),
+    ("circle new", "despite_duplicate", "Opens the circle even if there is one for this patient."),
+    ("circle members", "", "Shows the patient, the members with their periods, the consents."),
+    ("circle members", "group", CIRCLE),
+    ("circle identity", "", "Corrects identity traits of the patient; the others stay."),
+    ("circle identity", "group", CIRCLE),
+    ("circle identity", "birth_name", "Birth name."),
+    ("circle identity", "given", "Given names at birth, in order, separated by spaces."),
+    ("circle identity", "used_name", "Name in use; empty: none."),
+    ("circle identity", "used_given_name", "Given name in use; empty: none."),
+    ("circle identity", "birth_date", "Birth date, YYYY-MM-DD."),
+    ("circle identity", "gender", "Gender: female, male, unknown."),
+    ("circle identity", "birth_place", "INSEE code of the birth place; empty: none."),
     (
-        "identity",
+        "circle identity",
         "reliability",
         "Status of the identity: provisional, retrieved, validated; without validated the INS goes.",
     ),
-    ("identity", "ins", "INS, 15 digits; only of a validated identity; empty: none."),
-    ("identity", "ins_oid", "OID of the INS."),
-    ("identity", "reason", "Why."),
-    ("add", "", "Adds a person, with the legal basis."),
-    ("add", "group", CIRCLE),
-    ("add", "user", "Id, for example claire.martin."),
-    ("add", "role", "Role in the circle."),
-    ("add", "basis", "Basis: team (same care team), chosen (by the patient), consent."),
-    ("add", "class", "Class: professional, verified-other, relative."),
-    ("add", "name", "Name to show."),
-    ("add", "until", "Last day, YYYY-MM-DD; the person is removed after it."),
-    ("add", "note", "Remark."),
-    ("remove", "", "Ends a person's part in the circle and removes the person from the group."),
-    ("remove", "group", CIRCLE),
-    ("remove", "user", "Id, for example claire.martin."),
-    ("remove", "note", "Why."),
-    ("timeline", "", "Shows the timeline."),
-    ("timeline", "group", CIRCLE),
-    ("timeline", "kind", "Only this kind of message, for example circle_consent or text (may be repeated)."),
-    ("timeline", "author", "Only of this person."),
-    ("timeline", "from", "From this day, YYYY-MM-DD."),
-    ("timeline", "until", "Up to and including this day, YYYY-MM-DD."),
-    ("consent", "", "Records a consent, an objection or a withdrawal of the patient."),
-    ("consent", "group", CIRCLE),
-    ("consent", "decision", "Decision: consent, objection, withdrawal."),
-    ("consent", "mode", "Mode: oral, written, electronic."),
-    ("consent", "date", "Day, YYYY-MM-DD; else at this moment."),
-    ("consent", "collector", "Who heard it; else you."),
-    ("consent", "scope", "Scope, in a few words."),
-    ("consent", "person", "Concerns this person only; else the whole circle."),
-    ("close", "", "Closes, archives or reopens the circle."),
-    ("close", "group", CIRCLE),
-    ("close", "reason", "Why."),
-    ("close", "archive", "Archives: the circle was exported."),
-    ("close", "reopen", "Opens the circle again."),
-    ("export", "", "Exports a group into a folder: signed JSON, a page to read, documents."),
-    ("export", "group", CIRCLE),
-    ("export", "folder", "Folder to make, or an empty one."),
-    ("refusals", "", "Lists the additions that this device has refused."),
-    ("refusals", "group", "Title or id of the circle, or its beginning; else all."),
+    ("circle identity", "ins", "INS, 15 digits; only of a validated identity; empty: none."),
+    ("circle identity", "ins_oid", "OID of the INS."),
+    ("circle identity", "reason", "Why."),
+    ("circle add", "", "Adds a person, with the legal basis."),
+    ("circle add", "group", CIRCLE),
+    ("circle add", "user", "Id, for example claire.martin."),
+    ("circle add", "role", "Role in the circle."),
+    ("circle add", "basis", "Basis: team (same care team), chosen (by the patient), consent."),
+    ("circle add", "class", "Class: professional, verified-other, relative."),
+    ("circle add", "name", "Name to show."),
+    ("circle add", "until", "Last day, YYYY-MM-DD; the person is removed after it."),
+    ("circle add", "note", "Remark."),
+    ("circle remove", "", "Ends a person's part in the circle and removes the person from the group."),
+    ("circle remove", "group", CIRCLE),
+    ("circle remove", "user", "Id, for example claire.martin."),
+    ("circle remove", "note", "Why."),
+    ("circle timeline", "", "Shows the timeline."),
+    ("circle timeline", "group", CIRCLE),
+    (
+        "circle timeline",
+        "kind",
+        "Only this kind of message, for example circle_consent or text (may be repeated).",
+    ),
+    ("circle timeline", "author", "Only of this person."),
+    ("circle timeline", "from", "From this day, YYYY-MM-DD."),
+    ("circle timeline", "until", "Up to and including this day, YYYY-MM-DD."),
+    ("circle consent", "", "Records a consent, an objection or a withdrawal of the patient."),
+    ("circle consent", "group", CIRCLE),
+    ("circle consent", "decision", "Decision: consent, objection, withdrawal."),
+    ("circle consent", "mode", "Mode: oral, written, electronic."),
+    ("circle consent", "date", "Day, YYYY-MM-DD; else at this moment."),
+    ("circle consent", "collector", "Who heard it; else you."),
+    ("circle consent", "scope", "Scope, in a few words."),
+    ("circle consent", "person", "Concerns this person only; else the whole circle."),
+    ("circle close", "", "Closes, archives or reopens the circle."),
+    ("circle close", "group", CIRCLE),
+    ("circle close", "reason", "Why."),
+    ("circle close", "archive", "Archives: the circle was exported."),
+    ("circle close", "reopen", "Opens the circle again."),
+    ("circle export", "", "Exports a group into a folder: signed JSON, a page to read, documents."),
+    ("circle export", "group", CIRCLE),
+    ("circle export", "folder", "Folder to make, or an empty one."),
+    ("circle refusals", "", "Lists the additions that this device has refused."),
+    ("circle refusals", "group", "Title or id of the circle, or its beginning; else all."),
 ];
-
-/// Replaces the French sentences of `circle …`.
-pub(super) fn translate(command: clap::Command) -> clap::Command {
-    command.mut_subcommand("circle", |circle| {
-        SENTENCES.iter().fold(circle, |circle, (name, argument, sentence)| {
-            circle.mut_subcommand(name, |sub| match *argument {
-                "" => sub.about(*sentence),
-                argument => sub.mut_arg(argument, |arg| arg.help(*sentence)),
-            })
-        })
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_command_and_argument_of_a_circle_has_an_english_sentence() {
-        let circle = Circle::augment_subcommands(clap::Command::new("circle"));
-        let has =
-            |command: &str, argument: &str| SENTENCES.iter().any(|row| row.0 == command && row.1 == argument);
-        for sub in circle.get_subcommands() {
-            assert!(has(sub.get_name(), ""), "{}", sub.get_name());
-            for argument in sub.get_arguments() {
-                let id = argument.get_id().as_str();
-                assert!(has(sub.get_name(), id), "{} {id}", sub.get_name());
-            }
-        }
-    }
-}

@@ -179,11 +179,16 @@ const SENTENCES: &[(&str, &str, &str)] = &[
     ("demo", "keep", "Keeps the data in this folder (else they vanish at the end)."),
 ];
 
+/// All of them; large themes have a list of their own.
+fn sentences() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
+    let lists =
+        [SENTENCES, super::talk::SENTENCES, super::circle::SENTENCES, requests::SENTENCES, alert::SENTENCES];
+    lists.into_iter().flatten()
+}
+
 /// Replaces every French sentence.
 pub(super) fn translate(command: Command) -> Command {
-    let sentences =
-        SENTENCES.iter().chain(super::talk::SENTENCES).chain(requests::SENTENCES).chain(alert::SENTENCES);
-    let translated = sentences.fold(command.about(ABOUT), |command, (name, argument, sentence)| {
+    let translated = sentences().fold(command.about(ABOUT), |command, (name, argument, sentence)| {
         match (*name, *argument) {
             ("", argument) => command.mut_arg(argument, |arg| arg.help(*sentence)),
             (path, "") => within(command, path, |sub| sub.about(*sentence)),
@@ -216,12 +221,7 @@ mod tests {
     use super::{super::Cli, *};
 
     fn sentence(command: &str, argument: &str) -> Option<&'static str> {
-        let mut sentences = SENTENCES
-            .iter()
-            .chain(super::super::talk::SENTENCES)
-            .chain(requests::SENTENCES)
-            .chain(alert::SENTENCES);
-        let own = sentences.find(|row| row.0 == command && row.1 == argument).map(|row| row.2);
+        let own = sentences().find(|row| row.0 == command && row.1 == argument).map(|row| row.2);
         let mut shared = alert::SHARED.iter().filter(|_| command.starts_with("alert "));
         own.or_else(|| shared.find(|row| row.0 == argument).map(|row| row.1))
     }
