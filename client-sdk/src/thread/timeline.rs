@@ -144,10 +144,12 @@ mod tests {
     use super::*;
 
     /// Kinds that have a line.
-    const EVENTS: [&str; 25] = [
+    const EVENTS: [&str; 27] = [
         "document",
         "event_alert",
         "event_alert_ack",
+        "crisis_alert",
+        "alert_answer",
         "bulletin",
         "library_entry",
         "availability",

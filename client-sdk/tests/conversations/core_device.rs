@@ -24,7 +24,7 @@ pub(crate) const SETTINGS: Settings =
 pub(crate) struct DeviceEnd {
     pub(crate) out: mpsc::Sender<Bytes>,
     pub(crate) frames: mpsc::Receiver<Bytes>,
-    /// Requests that the hub has not answered.
+    /// Writes that the hub has not answered.
     pub(crate) unanswered: BTreeSet<u64>,
 }
 
@@ -227,7 +227,7 @@ impl Device {
                     let lost = self.keep_sent.as_mut().is_some_and(|keep| !keep(&mut frame));
                     if let Some(end) = self.connection.as_mut().filter(|_| !lost)
                         && end.out.try_send(frame::encode(&frame)).is_ok()
-                        && frame.request != 0
+                        && is_write(&frame)
                     {
                         end.unanswered.insert(frame.request);
                     }
@@ -245,4 +245,19 @@ impl Device {
             core.handle(Input::Disconnected, now);
         }
     }
+}
+
+/// What the hub answers as soon as it has done it.
+fn is_write(frame: &v1::ClientFrame) -> bool {
+    use v1::client_frame::Body;
+    matches!(
+        &frame.body,
+        Some(
+            Body::CommitBundle(_)
+                | Body::SendApplication(_)
+                | Body::SendProposal(_)
+                | Body::CreateGroup(_)
+                | Body::ClaimKeyPackages(_)
+        )
+    )
 }

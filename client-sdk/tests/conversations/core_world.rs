@@ -363,7 +363,7 @@ impl World {
     async fn frame_comes(&mut self) -> bool {
         // A busy machine must not make the hub look silent while it works on an answer.
         let owed = |device: &Device| device.connection.as_ref().is_some_and(|end| !end.unanswered.is_empty());
-        let moment = Duration::from_millis(if self.devices.iter().any(owed) { 2_000 } else { 40 });
+        let moment = Duration::from_millis(if self.devices.iter().any(owed) { 500 } else { 40 });
         let now = self.clock.now();
         let connected = self.devices.iter_mut().filter(|device| device.connection.is_some());
         let waiting = connected.map(|device| {

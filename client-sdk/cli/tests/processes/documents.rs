@@ -56,18 +56,27 @@ fn a_document_arrives_once_although_client_and_hub_are_killed_in_the_middle_of_b
     let file = home.path().join("scanner.bin");
     write_file(&file, SIZE);
 
-    let attaching = alice.start(&["attach", "documents", string(&file), "--type", "compte-rendu"]);
-    attaching.until(is_progress);
-    attaching.kill();
-    hub.kill();
-    let pending = alice.run(&["--offline", "transfers"]);
-    assert_eq!(pending.expect_exit(6).of_type("transfer").count(), 1, "it was killed in the middle");
-    hub.spawn();
+    // On a busy machine a document may be through before it is killed: then another is sent.
+    let mut whole = 0;
+    loop {
+        let attaching = alice.start(&["attach", "documents", string(&file), "--type", "compte-rendu"]);
+        attaching.until(is_progress);
+        attaching.kill();
+        hub.kill();
+        let pending = alice.run(&["--offline", "transfers"]).of_type("transfer").count();
+        hub.spawn();
+        if pending == 1 {
+            break;
+        }
+        whole += 1;
+        assert!(whole < 5, "none of them was killed in the middle");
+    }
     alice.run(&["transfers"]).expect_exit(0);
     assert_eq!(alice.run(&["transfers"]).expect_exit(0).of_type("transfer").count(), 0);
     bob.run(&["recv"]).expect_exit(0);
     let received = documents(&bob, "documents");
-    assert_eq!((received.len(), documents(&alice, "documents").len()), (1, 1), "sent once");
+    let sent = documents(&alice, "documents").len();
+    assert_eq!((received.len(), sent), (whole + 1, whole + 1), "each is sent once");
     let message = received[0]["id"].as_str().unwrap();
     assert_eq!(received[0]["content"]["document_type"], "report");
 
