@@ -31,8 +31,11 @@ async fn every_kind_arrives_as_it_was_written_and_adds_up() {
     let Body::CarePlanValidation(validation) = filled("care_plan_validation") else { panic!("a validation") };
     let mut heard = alice.events();
     soon(bob.post(group, Body::CarePlanValidation(validation).into())).await.unwrap();
-    soon(bob.send(group, "validé")).await.unwrap();
+    let mut own = bob.events();
+    let last = soon(bob.send(group, "validé")).await.unwrap();
     until_text(&mut heard, "validé").await;
+    until(&mut own, |event| matches!(event, Event::MessageAccepted { message, .. } if *message == last))
+        .await;
     let mut seen = Vec::new();
     for client in [&alice, &bob] {
         let states = |thread: &cercle_sdk::thread::Thread| {
