@@ -378,13 +378,13 @@ impl Running {
         self.stdin = None;
     }
 
-    /// The most memory that the process has taken, kB.
+    /// The most memory that the process has taken, kB; `None` once it has ended.
     #[cfg(target_os = "linux")]
-    pub(crate) fn peak_memory_kb(&self) -> u64 {
+    pub(crate) fn peak_memory_kb(&self) -> Option<u64> {
         let id = self.process.as_ref().unwrap().id();
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        line.split_whitespace().next().unwrap().parse().unwrap()
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.split_whitespace().next()?.parse().ok()
     }
 
     /// Ends the process as a power cut would.
