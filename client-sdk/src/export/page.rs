@@ -6,7 +6,10 @@ use std::fmt::Write as _;
 
 use super::record::{ExportRecord, ExportedCircle, ExportedMessage};
 use crate::{
-    message::{CircleMember, Kind as _, Language, circle_member::day},
+    message::{
+        CircleMember, Kind as _, Language,
+        moment::{civil, day_of},
+    },
     thread::circle::Refusal,
 };
 
@@ -69,7 +72,7 @@ fn circle_parts(page: &mut String, circle: &ExportedCircle) {
 fn member_row(page: &mut String, member: &CircleMember) {
     let french = Language::French;
     let name = if member.display_name.is_empty() { &member.user } else { &member.display_name };
-    let end = member.ends_at_ms.map_or_else(|| "en cours".to_owned(), day);
+    let end = member.ends_at_ms.map_or_else(|| "en cours".to_owned(), day_of);
     let _ = writeln!(
         page,
         "<tr><td>{} ({})</td><td>{}</td><td>{}</td><td>{}</td><td>{} – {end}</td><td>{}</td></tr>",
@@ -78,7 +81,7 @@ fn member_row(page: &mut String, member: &CircleMember) {
         escape(&member.role),
         member.class.label(french),
         member.basis.label(french),
-        day(member.starts_at_ms),
+        day_of(member.starts_at_ms),
         escape(&member.note),
     );
 }
@@ -169,8 +172,7 @@ fn footer(page: &mut String, record: &ExportRecord) {
 
 /// A time, `YYYY-MM-DD HH:MM`, UTC.
 fn moment(at_ms: u64) -> String {
-    let minutes = at_ms / 60_000;
-    format!("{} {:02}:{:02}", day(at_ms), minutes / 60 % 24, minutes % 60)
+    civil(at_ms).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 /// Text in HTML: nothing of it is markup, in an element or in a quoted attribute.

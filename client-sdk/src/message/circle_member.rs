@@ -10,6 +10,7 @@ use super::{
     Kind, Language,
     circle::because,
     kind::{Wire, bounded, hidden, required},
+    moment::day_of,
     wire,
 };
 use crate::{error::Error, limits};
@@ -128,26 +129,12 @@ impl Kind for CircleMember {
         let name = if self.display_name.is_empty() { &self.user } else { &self.display_name };
         let (class, basis) = (self.class.label(language), self.basis.label(language));
         let until = match self.ends_at_ms {
-            Some(end) => format!(", {} {}", language.pick("jusqu'au", "until"), day(end)),
+            Some(end) => format!(", {} {}", language.pick("jusqu'au", "until"), day_of(end)),
             None => String::new(),
         };
         let what = language.pick("Membre du cercle", "Member of the circle");
         format!("{what} : {name}, {} ({class}, {basis}{until}){}", self.role, because(&self.note))
     }
-}
-
-/// The day of a time, `YYYY-MM-DD`, UTC (civil-from-days, Gregorian).
-pub(crate) fn day(at_ms: TimestampMs) -> String {
-    let days = at_ms / 86_400_000 + 719_468;
-    let era = days / 146_097;
-    let day_of_era = days % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
 }
 
 impl Wire for CircleMember {
@@ -205,18 +192,6 @@ impl Wire for CircleMember {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn days_are_those_of_the_calendar() {
-        for (at_ms, expected) in [
-            (0, "1970-01-01"),
-            (951_782_400_000, "2000-02-29"),
-            (1_795_219_200_000, "2026-11-21"),
-            (4_107_542_400_000, "2100-03-01"),
-        ] {
-            assert_eq!(day(at_ms), expected);
-        }
-    }
 
     #[test]
     fn an_incomplete_entry_is_refused_and_the_field_named() {

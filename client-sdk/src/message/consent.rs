@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Kind, Language,
-    circle_member::day,
     kind::{Wire, bounded, hidden, required},
+    moment::day_of,
     wire,
 };
 use crate::{error::Error, limits};
@@ -110,7 +110,7 @@ impl Kind for CircleConsent {
     fn render(&self, language: Language) -> String {
         let (decision, mode) = (self.decision.label(language), self.mode.label(language));
         let (on, by) = (language.pick("le", "on"), language.pick("recueilli par", "collected by"));
-        let (date, collector) = (day(self.date_ms), &self.collector);
+        let (date, collector) = (day_of(self.date_ms), &self.collector);
         let person = match self.person.as_str() {
             "" if self.decision == ConsentDecision::Objection => {
                 language.pick(" (concerne tout le cercle)", " (concerns the whole circle)").to_owned()

@@ -5,13 +5,18 @@
 //! to know the zones of others.
 
 use cercle_proto::id::TimestampMs;
-use jiff::{Timestamp, civil::Date};
+use jiff::{
+    SignedDuration, Timestamp,
+    civil::{Date, DateTime},
+};
 
 use super::{
     Language,
     field::{missing, wrong},
 };
 use crate::{error::Error, limits};
+
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 
 /// When a moment is, milliseconds since the Unix epoch; `None` if the text is none.
 #[must_use]
@@ -26,7 +31,28 @@ pub fn at_ms(moment: &str) -> Option<TimestampMs> {
 /// Whether the text is a day.
 #[must_use]
 pub fn is_day(text: &str) -> bool {
-    text.len() == 10 && text.as_bytes()[4] == b'-' && text.parse::<Date>().is_ok()
+    date(text).is_some()
+}
+
+/// The date that a day names.
+pub(crate) fn date(text: &str) -> Option<Date> {
+    if text.len() == 10 && text.as_bytes()[4] == b'-' { text.parse().ok() } else { None }
+}
+
+/// Calendar and clock of a time, UTC; a time after the year 9999 has those of its end.
+pub(crate) fn civil(at_ms: TimestampMs) -> DateTime {
+    let since = i64::try_from(at_ms).ok().map(SignedDuration::from_millis);
+    since.and_then(|since| EPOCH.checked_add(since).ok()).unwrap_or(DateTime::MAX)
+}
+
+/// Seconds since the Unix epoch of calendar and clock, UTC.
+pub(crate) fn utc_seconds(civil: DateTime) -> i64 {
+    civil.duration_since(EPOCH).as_secs()
+}
+
+/// The day of a time, UTC.
+pub(crate) fn day_of(at_ms: TimestampMs) -> String {
+    civil(at_ms).date().to_string()
 }
 
 /// Checks a required day.
@@ -102,6 +128,19 @@ mod tests {
         for wrong in ["2026-02-29", "2026-2-9", "20260209", "29/02/2028", ""] {
             assert!(!is_day(wrong), "{wrong}");
         }
+    }
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        for (at_ms, expected) in [
+            (0, "1970-01-01"),
+            (951_782_400_000, "2000-02-29"),
+            (1_795_219_200_000, "2026-11-21"),
+            (4_107_542_400_000, "2100-03-01"),
+        ] {
+            assert_eq!(day_of(at_ms), expected);
+        }
+        assert_eq!(day_of(u64::MAX), "9999-12-31");
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Times of CAP (section 3.2, `dateTime`): `2026-11-22T00:15:00+01:00`, and back.
 
 use cercle_proto::id::TimestampMs;
+use jiff::civil::DateTime;
+
+use crate::message::moment;
 
 /// Milliseconds since the Unix epoch, UTC; `None` if it is no time of CAP. `Z` is taken too, which CAP
 /// forbids and many write; fractions of a second are read and dropped.
@@ -17,28 +20,28 @@ pub fn to_ms(text: &str) -> Option<TimestampMs> {
         Some(fraction) => fraction.trim_start_matches(|digit: char| digit.is_ascii_digit()),
         None => zone,
     };
-    let in_range = (1970..=9999).contains(&year)
-        && (1..=12).contains(&month)
-        && (1..=days_of(year, month)).contains(&day)
-        && (hour < 24 && minute < 60 && second < 60);
-    if !in_range || date.next().is_some() || clock.next().is_some() {
+    if year < 1970 || date.next().is_some() || clock.next().is_some() {
         return None;
     }
-    let local = (days_since_epoch(year, month, day) * 24 + hour) * 3_600 + minute * 60 + second;
-    u64::try_from((local - offset_s(zone)?).checked_mul(1_000)?).ok()
+    let local = DateTime::new(
+        year,
+        i8::try_from(month).ok()?,
+        i8::try_from(day).ok()?,
+        i8::try_from(hour).ok()?,
+        i8::try_from(minute).ok()?,
+        i8::try_from(second).ok()?,
+        0,
+    );
+    u64::try_from((moment::utc_seconds(local.ok()?) - offset_s(zone)?).checked_mul(1_000)?).ok()
 }
 
 /// A time of CAP, in UTC.
 #[must_use]
 pub fn from_ms(at: TimestampMs) -> String {
-    let seconds = i64::try_from(at / 1_000).unwrap_or(i64::MAX);
-    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let (year, month, day) = civil(days);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}-00:00")
+    moment::civil(at).strftime("%Y-%m-%dT%H:%M:%S-00:00").to_string()
 }
 
-fn number(text: &str, digits: usize) -> Option<i64> {
+fn number(text: &str, digits: usize) -> Option<i16> {
     let plain = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| text.parse().ok()).flatten()
 }
@@ -52,37 +55,7 @@ fn offset_s(zone: &str) -> Option<i64> {
     };
     let (hours, minutes) = zone.get(1..)?.split_once(':')?;
     let (hours, minutes) = (number(hours, 2)?, number(minutes, 2)?);
-    (hours <= 14 && minutes < 60).then_some(sign * (hours * 3_600 + minutes * 60))
-}
-
-const fn days_of(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-/// Days from 1970-01-01, with years that begin in March so that the leap day is the last.
-const fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
-}
-
-/// The other way round.
-const fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400;
-    (if month <= 2 { year + 1 } else { year }, month, day)
+    (hours <= 14 && minutes < 60).then_some(sign * (i64::from(hours) * 3_600 + i64::from(minutes) * 60))
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Doubts about identity traits: shown to whoever writes or reads them, never a reason to refuse, because a
 //! wrong digit must not keep a patient from being cared for.
 
+use jiff::civil::Date;
+
 use super::{Gender, Patient};
-use crate::message::Language;
+use crate::message::{Language, moment};
 
 /// A doubt about identity traits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +137,7 @@ pub(super) fn digits_of(ins: &str) -> String {
 /// A birth date as people read it, `DD/MM/YYYY`; what is no date stays as it is.
 pub(super) fn readable_date(date: &str) -> String {
     match parse_date(date) {
-        Some((year, month, day)) => format!("{day:02}/{month:02}/{year:04}"),
+        Some(date) => date.strftime("%d/%m/%Y").to_string(),
         None => date.to_owned(),
     }
 }
@@ -157,35 +159,22 @@ fn ins_number(ins: &str) -> Option<(u64, u64)> {
 
 /// Whether gender, year or month of birth differ from those in an INS that is well formed. Months above 12
 /// stand for what is not known.
-fn contradicts(ins: &str, gender: Gender, date: Option<(u16, u8, u8)>) -> bool {
+fn contradicts(ins: &str, gender: Gender, date: Option<Date>) -> bool {
     let other_gender = match ins.as_bytes()[0] {
         b'1' => gender == Gender::Female,
         b'2' => gender == Gender::Male,
         _ => false,
     };
-    let Some((year, month, _)) = date else { return other_gender };
-    let (said_year, said_month) = (ins[1..3].parse::<u16>(), ins[3..5].parse::<u8>());
-    let other_year = said_year.is_ok_and(|said| said != year % 100);
-    let other_month = said_month.is_ok_and(|said| (1..=12).contains(&said) && said != month);
+    let Some(date) = date else { return other_gender };
+    let (said_year, said_month) = (ins[1..3].parse::<i16>(), ins[3..5].parse::<i8>());
+    let other_year = said_year.is_ok_and(|said| said != date.year() % 100);
+    let other_month = said_month.is_ok_and(|said| (1..=12).contains(&said) && said != date.month());
     other_gender || other_year || other_month
 }
 
-/// Year, month and day of `YYYY-MM-DD`, if there is such a day.
-fn parse_date(date: &str) -> Option<(u16, u8, u8)> {
-    let date = date.trim();
-    let mut parts = date.split('-');
-    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
-    let lengths = (year.len(), month.len(), day.len()) == (4, 2, 2) && parts.next().is_none();
-    let (year, month, day): (u16, u8, u8) = (year.parse().ok()?, month.parse().ok()?, day.parse().ok()?);
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let days = match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if leap => 29,
-        2 => 28,
-        1..=12 => 31,
-        _ => return None,
-    };
-    (lengths && year > 0 && (1..=days).contains(&day)).then_some((year, month, day))
+/// The day that a birth date names, if there is one.
+fn parse_date(date: &str) -> Option<Date> {
+    moment::date(date.trim()).filter(|date| date.year() > 0)
 }
 
 #[cfg(test)]
