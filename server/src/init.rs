@@ -5,6 +5,7 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -16,6 +17,7 @@ use cercle_proto::{
     v1::{MemberClass, Role},
 };
 use cercle_storage::OpenError;
+use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::{
     auth::{
@@ -24,6 +26,7 @@ use crate::{
     },
     clock::Clock,
     config::{Config, ConfigError, keys::sample},
+    limits,
     server::keys::{
         HUB_CERTIFICATE, HUB_KEY, KeyFileError, ROOT_CERTIFICATE, ROOT_KEY, make_directory, write_new,
     },
@@ -223,10 +226,24 @@ impl Address {
     }
 }
 
+/// A port that nobody uses now, and that the system gives to no outgoing connection later: the hub may be
+/// started at any time after `init`, and again after each end.
 fn free_port(ip: IpAddr) -> Result<u16, InitError> {
-    let listener = std::net::TcpListener::bind((ip, 0)).and_then(|listener| listener.local_addr());
-    let address = listener.map_err(|error| InitError::Option(format!("no free port: {error}")))?;
-    Ok(address.port())
+    let mut cause = None;
+    for _ in 0..limits::FREE_PORT_TRIES {
+        let mut random = [0; 2];
+        if SystemRandom::new().fill(&mut random).is_err() {
+            break;
+        }
+        let Range { start, end } = limits::FREE_PORTS;
+        let port = start + u16::from_be_bytes(random) % (end - start);
+        match std::net::TcpListener::bind((ip, port)) {
+            Ok(_) => return Ok(port),
+            Err(error) => cause = Some(error),
+        }
+    }
+    let cause = cause.map_or_else(|| "no randomness".to_owned(), |error| error.to_string());
+    Err(InitError::Option(format!("no free port: {cause}")))
 }
 
 /// The root of a data directory, to show its fingerprint.

@@ -1,6 +1,6 @@
 //! Every bound of the hub, with its unit and its reason.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 // --- delivery and authentication ----------------------------------------------------------------------
 
@@ -409,3 +409,9 @@ pub const MEMBERSHIP_LOOK: Duration = Duration::from_secs(5);
 pub const INBOX_USERS_MAX: usize = 50;
 /// Shared inboxes that one user may be behind.
 pub const INBOXES_PER_USER_MAX: usize = 50;
+
+/// Where `init` looks for a free port: above those of known services, below those that Linux and the IANA
+/// plan give to outgoing connections, which would be in the way of a hub that starts again.
+pub const FREE_PORTS: Range<u16> = 10_000..32_000;
+/// Ports tried before `init` says that none is free.
+pub const FREE_PORT_TRIES: usize = 100;

@@ -262,6 +262,16 @@ impl RunningServer {
         // What is left only has to notice.
         drained && timeout(self.drain, tracker.wait()).await.is_ok()
     }
+
+    /// Ends everything at once, without a goodbye, and returns when nothing runs any more and the port is
+    /// free. Returns whether that was so in time.
+    pub async fn end(self) -> bool {
+        let Services { shutdown, abort, tracker, .. } = &self.services;
+        shutdown.cancel();
+        abort.cancel();
+        tracker.close();
+        timeout(self.drain, tracker.wait()).await.is_ok()
+    }
 }
 
 impl Drop for RunningServer {

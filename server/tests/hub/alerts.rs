@@ -69,9 +69,8 @@ impl World {
     /// Ends the hub without a goodbye, lets time pass, and starts it again.
     async fn kill_and_restart(self, passed_ms: u64) -> Self {
         let Hub { directory, data, running, store, config } = self.hub;
-        drop(running);
+        assert!(running.end().await, "the old hub has ended and its port is free");
         self.clock.advance(passed_ms);
-        // The socket of the operator and the port are free once the old tasks have ended.
         let running = start(&config, &self.clock, &store, self.quiet.clone()).await;
         Self { hub: Hub { directory, data, running, store, config }, ..self }
     }

@@ -31,6 +31,12 @@ pub(crate) struct Hub {
     metrics: Option<u16>,
 }
 
+/// A port that stays free between two starts of a hub: below those that outgoing connections get.
+fn free_port() -> u16 {
+    let first = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap();
+    (first..32_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+}
+
 impl Hub {
     /// Makes a new hub and starts it.
     pub(crate) fn start() -> Self {
@@ -40,10 +46,7 @@ impl Hub {
     /// As [`Hub::start`], with its metrics served and everything that it says kept, for
     /// [`Hub::everything`].
     pub(crate) fn start_observed() -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        Self::start_with(Some(port))
+        Self::start_with(Some(free_port()))
     }
 
     fn start_with(metrics: Option<u16>) -> Self {
