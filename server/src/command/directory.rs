@@ -150,8 +150,10 @@ pub(super) fn run(config: &Config, command: DirectoryCommand, json: bool) -> any
 }
 
 fn import(folder: &Path, options: &Options, json: bool) -> anyhow::Result<()> {
-    let sizes = options.files.iter().map(|file| fs::metadata(file).map(|metadata| metadata.len()));
-    let total: u64 = sizes.sum::<Result<_, _>>().context("a file cannot be opened")?;
+    let mut total = 0;
+    for file in &options.files {
+        total += fs::metadata(file).with_context(|| format!("{} cannot be opened", file.display()))?.len();
+    }
     let is_shown = std::io::stderr().is_terminal();
     let mut bar = Bar { read: 0, total, shown: None };
     let outcome = import::run(folder, options, &mut |bytes| {
