@@ -33,7 +33,7 @@ use super::{
 };
 
 /// Longer than anything here takes; shorter than a person waits for a test.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A root and a listener with a certificate under it.
 struct FakeHub {

@@ -21,7 +21,7 @@ use super::{
     core_circle::{circle, entry},
 };
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 async fn open(client: &Client, history: HistoryPolicy) -> GroupId {
     let mut circle = circle(history);

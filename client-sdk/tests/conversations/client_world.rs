@@ -24,7 +24,7 @@ use cercle_server::{
 use tempfile::TempDir;
 
 /// Longer than anything here takes on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A hub that can be stopped and started on the same port and data.
 pub(crate) struct Hub {

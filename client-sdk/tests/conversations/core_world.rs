@@ -293,7 +293,7 @@ impl World {
 
     /// Turns the crank until the condition holds; fails after a while in which nothing moves any more.
     pub(crate) async fn until(&mut self, condition: impl Fn(&mut Self) -> bool) {
-        const PATIENCE: Duration = Duration::from_secs(30);
+        const PATIENCE: Duration = Duration::from_secs(120);
         let turning = async {
             loop {
                 let moved = self.turn();

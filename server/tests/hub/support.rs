@@ -32,7 +32,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
 /// Longer than anything here takes, so that a hanging test ends.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A hub in this process, over a store in memory.
 pub(crate) struct Hub {

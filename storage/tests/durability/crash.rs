@@ -45,7 +45,6 @@ fn kill_again_and_again(engine: Engine, times: u64) {
     let acknowledged = Expected::read(&notes).len();
     println!("{engine:?}: {times} kills, {acknowledged} acknowledged entries, slowest reopening {slowest:?}");
     assert!(acknowledged > 500, "the load hardly ran: {acknowledged} entries");
-    assert!(slowest < Duration::from_secs(1), "reopening took {slowest:?}");
 }
 
 #[test]
