@@ -249,14 +249,17 @@ impl Config {
         self.metrics.parse().map(Some).map_err(|_| ConfigError::Value { key: "metrics", wrong })
     }
 
-    /// The store's engine.
+    /// The store's engine. `auto`: the one that made the store, else the default one.
     ///
     /// # Errors
     /// When there is none of this name.
     pub fn engine_kind(&self) -> Result<EngineKind, ConfigError> {
+        if self.engine == "auto" {
+            return Ok(EngineKind::found_in(&self.data.join("store")).unwrap_or_default());
+        }
         self.engine.parse().map_err(|error: cercle_storage::UnknownEngine| ConfigError::Value {
             key: "engine",
-            wrong: error.to_string(),
+            wrong: format!("must be auto or the name of an engine; {error}"),
         })
     }
 

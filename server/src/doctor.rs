@@ -218,7 +218,7 @@ fn check_root(config: &Config, chain: &[rustls_pki_types::CertificateDer<'static
 }
 
 fn check_engine(config: &Config) -> Finding {
-    let durable = matches!(config.engine_kind(), Ok(EngineKind::Redb));
+    let durable = matches!(config.engine_kind(), Ok(EngineKind::Journal | EngineKind::Redb));
     match (config.durability, durable) {
         (Durability::PowerLoss, true) => {
             Finding::good("durability", "acknowledged messages survive a power loss")

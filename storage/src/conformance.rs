@@ -17,7 +17,12 @@ mod timer;
 
 use std::sync::Arc;
 
-use crate::{Embedded, EngineKind, Model, open, store::Store};
+use crate::{
+    Embedded, EngineKind, Model,
+    engine::{JournalEngine, JournalSizes},
+    open,
+    store::Store,
+};
 
 /// A store and the directory that it may lie in.
 struct Fixture {
@@ -30,11 +35,21 @@ fn on_disk(kind: EngineKind) -> Fixture {
     Fixture { store: open(place.path(), kind).unwrap(), _place: Some(place) }
 }
 
+/// A journal with a checkpoint after every few operations.
+fn busy_journal() -> Fixture {
+    let place = tempfile::tempdir().unwrap();
+    let sizes = JournalSizes { checkpoint_bytes: 4_000, journal_file_bytes: 20_000, body_file_bytes: 4_000 };
+    let engine = JournalEngine::open(&place.path().join("store"), sizes).unwrap();
+    Fixture { store: Arc::new(Embedded::start(Arc::new(engine)).unwrap()), _place: Some(place) }
+}
+
 macro_rules! conformance {
     ($($theme:ident: $($case:ident),+;)+) => {
         conformance!(@engine model, Fixture { store: Arc::new(Model::new()), _place: None }; $($($theme::$case),+),+);
         conformance!(@engine memory, Fixture { store: Arc::new(Embedded::in_memory()), _place: None }; $($($theme::$case),+),+);
         conformance!(@engine redb, on_disk(EngineKind::Redb); $($($theme::$case),+),+);
+        conformance!(@engine journal, on_disk(EngineKind::Journal); $($($theme::$case),+),+);
+        conformance!(@engine busy_journal, busy_journal(); $($($theme::$case),+),+);
         #[cfg(feature = "sled")]
         conformance!(@engine sled, on_disk(EngineKind::Sled); $($($theme::$case),+),+);
     };

@@ -5,6 +5,7 @@
 //! it is applied; engines therefore need no transactions that read and write.
 
 mod faulty;
+mod journal;
 mod memory;
 mod redb;
 #[cfg(feature = "sled")]
@@ -13,12 +14,14 @@ mod sled;
 use std::{collections::BTreeMap, ops::ControlFlow};
 
 pub use self::faulty::{Fault, FaultyEngine};
+pub use self::journal::{JournalEngine, JournalError, JournalSizes};
 pub use self::memory::MemoryEngine;
 pub use self::redb::RedbEngine;
 #[cfg(feature = "sled")]
 pub use self::sled::{SledEngine, SledSync};
 
 use crate::{
+    limits,
     store::Caps,
     table::{Key, KeyRange, Table},
 };
@@ -27,6 +30,11 @@ use crate::{
 pub trait Engine: Send + Sync {
     /// What it promises.
     fn caps(&self) -> Caps;
+
+    /// Operations that one batch may carry: more where a batch costs little besides its sync.
+    fn batch_operations_max(&self) -> usize {
+        limits::BATCH_OPERATIONS_MAX
+    }
 
     /// A consistent view of everything that [`Engine::apply`] has returned `Ok` for. Hold it briefly: it
     /// may keep the writer waiting or old pages alive. Never take two on one thread.

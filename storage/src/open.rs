@@ -10,7 +10,10 @@ use std::{
 
 use crate::{
     embedded::Embedded,
-    engine::{ApplyError, Batch, Engine, EngineError, RedbEngine, Snapshot},
+    engine::{
+        ApplyError, Batch, Engine, EngineError, JournalEngine, JournalError, JournalSizes, RedbEngine,
+        Snapshot,
+    },
     format::{self, FormatError},
     store::{Caps, Store},
 };
@@ -18,6 +21,7 @@ use crate::{
 const LOCK_FILE: &str = "lock";
 const REDB_FILE: &str = "store.redb";
 const SLED_DIRECTORY: &str = "store.sled";
+const JOURNAL_DIRECTORY: &str = "store.journal";
 
 /// An engine to choose in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,16 +29,28 @@ pub enum EngineKind {
     /// redb: the default.
     #[default]
     Redb,
+    /// Journal with an index that follows it: several times as fast under load; ADR 0009.
+    Journal,
     /// sled: only in builds with the feature `sled`; ADR 0002 says what it is good for.
     Sled,
 }
 
 impl EngineKind {
+    /// All engines, built in or not.
+    const ALL: [Self; 3] = [Self::Redb, Self::Journal, Self::Sled];
+
+    /// The engine that made the store of a directory, if there is one.
+    #[must_use]
+    pub fn found_in(path: &Path) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| path.join(kind.place()).exists())
+    }
+
     /// Its name in the configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Redb => "redb",
+            Self::Journal => "journal",
             Self::Sled => "sled",
         }
     }
@@ -42,6 +58,7 @@ impl EngineKind {
     const fn place(self) -> &'static str {
         match self {
             Self::Redb => REDB_FILE,
+            Self::Journal => JOURNAL_DIRECTORY,
             Self::Sled => SLED_DIRECTORY,
         }
     }
@@ -51,17 +68,13 @@ impl FromStr for EngineKind {
     type Err = UnknownEngine;
 
     fn from_str(name: &str) -> Result<Self, UnknownEngine> {
-        match name {
-            "redb" => Ok(Self::Redb),
-            "sled" => Ok(Self::Sled),
-            _ => Err(UnknownEngine),
-        }
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or(UnknownEngine)
     }
 }
 
 /// A name that is no engine's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the engines are redb and sled")]
+#[error("the engines are journal, redb and sled")]
 pub struct UnknownEngine;
 
 /// Why a store cannot be opened, where, and how to mend it.
@@ -140,10 +153,10 @@ pub fn open_engine(path: &Path, kind: EngineKind) -> Result<Arc<dyn Engine>, Ope
     let io = |source| OpenError::Io { path: path.to_owned(), source };
     make_directory(path).map_err(io)?;
     let lock = lock(path)?;
-    for other in [EngineKind::Redb, EngineKind::Sled] {
-        if other != kind && path.join(other.place()).exists() {
-            return Err(OpenError::OtherEngine { path: path.to_owned(), found: other.name() });
-        }
+    if let Some(other) =
+        EngineKind::ALL.into_iter().find(|other| *other != kind && path.join(other.place()).exists())
+    {
+        return Err(OpenError::OtherEngine { path: path.to_owned(), found: other.name() });
     }
     if !path.join(kind.place()).exists() {
         make_store(path, kind)?;
@@ -224,6 +237,11 @@ fn start_engine(path: &Path, name: &str, kind: EngineKind) -> Result<Box<dyn Eng
             Err(redb::DatabaseError::DatabaseAlreadyOpen) => Err(OpenError::InUse { path: path.to_owned() }),
             Err(error) => Err(OpenError::Engine { path: path.to_owned(), reason: error.to_string() }),
         },
+        EngineKind::Journal => match JournalEngine::open(&place, JournalSizes::default()) {
+            Ok(engine) => Ok(Box::new(engine)),
+            Err(JournalError::InUse) => Err(OpenError::InUse { path: path.to_owned() }),
+            Err(error) => Err(OpenError::Engine { path: path.to_owned(), reason: error.to_string() }),
+        },
         #[cfg(feature = "sled")]
         EngineKind::Sled => {
             let refuse =
@@ -268,6 +286,10 @@ struct Locked {
 impl Engine for Locked {
     fn caps(&self) -> Caps {
         self.engine.caps()
+    }
+
+    fn batch_operations_max(&self) -> usize {
+        self.engine.batch_operations_max()
     }
 
     fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, EngineError> {

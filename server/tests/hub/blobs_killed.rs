@@ -68,7 +68,8 @@ async fn prepare(data: &Path) -> (Device, GroupId) {
         posting_restricted: false,
         at: 1,
     };
-    let store = cercle_storage::open(&data.join("store"), EngineKind::Redb).unwrap();
+    let store = cercle_storage::open(&data.join("store"), EngineKind::found_in(&data.join("store")).unwrap())
+        .unwrap();
     store.create_group(create).await.unwrap();
     (device, group)
 }

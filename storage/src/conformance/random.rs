@@ -21,7 +21,7 @@ use super::sample::{
 };
 use crate::{
     Embedded, EngineKind, Model,
-    engine::MemoryEngine,
+    engine::{JournalEngine, JournalSizes, MemoryEngine},
     open,
     store::{
         Append, AuditEntry, CommitRecord, CreateGroup, DeviceRecord, Effect, Enrolment, InboxBody,
@@ -473,6 +473,23 @@ fn the_memory_engine_agrees_with_the_model() {
 #[test]
 fn redb_agrees_with_the_model_across_reopening() {
     check(25, on_disk(EngineKind::Redb));
+}
+
+#[test]
+fn the_journal_agrees_with_the_model_across_reopening() {
+    check(25, on_disk(EngineKind::Journal));
+}
+
+#[test]
+fn a_journal_of_many_checkpoints_agrees_with_the_model_across_reopening() {
+    check(40, |path| {
+        let path = path.join("store");
+        let sizes =
+            JournalSizes { checkpoint_bytes: 9_000, journal_file_bytes: 20_000, body_file_bytes: 2_000 };
+        Box::new(move || {
+            Arc::new(Embedded::start(Arc::new(JournalEngine::open(&path, sizes).unwrap())).unwrap())
+        })
+    });
 }
 
 #[cfg(feature = "sled")]

@@ -11,7 +11,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{mpsc, oneshot};
@@ -143,37 +143,47 @@ impl Drop for PoisonOnPanic {
 }
 
 fn write_until_closed(engine: &dyn Engine, mut queue: mpsc::Receiver<Box<dyn Job>>, health: &PoisonOnPanic) {
-    let mut expected = 0;
+    let operations_max = engine.batch_operations_max();
+    let mut before = Before { jobs: 0, took: Duration::ZERO };
     while let Some(first) = queue.blocking_recv() {
-        let mut jobs = gather(first, &mut queue, expected);
+        let mut jobs = gather(first, &mut queue, operations_max, before);
+        let began = now();
         let outcome = if health.0.load(Ordering::Acquire) {
             commit(engine, &mut jobs, health)
         } else {
             Err(WriteError::Unavailable("an earlier commit failed: the store has to be opened again".into()))
         };
-        expected = jobs.len();
+        before = Before { jobs: jobs.len(), took: began.elapsed() };
         for job in jobs {
             job.answer(outcome.clone());
         }
     }
 }
 
-/// Drains the queue up to the batch limits. `expected` callers were just answered and may be about to come
-/// back: gives them a moment.
+/// The commit before.
+#[derive(Clone, Copy)]
+struct Before {
+    jobs: usize,
+    took: Duration,
+}
+
+/// Drains the queue up to the batch limits. The callers of the commit before were just answered and may be
+/// about to come back: gives them a moment.
 fn gather(
     first: Box<dyn Job>,
     queue: &mut mpsc::Receiver<Box<dyn Job>>,
-    expected: usize,
+    operations_max: usize,
+    before: Before,
 ) -> Vec<Box<dyn Job>> {
+    let patience = limits::BATCH_GATHER_MAX.min(before.took);
     let mut bytes = first.bytes();
     let mut jobs = vec![first];
     let mut opened = None;
-    while jobs.len() < limits::BATCH_OPERATIONS_MAX && bytes < limits::BATCH_BYTES_MAX {
+    while jobs.len() < operations_max && bytes < limits::BATCH_BYTES_MAX {
         if let Ok(job) = queue.try_recv() {
             bytes += job.bytes();
             jobs.push(job);
-        } else if jobs.len() < expected && opened.get_or_insert_with(now).elapsed() < limits::BATCH_GATHER_MAX
-        {
+        } else if jobs.len() < before.jobs && opened.get_or_insert_with(now).elapsed() < patience {
             // Rather than sleep: the callers that are expected need the processor to come back.
             std::thread::yield_now();
         } else {

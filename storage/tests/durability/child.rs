@@ -6,7 +6,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use cercle_storage::{EngineKind, store::Store};
+use cercle_storage::{
+    Embedded, EngineKind,
+    engine::{Engine as _, JournalEngine, JournalSizes},
+    store::Store,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -31,6 +35,9 @@ static STARTING: Mutex<()> = Mutex::new(());
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Engine {
     Redb,
+    Journal,
+    /// The journal with a checkpoint every few operations.
+    BusyJournal,
     #[cfg(feature = "sled")]
     Sled,
     /// sled as it comes, without the sync that it leaves out.
@@ -42,6 +49,8 @@ impl Engine {
     const fn name(self) -> &'static str {
         match self {
             Self::Redb => "redb",
+            Self::Journal => "journal",
+            Self::BusyJournal => "busy-journal",
             #[cfg(feature = "sled")]
             Self::Sled => "sled",
             #[cfg(feature = "sled")]
@@ -52,6 +61,8 @@ impl Engine {
     fn parse(name: &str) -> Self {
         match name {
             "redb" => Self::Redb,
+            "journal" => Self::Journal,
+            "busy-journal" => Self::BusyJournal,
             #[cfg(feature = "sled")]
             "sled" => Self::Sled,
             #[cfg(feature = "sled")]
@@ -60,19 +71,24 @@ impl Engine {
         }
     }
 
+    /// Whether a loss of power may hit it at any moment, while it opens too. sled replaces its snapshot file
+    /// while it opens, and a loss just then may leave one that does not open.
+    pub(crate) fn may_be_cut_anywhere(self) -> bool {
+        matches!(self, Self::Redb | Self::Journal | Self::BusyJournal)
+    }
+
     /// Opens a store as the hub would.
     pub(crate) fn open(self, path: &Path) -> Result<Arc<dyn Store>, String> {
         drop(STARTING.lock().unwrap_or_else(PoisonError::into_inner));
         let kind = match self {
             Self::Redb => EngineKind::Redb,
+            Self::Journal => EngineKind::Journal,
+            Self::BusyJournal => return open_busy(path),
             #[cfg(feature = "sled")]
             Self::Sled => EngineKind::Sled,
             #[cfg(feature = "sled")]
             Self::SledFlushOnly => {
-                use cercle_storage::{
-                    Embedded,
-                    engine::{SledEngine, SledSync},
-                };
+                use cercle_storage::engine::{SledEngine, SledSync};
                 std::fs::create_dir_all(path).map_err(|error| error.to_string())?;
                 let engine = SledEngine::open(&path.join("store.sled"), SledSync::FlushOnly);
                 let engine = engine.map_err(|error| error.to_string())?;
@@ -81,6 +97,18 @@ impl Engine {
         };
         cercle_storage::open(path, kind).map_err(|error| error.to_string())
     }
+}
+
+/// A journal for which the ends of files and checkpoints come often enough to be hit.
+fn open_busy(path: &Path) -> Result<Arc<dyn Store>, String> {
+    // Made as the hub makes it: an interrupted creation leaves nothing.
+    drop(cercle_storage::open(path, EngineKind::Journal).map_err(|error| error.to_string())?);
+    let sizes =
+        JournalSizes { checkpoint_bytes: 60_000, journal_file_bytes: 64 << 10, body_file_bytes: 30_000 };
+    let engine =
+        JournalEngine::open(&path.join("store.journal"), sizes).map_err(|error| error.to_string())?;
+    assert!(engine.caps().power_loss_durable);
+    Ok(Arc::new(Embedded::start(Arc::new(engine)).map_err(|error| error.to_string())?))
 }
 
 /// How the process ends.

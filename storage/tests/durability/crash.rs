@@ -52,6 +52,16 @@ fn redb_keeps_every_acknowledged_write_when_killed() {
     kill_again_and_again(Engine::Redb, 55);
 }
 
+#[test]
+fn the_journal_keeps_every_acknowledged_write_when_killed() {
+    kill_again_and_again(Engine::Journal, 25);
+}
+
+#[test]
+fn a_journal_killed_during_checkpoints_keeps_every_acknowledged_write() {
+    kill_again_and_again(Engine::BusyJournal, 55);
+}
+
 #[cfg(feature = "sled")]
 #[test]
 fn sled_keeps_every_acknowledged_write_when_killed() {

@@ -83,8 +83,8 @@ fn cut(run: &Run, engine: Engine, unsynced: Unsynced, seed: u64) -> Outcome {
     let mut cuts: Vec<usize> = (0..CUTS)
         .map(|number| match number % 4 {
             // Anywhere, or while the store is being made.
-            1 if engine == Engine::Redb => below(&mut random, run.trace.ops.len()),
-            3 if engine == Engine::Redb => below(&mut random, acknowledged[0]),
+            1 if engine.may_be_cut_anywhere() => below(&mut random, run.trace.ops.len()),
+            3 if engine.may_be_cut_anywhere() => below(&mut random, acknowledged[0]),
             // Right after an acknowledgement, where nothing may be missing. Always for sled: it replaces its
             // snapshot file while it opens, and a loss of power just then may leave one that does not open.
             _ => acknowledged[below(&mut random, acknowledged.len())] + 1,
@@ -146,6 +146,16 @@ fn survives(engine: Engine) {
 #[test]
 fn redb_keeps_every_acknowledged_write_when_the_power_fails() {
     survives(Engine::Redb);
+}
+
+#[test]
+fn the_journal_keeps_every_acknowledged_write_when_the_power_fails() {
+    survives(Engine::Journal);
+}
+
+#[test]
+fn a_journal_of_many_checkpoints_keeps_every_acknowledged_write_when_the_power_fails() {
+    survives(Engine::BusyJournal);
 }
 
 #[cfg(feature = "sled")]
