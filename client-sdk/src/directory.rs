@@ -6,12 +6,14 @@
 
 pub use cercle_proto::v1::{
     Activity, Card, Coded, DirectoryEntry as Entry, DirectoryFacet as Facet, DirectoryPage as Page,
-    DirectorySearch as Filter, DutyPeriod, GroupRule, MembershipDue, QuietHours, SharedInbox,
+    DirectorySearch as Filter, DutyPeriod, GroupListing, GroupRule, MembershipDue, QuietHours, SharedInbox,
     directory_entry::Kind, directory_search::Membership,
 };
 use cercle_proto::{
-    id::GroupId,
-    v1::{DirectoryGet, GetGroupRules, SetGroupRule, UpdateCard, client_frame::Body, update_card::What},
+    id::{GroupId, UserId},
+    v1::{
+        self, DirectoryGet, GetGroupRules, SetGroupRule, UpdateCard, client_frame::Body, update_card::What,
+    },
 };
 
 use crate::{
@@ -36,6 +38,16 @@ pub enum Question {
     SetRule(GroupId, Option<GroupRule>),
     /// The rule of a group, and what is due by it.
     GetRule(GroupId),
+    /// Lists a group so that people can ask to join it, or takes it off.
+    Publish(GroupId, Option<GroupListing>),
+    /// Finds listed groups.
+    FindGroups(String),
+    /// Asks to join a listed group, or (`true`) takes that back.
+    AskToJoin(GroupId, bool),
+    /// Who wants to join a group, or any that the user administers.
+    JoinRequests(Option<GroupId>),
+    /// Declines somebody's request.
+    DeclineJoin(GroupId, UserId),
 }
 
 impl std::fmt::Debug for Question {
@@ -53,6 +65,21 @@ impl Question {
             Self::UpdateCard(card) => Body::UpdateCard(UpdateCard { what: Some(What::Card(card)) }),
             Self::SetRule(group, rule) => Body::SetGroupRule(SetGroupRule { group: group.to_bytes(), rule }),
             Self::GetRule(group) => Body::GetGroupRules(GetGroupRules { group: group.to_bytes() }),
+            Self::Publish(group, listing) => {
+                Body::PublishGroup(v1::PublishGroup { group: group.to_bytes(), listing })
+            }
+            Self::FindGroups(text) => Body::FindGroups(v1::FindGroups { text }),
+            Self::AskToJoin(group, withdraw) => {
+                Body::AskToJoin(v1::AskToJoin { group: group.to_bytes(), withdraw })
+            }
+            Self::JoinRequests(group) => {
+                let group = group.map_or_else(Default::default, GroupId::to_bytes);
+                Body::GetJoinRequests(v1::GetJoinRequests { group })
+            }
+            Self::DeclineJoin(group, user) => {
+                let user = user.as_str().to_owned();
+                Body::DeclineJoin(v1::DeclineJoin { group: group.to_bytes(), user })
+            }
             Self::UpdateInbox(inbox) => Body::UpdateCard(UpdateCard { what: Some(What::Inbox(inbox)) }),
         }
     }

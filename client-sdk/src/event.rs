@@ -209,6 +209,9 @@ pub enum Event {
     },
     /// How far an alert is that this session watches.
     AlertStatus(Box<crate::core::AlertTally>),
+    /// Somebody wants to join groups that this device administers: invite or decline. Said again after every
+    /// connection until it is answered.
+    WantToJoin(Box<crate::joining::WantToJoin>),
     /// The device certificate was renewed and is valid until then.
     CertificateRenewed {
         /// End of validity.

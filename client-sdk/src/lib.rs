@@ -90,6 +90,7 @@ pub mod event;
 pub mod export;
 pub mod fhir;
 pub mod history;
+pub mod joining;
 pub mod limits;
 pub mod message;
 mod mls;

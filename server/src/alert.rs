@@ -32,7 +32,7 @@ pub use error::Error;
 use hook::Hook;
 use live::Live;
 pub use live::Tally;
-pub use opening::OpenRequest;
+pub use opening::{Audience, OpenRequest};
 use record::{AlertId, AlertRecord, Mode, Phase, RecipientRecord};
 pub use report::{Reachable, Recipient, Report};
 pub use ringing::timer_effects;

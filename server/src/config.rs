@@ -14,10 +14,11 @@ use std::{
 
 use cercle_proto::id::check_domain;
 use cercle_storage::EngineKind;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    attachments, auth, delivery,
+    attachments, auth, delivery, directory,
     limits::DAY_MS,
     session::Timing,
     telemetry::log,
@@ -67,6 +68,7 @@ pub struct Config {
     pub push: PathBuf,
     pub alert_hook: String,
     pub alert_two_persons: bool,
+    pub time_zone: String,
 }
 
 /// What must survive.
@@ -203,6 +205,7 @@ impl Config {
             return value("metrics", "must be a loopback address: whoever reads it needs no password");
         }
         self.engine_kind()?;
+        self.time_zone()?;
         for (key, ms) in [
             ("authentication_timeout_ms", self.authentication_timeout_ms),
             ("ping_interval_ms", self.ping_interval_ms),
@@ -247,6 +250,17 @@ impl Config {
         }
         let wrong = "must be empty or an address with port, like 127.0.0.1:9464".to_owned();
         self.metrics.parse().map(Some).map_err(|_| ConfigError::Value { key: "metrics", wrong })
+    }
+
+    /// The time zone of quiet hours.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn time_zone(&self) -> Result<TimeZone, ConfigError> {
+        directory::quiet::time_zone(&self.time_zone).ok_or_else(|| ConfigError::Value {
+            key: "time_zone",
+            wrong: "is no time zone: give a name like Europe/Paris, or a POSIX rule like <+04>-4".into(),
+        })
     }
 
     /// The store's engine. `auto`: the one that made the store, else the default one.

@@ -7,7 +7,7 @@
 //!
 //! - [`import`]: extractions and FHIR in. `generation`: the files and the switch. [`local`], [`card`]: additions.
 //! - `index`, [`search`]: how entries are found. `snapshot`: what a search sees. `harvest`: against copying.
-//! - [`rule`]: which users belong to a group.
+//! - [`rule`]: which users belong to a group. [`listing`]: groups that can be asked for. [`quiet`]: when members are left in peace.
 //! - [`entry`], [`commune`], `nomenclature`, `fold`, `check`: what entries are made of.
 
 pub mod card;
@@ -20,33 +20,40 @@ mod generation;
 mod harvest;
 pub mod import;
 mod index;
+pub mod listing;
 pub mod local;
 mod nomenclature;
 pub mod operator;
+pub mod quiet;
 pub mod rule;
 pub mod search;
 mod snapshot;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use cercle_proto::{
     id::{GroupId, TimestampMs, UserId},
     v1::Role,
 };
-use cercle_storage::store::Store;
+use cercle_storage::store::{Store, UserRecord};
 use tokio::sync::Semaphore;
 
 use self::{
     card::{Card, Inbox},
     entry::{Activity, Coded, Entry, Kind},
     harvest::Harvest,
+    listing::{Join, Joins, Listing},
     local::{LocalEntry, LocalFolder},
     rule::Rule,
     search::{Facet, Filter},
     snapshot::{Snapshot, Snapshots},
 };
 pub use self::{error::Error, generation::Manifest, snapshot::Fitting};
-use crate::{auth::Identity, limits, membership::Told};
+use crate::{auth::Identity, joining::Asked, limits, membership::Told};
 
 /// What the operator may tune.
 #[derive(Debug, Clone, Copy)]
@@ -106,6 +113,7 @@ struct Inner {
     harvest: Harvest,
     searches: Arc<Semaphore>,
     told: Told,
+    asked: Asked,
 }
 
 impl Directory {
@@ -118,6 +126,7 @@ impl Directory {
             harvest: Harvest::new(settings.entries_per_day),
             searches: Arc::new(Semaphore::new(limits::DIRECTORY_SEARCHES_MAX)),
             told: Told::default(),
+            asked: Asked::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -230,9 +239,70 @@ impl Directory {
         self.blocking(move || local.put_rule(group, rule.as_ref())).await
     }
 
+    /// Lets a professional ask for something that is neither an entry nor a page; counts as a search.
+    ///
+    /// # Errors
+    /// When the user is a relative or asks too much, or the files fail.
+    pub async fn admit(&self, by: &Identity, now: TimestampMs) -> Result<(), Error> {
+        self.inner.harvest.search(&by.user, now)?;
+        self.snapshot_for(by, now).await.map(drop)
+    }
+
+    /// Groups that are listed.
+    ///
+    /// # Errors
+    /// When the files fail.
+    pub async fn listings(&self) -> Result<BTreeMap<GroupId, Listing>, Error> {
+        let local = self.inner.local.clone();
+        self.blocking(move || local.listings()).await
+    }
+
+    /// Lists a group, or takes it off. Whether the caller may is for him to know.
+    ///
+    /// # Errors
+    /// When the listing is out of bounds, or the files fail.
+    pub async fn put_listing(&self, group: GroupId, listing: Option<Listing>) -> Result<(), Error> {
+        if let Some(listing) = &listing {
+            listing.check()?;
+        }
+        let local = self.inner.local.clone();
+        self.blocking(move || local.put_listing(group, listing.as_ref())).await
+    }
+
+    /// Requests to join, of all groups.
+    ///
+    /// # Errors
+    /// When the files fail.
+    pub async fn joins(&self) -> Result<Joins, Error> {
+        let local = self.inner.local.clone();
+        self.blocking(move || local.joins()).await
+    }
+
+    /// Notes a request to join, or forgets it.
+    ///
+    /// # Errors
+    /// When the files fail.
+    pub async fn put_join(&self, group: GroupId, user: UserId, join: Option<Join>) -> Result<(), Error> {
+        let local = self.inner.local.clone();
+        self.blocking(move || local.put_join(group, &user, join.as_ref())).await
+    }
+
+    /// The user with an id, as he is enrolled.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn user(&self, user: &UserId) -> Result<Option<UserRecord>, Error> {
+        Ok(self.inner.snapshots.store().user(user).await?)
+    }
+
     /// What administrators were told of groups that have a rule.
     pub(crate) fn told(&self) -> &Told {
         &self.inner.told
+    }
+
+    /// What administrators were told of requests to join.
+    pub(crate) fn asked(&self) -> &Asked {
+        &self.inner.asked
     }
 
     /// Users that each of the rules names, in the order of the rules.
@@ -250,6 +320,40 @@ impl Directory {
     /// When the files fail.
     pub async fn card(&self, user: &UserId, now: TimestampMs) -> Result<Option<Card>, Error> {
         Ok(self.inner.snapshots.at(now).await?.card(user.as_str()).cloned())
+    }
+
+    /// Users that fit a rule, which may be without values, and are on duty if they have to be. Also those whom
+    /// nobody finds: who asks has them in a group.
+    ///
+    /// # Errors
+    /// When a list of the rule is out of bounds, or the files fail.
+    pub async fn meant(
+        &self,
+        rule: Rule,
+        on_duty: bool,
+        now: TimestampMs,
+    ) -> Result<BTreeSet<UserId>, Error> {
+        if rule != Rule::default() {
+            rule.check()?;
+        }
+        let snapshot = self.inner.snapshots.at(now).await?;
+        self.blocking(move || {
+            let Fitting { listed, hidden } = snapshot.fitting(&[rule])?.pop().unwrap_or_default();
+            let is_meant = |user: &UserId| {
+                !on_duty || snapshot.card(user.as_str()).is_some_and(|card| card.is_on_duty(now))
+            };
+            Ok(listed.into_iter().chain(hidden).filter(is_meant).collect())
+        })
+        .await
+    }
+
+    /// INSEE codes of the communes in which each of the users works, in their order.
+    ///
+    /// # Errors
+    /// When the files fail.
+    pub async fn communes_of(&self, users: Vec<UserId>, now: TimestampMs) -> Result<Vec<Vec<String>>, Error> {
+        let snapshot = self.inner.snapshots.at(now).await?;
+        self.blocking(move || users.iter().map(|user| snapshot.communes_of(user)).collect()).await
     }
 
     async fn snapshot_for(&self, by: &Identity, now: TimestampMs) -> Result<Arc<Snapshot>, Error> {

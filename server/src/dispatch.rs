@@ -4,10 +4,11 @@
 //! - [`request`]: frames become requests of validated ids here, and nowhere else.
 //! - `alerts`: requests about push and alerts.
 //! - [`reply`]: answers become frames here, and nowhere else.
-//! - [`directory`]: both, for the requests of the directory.
+//! - [`directory`], [`joining`]: both, for the requests of the directory and of groups that can be asked for.
 
 mod alerts;
 pub mod directory;
+pub mod joining;
 pub mod reply;
 pub mod request;
 
@@ -24,6 +25,7 @@ use crate::{
     directory::Directory,
     error::Refusal,
     fanout::Fanout,
+    joining::Joining,
     membership::GroupRules,
     push::Push,
     register::RegisterService,
@@ -150,6 +152,7 @@ impl Dispatch {
             Call::OpenBlob(blob) => Reply::BlobTicket(self.attachments.open_blob(by, blob, now).await?),
             Call::ReleaseBlob(blob) => self.attachments.release_blob(by, blob).await.map(done)?,
             Call::Directory(call) => self.about_directory(by, call, now).await?,
+            Call::Join(call) => self.about_joining(by, call, now).await?,
             Call::Alert(call) => self.about_alerts(by, call, now).await?,
         })
     }
@@ -170,6 +173,13 @@ impl Dispatch {
     pub fn group_rules(&self) -> GroupRules<'_> {
         let Self { directory, delivery, fanout, .. } = self;
         GroupRules { directory, delivery, fanout }
+    }
+
+    /// Groups that can be asked for.
+    #[must_use]
+    pub fn joining(&self) -> Joining<'_> {
+        let Self { directory, delivery, fanout, .. } = self;
+        Joining { directory, delivery, fanout }
     }
 
     /// Something was written that devices without a session are woken for.

@@ -14,7 +14,7 @@ use cercle_proto::{
 };
 use cercle_storage::store::WriteError;
 
-use crate::{alert, attachments, auth, delivery, directory, limits, membership, push, register};
+use crate::{alert, attachments, auth, delivery, directory, joining, limits, membership, push, register};
 
 /// Why a request is refused or a session ends, as the client gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -300,6 +300,23 @@ impl From<membership::Error> for Refusal {
         match error {
             E::NotAdministrator => Self::new(ErrorCode::NotAuthorised, error.to_string()),
             E::TooMany => Self::new(ErrorCode::TooMany, error.to_string()),
+            E::Directory(error) => error.into(),
+            E::Delivery(error) => error.into(),
+        }
+    }
+}
+
+impl From<joining::Error> for Refusal {
+    fn from(error: joining::Error) -> Self {
+        use joining::Error as E;
+        match error {
+            E::NotAdministrator => Self::new(ErrorCode::NotAuthorised, error.to_string()),
+            E::NotListed => Self::new(ErrorCode::GroupUnknown, error.to_string()),
+            E::Member => Self::new(ErrorCode::InvalidField, error.to_string()),
+            E::Declined { retry_after_ms } => {
+                Self::new(ErrorCode::RateLimited, error.to_string()).retry_after(retry_after_ms)
+            }
+            E::TooMany(_) => Self::new(ErrorCode::TooMany, error.to_string()),
             E::Directory(error) => error.into(),
             E::Delivery(error) => error.into(),
         }

@@ -26,7 +26,7 @@ use cercle_storage::store::Entry;
 use dashmap::{DashMap, Entry as Place};
 use prometheus_client::metrics::counter::Counter;
 
-use crate::membership::Due;
+use crate::{joining::Request, membership::Due};
 pub use mailbox::{Mailbox, News, Relayed};
 use ring::Ring;
 pub use ring::{Encoded, RingRead, encode_entry, entries_frame};
@@ -125,6 +125,17 @@ impl Fanout {
     /// Tells a device of an administrator who is to be added to a group and removed from it.
     pub fn membership_due(&self, device: DeviceId, due: &Arc<Due>) {
         self.with_session(device, |mailbox| mailbox.relay(Relayed::MembershipDue(due.clone())));
+    }
+
+    /// Tells a device of an administrator who wants to join a group.
+    pub fn join_requests(&self, device: DeviceId, requests: &Arc<Vec<Request>>) {
+        self.with_session(device, |mailbox| mailbox.relay(Relayed::JoinRequests(requests.clone())));
+    }
+
+    /// Number of the connection of a device's session, if it has one.
+    #[must_use]
+    pub fn connection(&self, device: DeviceId) -> Option<u64> {
+        self.0.sessions.get(&device).map(|mailbox| mailbox.value().connection())
     }
 
     /// Ends the session of a device, if it has one.

@@ -30,6 +30,7 @@ pub mod error;
 pub mod fanout;
 pub mod health;
 pub mod init;
+pub mod joining;
 pub mod limits;
 pub mod membership;
 pub mod push;

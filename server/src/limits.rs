@@ -399,6 +399,20 @@ pub const CARD_QUIET_HOURS_MAX: usize = 14;
 pub const CARD_PERIODS_MAX: usize = 120;
 /// Groups with a rule: more than a territory has, and each costs the reading of its record and roster at every look.
 pub const GROUP_RULES_MAX: usize = 200;
+/// Groups that are listed: more than a territory has.
+pub const LISTINGS_MAX: usize = 500;
+/// Listed groups in one answer: more than somebody reads.
+pub const LISTINGS_PER_ANSWER_MAX: usize = 100;
+/// Characters of the title of a listed group: as long as a group's own.
+pub const LISTING_TITLE_CHARS_MAX: usize = 128;
+/// Characters that say what a listed group is for: a few lines.
+pub const LISTING_ABOUT_CHARS_MAX: usize = 280;
+/// Requests to join that wait in one group: all of them fit into a frame.
+pub const JOINS_PER_GROUP_MAX: usize = 200;
+/// Requests to join of one user that wait.
+pub const JOINS_PER_USER_MAX: usize = 20;
+/// Who was declined may ask again after this time, ms.
+pub const JOIN_AGAIN_MS: u64 = DAY_MS;
 /// Users to add, and users to remove, that one frame tells of: as many as one command of a client takes.
 pub const MEMBERSHIP_DUE_MAX: usize = 500;
 /// What is still due after this time is told again, ms: a device may have taken it and been stopped.

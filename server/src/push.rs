@@ -313,7 +313,7 @@ impl Push {
                 continue;
             }
             let recent = self.0.woken.get(&device).is_some_and(|at| now < *at + limits::PUSH_AGAIN_MS);
-            if recent || self.0.quiet.quiet_until(&member.user, now).is_some() {
+            if recent || self.0.quiet.quiet_until(&member.user, now).await.is_some() {
                 continue;
             }
             self.0.woken.insert(device, now);

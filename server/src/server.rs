@@ -28,14 +28,14 @@ use crate::{
     clock::Clock,
     config::{Config, ConfigError, Durability},
     delivery::Delivery,
-    directory::{self, Directory},
+    directory::{self, Directory, quiet::CardHours},
     dispatch::{Dispatch, LinkTarget},
     error::Refusal,
     fanout::Fanout,
     limits,
     push::{
         Push,
-        quiet::{NoQuietHours, QuietHours},
+        quiet::QuietHours,
         settings::{PushSettings, SettingsError},
     },
     register::RegisterService,
@@ -55,7 +55,7 @@ pub struct Server {
     config: Config,
     clock: Clock,
     store: Option<Arc<dyn Store>>,
-    quiet: Arc<dyn QuietHours>,
+    quiet: Option<Arc<dyn QuietHours>>,
 }
 
 /// A hub that serves.
@@ -129,7 +129,7 @@ impl Server {
     /// A hub with this configuration, the machine's clock and the store in its data directory.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, clock: Clock::system(), store: None, quiet: Arc::new(NoQuietHours) }
+        Self { config, clock: Clock::system(), store: None, quiet: None }
     }
 
     /// With another clock.
@@ -139,10 +139,10 @@ impl Server {
         self
     }
 
-    /// With somebody who knows quiet hours.
+    /// With somebody else who knows quiet hours than the cards of the directory.
     #[must_use]
     pub fn with_quiet_hours(mut self, quiet: Arc<dyn QuietHours>) -> Self {
-        self.quiet = quiet;
+        self.quiet = Some(quiet);
         self
     }
 
@@ -292,7 +292,7 @@ fn build(
     clock: &Clock,
     store: &Arc<dyn Store>,
     keys: Keys,
-    quiet: Arc<dyn QuietHours>,
+    quiet: Option<Arc<dyn QuietHours>>,
     metrics: &Arc<Metrics>,
     shutdown: &CancellationToken,
 ) -> Result<Dispatch, StartError> {
@@ -306,6 +306,10 @@ fn build(
         web_certificate: config.tls_web,
     };
     let delivery = Delivery::new(store.clone(), root, keys.hub_sender()?, fanout.clone(), config.delivery());
+    let settings = directory::Settings { entries_per_day: config.directory_entries_per_day };
+    let directory = Directory::new(&config.directory_folder(), store.clone(), settings);
+    let cards = CardHours::new(directory.clone(), config.time_zone()?);
+    let quiet = quiet.unwrap_or_else(|| Arc::new(cards));
     let (providers, http) = PushSettings::load(&config.push)?.providers(&config.data)?;
     let push = Push::new(store.clone(), fanout.clone(), clock.clone(), metrics.clone(), providers, quiet);
     let hook = Hook::parse(&config.alert_hook, &http)
@@ -325,11 +329,7 @@ fn build(
         attachments: attachments.map_err(StartError::Attachments)?,
         auth: AuthenticationService::new(store.clone(), issuer, config.auth()),
         delivery,
-        directory: Directory::new(
-            &config.directory_folder(),
-            store.clone(),
-            directory::Settings { entries_per_day: config.directory_entries_per_day },
-        ),
+        directory,
         fanout,
         link: Arc::new(link),
         clock: clock.clone(),

@@ -14,6 +14,8 @@ mod support;
 #[path = "hub/push_service.rs"]
 mod push_service;
 
+#[path = "hub/alert_targets.rs"]
+mod alert_targets;
 #[path = "hub/alerts.rs"]
 mod alerts;
 #[path = "hub/binary.rs"]

@@ -9,6 +9,7 @@ pub(crate) mod circle;
 pub(crate) mod directory;
 pub(crate) mod documents;
 mod english;
+pub(crate) mod join;
 mod kinds;
 mod requests;
 pub(crate) mod rule;
@@ -261,6 +262,11 @@ pub(crate) enum Command {
     Rule {
         #[command(subcommand)]
         command: rule::RuleCommand,
+    },
+    /// Groupes que l'on peut demander à rejoindre, et demandes.
+    Join {
+        #[command(subcommand)]
+        command: join::JoinCommand,
     },
     /// Annuaire : chercher, montrer une fiche, tenir la vôtre.
     Directory {

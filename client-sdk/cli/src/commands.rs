@@ -10,6 +10,7 @@ mod enrol;
 mod export;
 mod fhir;
 mod groups;
+mod join;
 mod members;
 mod people;
 mod post;
@@ -104,6 +105,7 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
         Command::Push(command) => Box::pin(push::run(context, command)).await,
         Command::Circle { command } => Box::pin(circle::run(context, command)).await,
         Command::VerifyExport(arguments) => export::verify(context.output, &arguments),
+        Command::Join { command } => Box::pin(join::run(context, command)).await,
         Command::Rule { command } => Box::pin(rule::run(context, command)).await,
         Command::Directory { command } => Box::pin(directory::run(context, command)).await,
         Command::Demo { once, keep } => Box::pin(demo::run(context, once, keep)).await,

@@ -18,10 +18,14 @@ use serde::Serialize;
 mod alert;
 
 pub(crate) use alert::{
-    AlertRecipientRecord, AlertRecord, AlertStatusRecord, ReachableRecord, phase as alert_phase,
+    AlertCount, AlertCountRecord, AlertRecipientRecord, AlertRecord, AlertStatusRecord, ReachableRecord,
+    phase as alert_phase,
 };
 mod directory;
+mod join;
 mod requests;
+
+pub(crate) use join::{JoinRequestRecord, ListedGroupRecord};
 
 pub(crate) use requests::{CSV_TITLES, RequestRecord, StepRecord, csv};
 pub(crate) mod circle;
@@ -100,6 +104,7 @@ pub(crate) enum Record<'a> {
     Alert(AlertRecord<'a>),
     AlertStatus(AlertStatusRecord<'a>),
     AlertRecipient(AlertRecipientRecord<'a>),
+    AlertCount(AlertCountRecord<'a>),
     Reachable(ReachableRecord<'a>),
     AlertAcknowledged {
         alert: String,
@@ -163,6 +168,20 @@ pub(crate) enum Record<'a> {
         imported_at_ms: u64,
     },
     Rule(RuleRecord<'a>),
+    ListedGroup(ListedGroupRecord<'a>),
+    GroupListed {
+        group: String,
+        listed: bool,
+    },
+    AskedToJoin {
+        group: String,
+        withdrawn: bool,
+    },
+    JoinRequest(JoinRequestRecord<'a>),
+    JoinDeclined {
+        group: String,
+        user: &'a str,
+    },
     Demo(Box<demo::DemoRecord>),
     DemoReady {
         invitation: &'a str,

@@ -23,6 +23,8 @@ mod documents;
 mod exit_codes;
 #[path = "processes/hub_crash.rs"]
 mod hub_crash;
+#[path = "processes/joining.rs"]
+mod joining;
 #[path = "processes/json.rs"]
 mod json;
 #[path = "processes/kinds.rs"]

@@ -24,6 +24,8 @@ impl Client {
     }
 
     /// Opens an alert on the hub, which rings until it is acknowledged. Its messages must be in their groups.
+    /// With a target only those members are rung and counted whom the directory knows so: by profession, commune,
+    /// structure, skill, tag, or as on duty.
     ///
     /// # Errors
     /// When there is no connection, or the user is no crisis publisher.
@@ -84,15 +86,21 @@ impl Client {
         }
     }
 
-    /// Who of a group, or of all users, could be reached at this moment.
+    /// Who of a group, or of all users, could be reached at this moment; with a target only those whom an alert
+    /// with that target would ring.
     ///
     /// # Errors
     /// When there is no connection, or the user is no crisis publisher.
-    pub async fn reachability(&self, group: Option<GroupId>) -> Result<Vec<v1::ReachableUser>, ClientError> {
+    pub async fn reachability(
+        &self,
+        group: Option<GroupId>,
+        target: Option<v1::AlertTarget>,
+    ) -> Result<Vec<v1::ReachableUser>, ClientError> {
         let mut users: Vec<v1::ReachableUser> = Vec::new();
         loop {
             let after = users.last().and_then(|last| UserId::parse(&last.user).ok());
-            let command = Command::Alert(Box::new(AlertCommand::Reachability { group, after }));
+            let target = target.clone();
+            let command = Command::Alert(Box::new(AlertCommand::Reachability { group, target, after }));
             let Outcome::Reachability { users: page, more } = self.command(command).await? else {
                 return Err(unexpected());
             };

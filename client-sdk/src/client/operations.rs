@@ -367,7 +367,7 @@ impl Client {
         Ok(self.query(|core| core.outbox()).await??)
     }
 
-    async fn done(&self, command: Command) -> Result<(), ClientError> {
+    pub(crate) async fn done(&self, command: Command) -> Result<(), ClientError> {
         self.command(command).await.map(drop)
     }
 

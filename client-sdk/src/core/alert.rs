@@ -35,6 +35,8 @@ pub enum AlertCommand {
     Reachability {
         /// Members of this group; `None`: all users.
         group: Option<GroupId>,
+        /// Only who fits; `None`: all.
+        target: Option<v1::AlertTarget>,
         /// Users after this one.
         after: Option<UserId>,
     },
@@ -61,9 +63,10 @@ impl AlertCommand {
                 Request::WatchAlert(v1::WatchAlert { alert: bytes(alert), live, after: text(after) })
             }
             Self::Close(alert) => Request::CloseAlert(v1::CloseAlert { alert: bytes(alert) }),
-            Self::Reachability { group, after } => Request::GetReachability(v1::GetReachability {
+            Self::Reachability { group, target, after } => Request::GetReachability(v1::GetReachability {
                 group: group.map_or_else(Default::default, GroupId::to_bytes),
                 after: text(after),
+                target,
             }),
             Self::RegisterPush(register) => Request::RegisterPush(register),
         }

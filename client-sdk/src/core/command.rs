@@ -341,6 +341,10 @@ pub enum Outcome {
     DirectoryEntry(Box<Entry>),
     /// Rules of groups, and what is due by them.
     GroupRules(Vec<MembershipDue>),
+    /// Groups that can be asked for.
+    ListedGroups(Vec<v1::ListedGroup>),
+    /// Who wants to join.
+    JoinRequests(Vec<v1::JoinRequest>),
     /// How far an alert is.
     AlertStatus(v1::AlertStatus),
     /// A page of the recipients of an alert.
@@ -381,6 +385,8 @@ impl std::fmt::Debug for Outcome {
             Self::Ticket(ticket) => write!(f, "{ticket:?}"),
             Self::DirectoryPage(_) => f.write_str("DirectoryPage"),
             Self::GroupRules(_) => f.write_str("GroupRules"),
+            Self::ListedGroups(_) => f.write_str("ListedGroups"),
+            Self::JoinRequests(_) => f.write_str("JoinRequests"),
             Self::DirectoryEntry(_) => f.write_str("DirectoryEntry"),
             Self::AlertStatus(_) => f.write_str("AlertStatus"),
             Self::AlertReport { .. } => f.write_str("AlertReport"),

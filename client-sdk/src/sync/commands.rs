@@ -302,6 +302,8 @@ pub(crate) fn outcome(answer: Answer) -> Result<Outcome, Error> {
         Answer::BlobTicket(answer) => transfers::ticket(&answer).map(Outcome::Ticket).ok_or_else(damaged),
         Answer::DirectoryPage(page) => Ok(Outcome::DirectoryPage(Box::new(page))),
         Answer::GroupRules(rules) => Ok(Outcome::GroupRules(rules.groups)),
+        Answer::ListedGroups(listed) => Ok(Outcome::ListedGroups(listed.groups)),
+        Answer::JoinRequests(waiting) => Ok(Outcome::JoinRequests(waiting.requests)),
         Answer::DirectoryEntry(entry) => Ok(Outcome::DirectoryEntry(Box::new(entry))),
         Answer::AlertStatus(status) => Ok(Outcome::AlertStatus(status)),
         Answer::AlertReport(v1::AlertReport { status, recipients, more }) => {

@@ -196,6 +196,10 @@ impl Cx<'_, '_> {
                 self.emit(Event::AlertStatus(Box::new(crate::core::AlertTally(status))));
                 Ok(())
             }
+            Answer::JoinRequests(waiting) if frame.request == 0 => {
+                self.emit(Event::WantToJoin(Box::new(crate::joining::WantToJoin(waiting.requests))));
+                Ok(())
+            }
             Answer::Error(error) if frame.request == 0 => {
                 self.session_error(&error);
                 Ok(())

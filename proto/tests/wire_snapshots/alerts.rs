@@ -16,6 +16,11 @@ fn policy() -> v1::AlertPolicy {
     }
 }
 
+fn target() -> v1::AlertTarget {
+    let who = v1::GroupRule { professions: vec!["60".into()], ..v1::GroupRule::default() };
+    v1::AlertTarget { who: Some(who), on_duty: true }
+}
+
 pub(super) fn client_bodies() -> Vec<(&'static str, C)> {
     let web = v1::WebPushAddress { endpoint: "https://push.example/a".into(), p256dh: key(1), auth: id(2) };
     let register = |address| C::RegisterPush(v1::RegisterPush { address: Some(address), test: true });
@@ -27,7 +32,9 @@ pub(super) fn client_bodies() -> Vec<(&'static str, C)> {
         expires_at_ms: 1_795_000_000_000,
         policy: Some(policy()),
         confirm: true,
+        ..v1::OpenAlert::default()
     };
+    let targeted = v1::OpenAlert { target: Some(target()), same_recipients_as: id(9), ..open.clone() };
     vec![
         ("register_push_web", register(v1::register_push::Address::Web(web.clone()))),
         ("register_push_unified", register(v1::register_push::Address::Unified(web))),
@@ -42,7 +49,16 @@ pub(super) fn client_bodies() -> Vec<(&'static str, C)> {
         ("close_alert", C::CloseAlert(v1::CloseAlert { alert: id(1) })),
         (
             "get_reachability",
-            C::GetReachability(v1::GetReachability { group: id(2), after: "a@cpts.example".into() }),
+            C::GetReachability(v1::GetReachability {
+                group: id(2),
+                after: "a@cpts.example".into(),
+                target: None,
+            }),
+        ),
+        ("open_alert_targeted", C::OpenAlert(targeted)),
+        (
+            "get_reachability_targeted",
+            C::GetReachability(v1::GetReachability { target: Some(target()), ..Default::default() }),
         ),
     ]
 }
@@ -76,7 +92,9 @@ pub(super) fn server_bodies() -> Vec<(&'static str, S)> {
         pushes: 5,
         fallback_at_ms: 6,
         in_line: 7,
+        communes: Vec::new(),
     };
+    let located = v1::AlertRecipient { communes: vec!["31555".into()], ..recipient.clone() };
     let user = v1::ReachableUser {
         user: "c@cpts.example".into(),
         display_name: "C".into(),
@@ -87,11 +105,13 @@ pub(super) fn server_bodies() -> Vec<(&'static str, S)> {
         last_seen_at_ms: 3,
     };
     let report = v1::AlertReport { status: Some(status()), recipients: vec![recipient], more: true };
+    let by_commune = v1::AlertReport { recipients: vec![located], ..v1::AlertReport::default() };
     vec![
         ("alert_status", S::AlertStatus(status())),
         ("alert_report", S::AlertReport(report)),
         ("reachability", S::Reachability(v1::Reachability { users: vec![user], more: true })),
         ("push_key", S::PushKey(v1::PushKey { public_key: key(1), reachable: true })),
+        ("alert_report_with_communes", S::AlertReport(by_commune)),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Open, confirm, close: what publishers do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cercle_proto::id::{GroupId, Seq, TimestampMs, UserId};
 use cercle_storage::store::{AuditEntry, Effect, Timer};
@@ -31,6 +31,30 @@ pub struct OpenRequest {
     pub expires_at: TimestampMs,
     /// What happens meanwhile.
     pub policy: Policy,
+    /// Who of the groups is meant.
+    pub audience: Audience,
+}
+
+/// Who of its groups an alert is meant for. `Debug` shows no name.
+#[derive(Clone, Default)]
+pub enum Audience {
+    /// Everybody.
+    #[default]
+    All,
+    /// These.
+    Only(BTreeSet<UserId>),
+    /// The recipients of an earlier alert.
+    As(AlertId),
+}
+
+impl std::fmt::Debug for Audience {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::All => "All",
+            Self::Only(_) => "Only",
+            Self::As(_) => "As",
+        })
+    }
 }
 
 impl Alerts {
@@ -159,7 +183,7 @@ impl Alerts {
         Ok(())
     }
 
-    /// Everybody in the groups but the publisher himself.
+    /// Everybody in the groups whom the alert is meant for, but the publisher himself; who is in line is meant.
     async fn audience(
         &self,
         by: &Identity,
@@ -178,6 +202,19 @@ impl Alerts {
                 }
             }
         }
+        let meant = match &request.audience {
+            Audience::All => None,
+            Audience::Only(meant) => Some(meant.clone()),
+            Audience::As(earlier) => Some(self.recipients_of(*earlier).await?),
+        };
+        if let Some(meant) = meant {
+            let in_line =
+                |user: &UserId| request.policy.next_in_line.iter().any(|name| name == user.as_str());
+            users.retain(|user, _| meant.contains(user) || in_line(user));
+            if users.is_empty() {
+                return Err(Error::InvalidField("target fits nobody of the groups"));
+            }
+        }
         if users.len() > limits::ALERT_RECIPIENTS_MAX {
             return Err(Error::TooMany("too many recipients: send several alerts"));
         }
@@ -189,6 +226,14 @@ impl Alerts {
             known.in_line = u32::try_from(place + 1).unwrap_or(u32::MAX);
         }
         Ok(users)
+    }
+
+    /// Whom an earlier alert rang.
+    async fn recipients_of(&self, earlier: AlertId) -> Result<BTreeSet<UserId>, Error> {
+        if self.0.store.note(alert_note(earlier)).await?.is_none() {
+            return Err(Error::Unknown);
+        }
+        Ok(self.recipients(earlier).await?.into_keys().collect())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Reports: the recipients of an alert, and who could be reached before there is one.
 
+use std::collections::BTreeSet;
+
 use cercle_proto::id::{DeviceId, GroupId, TimestampMs, UserId};
 use cercle_storage::store::{Effect, UserRecord};
 
@@ -29,6 +31,8 @@ pub struct Recipient {
     pub user: UserRecord,
     /// What is known of him.
     pub known: RecipientRecord,
+    /// Codes of the communes in which he works; filled in by who knows the directory.
+    pub communes: Vec<String>,
 }
 
 impl std::fmt::Debug for Recipient {
@@ -80,15 +84,15 @@ impl Alerts {
         let more = page.len() == limits::ALERT_PAGE;
         let mut recipients = Vec::with_capacity(page.len());
         for (user, known) in page {
-            recipients.push(Recipient { user: self.user(user).await?, known });
+            recipients.push(Recipient { user: self.user(user).await?, known, communes: Vec::new() });
         }
         // Last, so that it is not older than what the session heard meanwhile.
         let status = self.status(id, now).await?.ok_or(Error::Unknown)?;
         Ok(Report { status, recipients, more })
     }
 
-    /// Who of a group, or of all users, could be reached; in order of user id, after a user. The flag: there
-    /// are more.
+    /// Who of a group, or of all users, could be reached, or only those of them who are meant; in order of user
+    /// id, after a user. The flag: there are more.
     ///
     /// # Errors
     /// As [`Error`] says.
@@ -96,13 +100,20 @@ impl Alerts {
         &self,
         by: &Identity,
         group: Option<GroupId>,
+        meant: Option<BTreeSet<UserId>>,
         after: Option<UserId>,
     ) -> Result<(Vec<Reachable>, bool), Error> {
         require_publisher(by)?;
-        match group {
-            None => self.reachability_of_all(after).await,
-            Some(group) => self.reachability_of_group(by.device, group, after).await,
-        }
+        let users = match (group, meant) {
+            (None, None) => return self.reachability_of_all(after).await,
+            (None, Some(meant)) => meant,
+            (Some(group), meant) => {
+                let mut users = self.users_of(by.device, group).await?;
+                users.retain(|user| meant.as_ref().is_none_or(|meant| meant.contains(user)));
+                users
+            }
+        };
+        self.reachability_of(users, after).await
     }
 
     /// The same for the operator, of all users.
@@ -119,21 +130,23 @@ impl Alerts {
         Ok((found, more))
     }
 
-    async fn reachability_of_group(
-        &self,
-        device: DeviceId,
-        group: GroupId,
-        after: Option<UserId>,
-    ) -> Result<(Vec<Reachable>, bool), Error> {
+    /// Users of a group that the device is in.
+    async fn users_of(&self, device: DeviceId, group: GroupId) -> Result<BTreeSet<UserId>, Error> {
         let own = self.0.store.roster_entry(group, device).await?;
         if own.is_none_or(|row| row.removed_at.is_some()) {
             return Err(Error::NotMember);
         }
         let roster = self.0.store.roster(group).await?.into_iter().filter(|row| row.removed_at.is_none());
-        let mut users: Vec<UserId> = roster.map(|row| row.user).collect();
-        users.sort();
-        users.dedup();
-        users.retain(|user| after.as_ref().is_none_or(|after| user > after));
+        Ok(roster.map(|row| row.user).collect())
+    }
+
+    async fn reachability_of(
+        &self,
+        users: BTreeSet<UserId>,
+        after: Option<UserId>,
+    ) -> Result<(Vec<Reachable>, bool), Error> {
+        let mut users: Vec<UserId> =
+            users.into_iter().filter(|user| after.as_ref().is_none_or(|after| user > after)).collect();
         let more = users.len() > limits::ALERT_PAGE;
         users.truncate(limits::ALERT_PAGE);
         let mut found = Vec::with_capacity(users.len());

@@ -114,7 +114,7 @@ impl Alerts {
         now: TimestampMs,
     ) -> Result<(UserId, Done), Error> {
         let mut done = Done::default();
-        let quiet = mode != Mode::Actual && self.0.push.quiet().quiet_until(&user, now).is_some();
+        let quiet = mode != Mode::Actual && self.0.push.quiet().quiet_until(&user, now).await.is_some();
         if wake {
             for device in self.0.store.devices_of(&user).await? {
                 if device.revoked_at.is_some() {

@@ -135,6 +135,9 @@ pub const KEYS: &[Key] = &[
     key("alert_two_persons", "false",
         "A second crisis publisher must confirm an alert before it rings.",
         "A territory with one publisher on duty could not alert."),
+    key("time_zone", "\"Europe/Paris\"",
+        "Time zone in which members' quiet hours are meant: a name of the IANA database, or a POSIX rule (`<+04>-4`).",
+        "Most territories; those overseas have their own."),
 ];
 
 impl Key {

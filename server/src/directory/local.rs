@@ -1,6 +1,6 @@
 //! What people here add to the national directory, one small file each: entries of the operator (social workers,
 //! coordinators), changes of imported entries (hidden, linked to a user, tagged), shared inboxes, members' cards,
-//! and rules of groups.
+//! rules of groups, listed groups and requests to join them.
 //!
 //! A file is replaced by rename, so that the operator's command line may write while the hub serves; the hub
 //! reads the folder again when it has changed.
@@ -12,7 +12,7 @@ use std::{
     time::SystemTime,
 };
 
-use cercle_proto::id::{GroupId, from_hex, to_hex};
+use cercle_proto::id::{GroupId, UserId, from_hex, to_hex};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
@@ -20,6 +20,7 @@ use super::{
     entry::Entry,
     error::Error,
     generation::replace,
+    listing::{Join, Joins, Listing},
     rule::{self, Rule},
 };
 use crate::limits;
@@ -116,6 +117,59 @@ impl LocalFolder {
         let path = self.0.join("rules").join(file_name(&rule::key(group))?);
         match rule {
             Some(rule) => write(&path, rule),
+            None => remove(&path),
+        }
+    }
+
+    /// Groups that are listed.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn listings(&self) -> Result<BTreeMap<GroupId, Listing>, Error> {
+        let listings = read_all::<Listing>(&self.0.join("listings"))?;
+        Ok(listings.into_iter().filter_map(|(key, listing)| Some((rule::group(&key)?, listing))).collect())
+    }
+
+    /// Lists a group, or takes it off.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_listing(&self, group: GroupId, listing: Option<&Listing>) -> Result<(), Error> {
+        let path = self.0.join("listings").join(file_name(&rule::key(group))?);
+        match listing {
+            Some(listing) => write(&path, listing),
+            None => remove(&path),
+        }
+    }
+
+    /// Requests to join, of all groups.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn joins(&self) -> Result<Joins, Error> {
+        let mut joins = Joins::new();
+        let folders = match fs::read_dir(self.0.join("joins")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(joins),
+            folders => folders?,
+        };
+        for folder in folders {
+            let folder = folder?;
+            let Some(group) = folder.file_name().to_str().and_then(rule::group) else { continue };
+            let requests = read_all::<Join>(&folder.path())?.into_iter();
+            let requests = requests.filter_map(|(user, join)| Some((UserId::parse(&user).ok()?, join)));
+            joins.insert(group, requests.collect());
+        }
+        Ok(joins)
+    }
+
+    /// Notes a request to join, or forgets it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_join(&self, group: GroupId, user: &UserId, join: Option<&Join>) -> Result<(), Error> {
+        let path = self.0.join("joins").join(rule::key(group)).join(file_name(user.as_str())?);
+        match join {
+            Some(join) => write(&path, join),
             None => remove(&path),
         }
     }

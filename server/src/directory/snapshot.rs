@@ -165,6 +165,10 @@ impl Snapshots {
         Ok(snapshot)
     }
 
+    pub(super) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
     /// Makes the next request look at once.
     pub(super) fn forget(&self) {
         self.changes.fetch_add(1, Ordering::SeqCst);
@@ -338,6 +342,19 @@ impl Snapshot {
             }
         }
         Ok(all)
+    }
+
+    /// Codes of the communes in which a user works; none of one whom the directory does not know.
+    pub(super) fn communes_of(&self, user: &UserId) -> Result<Vec<String>, Error> {
+        let Some(key) = self.people.key_of.get(user.as_str()) else { return Ok(Vec::new()) };
+        let sets = Sets::default();
+        let entry = self.view.scene(&self.searcher, &sets).get(key)?;
+        let places = entry.into_iter().flat_map(|entry| entry.activities);
+        let mut codes: Vec<String> = places.map(|place| place.commune.code).collect();
+        codes.retain(|code| !code.is_empty());
+        codes.sort_unstable();
+        codes.dedup();
+        Ok(codes)
     }
 
     pub(super) fn inboxes_of(&self, user: &str) -> usize {

@@ -1,13 +1,15 @@
 //! Requests about push and alerts, carried out.
 
-use cercle_proto::id::{GroupId, Seq, TimestampMs};
+use std::collections::BTreeSet;
+
+use cercle_proto::id::{GroupId, Seq, TimestampMs, UserId};
 
 use super::{
     Dispatch,
     reply::Reply,
-    request::alert::{AlertCall, RegisterPush},
+    request::alert::{AlertCall, RegisterPush, Target},
 };
-use crate::{auth::Identity, error::Refusal, push::RegisterError};
+use crate::{alert::Audience, auth::Identity, error::Refusal, push::RegisterError};
 
 impl Dispatch {
     /// Carries out a request about push or alerts.
@@ -20,21 +22,43 @@ impl Dispatch {
         let alerts = &self.alerts;
         Ok(match call {
             AlertCall::RegisterPush(request) => self.register_push(by, request).await?,
-            AlertCall::Open(request) => Reply::AlertStatus(alerts.open(by, *request, now).await?),
+            AlertCall::Open { mut request, target } => {
+                if let Some(meant) = self.meant(target, now).await? {
+                    request.audience = Audience::Only(meant);
+                }
+                Reply::AlertStatus(alerts.open(by, *request, now).await?)
+            }
             AlertCall::Confirm(alert) => Reply::AlertStatus(alerts.confirm(by, alert, now).await?),
             AlertCall::Ack { alert, acknowledged } => {
                 alerts.acknowledge(by, alert, acknowledged, now).await?;
                 Reply::Done
             }
             AlertCall::Watch { alert, live, after } => {
-                Reply::AlertReport(alerts.watch(by, alert, live, after, now).await?)
+                let mut report = alerts.watch(by, alert, live, after, now).await?;
+                let users = report.recipients.iter().map(|recipient| recipient.user.user.clone()).collect();
+                let communes = self.directory.communes_of(users, now).await?;
+                for (recipient, communes) in report.recipients.iter_mut().zip(communes) {
+                    recipient.communes = communes;
+                }
+                Reply::AlertReport(report)
             }
             AlertCall::Close(alert) => Reply::AlertStatus(alerts.close(by, alert, now).await?),
-            AlertCall::GetReachability { group, after } => {
-                let (users, more) = alerts.reachability(by, group, after).await?;
+            AlertCall::GetReachability { group, target, after } => {
+                let meant = self.meant(target, now).await?;
+                let (users, more) = alerts.reachability(by, group, meant, after).await?;
                 Reply::Reachability { users, more }
             }
         })
+    }
+
+    /// Users that a target means; `None`: everybody.
+    async fn meant(
+        &self,
+        target: Option<Target>,
+        now: TimestampMs,
+    ) -> Result<Option<BTreeSet<UserId>>, Refusal> {
+        let Some(Target { who, on_duty }) = target else { return Ok(None) };
+        Ok(Some(self.directory.meant(who, on_duty, now).await?))
     }
 
     /// Registers or tries a push address.

@@ -127,11 +127,14 @@ pub(super) fn update(update: v1::UpdateCard) -> Result<DirectoryCall, Refusal> {
 
 /// A rule, or its end.
 pub(super) fn set_rule(set: v1::SetGroupRule) -> Result<DirectoryCall, Refusal> {
-    let rule = set.rule.map(|rule| {
-        let v1::GroupRule { professions, communes, structures, skills, tags } = rule;
-        Box::new(Rule { professions, communes, structures, skills, tags })
-    });
+    let rule = set.rule.map(|set| Box::new(rule(set)));
     Ok(DirectoryCall::SetGroupRule { group: GroupId::try_from(&set.group)?, rule })
+}
+
+/// A rule as the directory takes it.
+pub(super) fn rule(rule: v1::GroupRule) -> Rule {
+    let v1::GroupRule { professions, communes, structures, skills, tags } = rule;
+    Rule { professions, communes, structures, skills, tags }
 }
 
 /// A question about rules.

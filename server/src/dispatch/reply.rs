@@ -21,6 +21,7 @@ use crate::{
     directory::{Hit, Page},
     error::Refusal,
     fanout::{MembershipKind, Relayed},
+    joining::{Listed, Request},
     membership::Due,
     register::Claimed,
 };
@@ -44,6 +45,8 @@ pub enum Reply {
     DirectoryPage(Box<Page>),
     DirectoryEntry(Box<Hit>),
     GroupRules(Vec<Due>),
+    ListedGroups(Vec<Listed>),
+    JoinRequests(Vec<Request>),
     PushKey { public_key: Vec<u8>, reachable: bool },
     AlertStatus(Status),
     AlertReport(Report),
@@ -153,6 +156,7 @@ pub fn relayed(what: &Relayed) -> Bytes {
             sender: sender.to_bytes(),
             mls: mls.clone(),
         }),
+        Relayed::JoinRequests(requests) => Body::JoinRequests(super::joining::requests(requests)),
         Relayed::AlertStatus(status) => Body::AlertStatus(alert::status(status)),
     };
     frame::encode(&frame::server(0, body))
@@ -219,6 +223,8 @@ fn body(reply: Reply) -> Body {
         Reply::DirectoryPage(page) => Body::DirectoryPage(super::directory::page(*page)),
         Reply::DirectoryEntry(hit) => Body::DirectoryEntry(super::directory::hit(*hit)),
         Reply::GroupRules(groups) => Body::GroupRules(super::directory::rules(&groups)),
+        Reply::ListedGroups(groups) => Body::ListedGroups(super::joining::listed(groups)),
+        Reply::JoinRequests(requests) => Body::JoinRequests(super::joining::requests(&requests)),
         Reply::PushKey { public_key, reachable } => {
             Body::PushKey(v1::PushKey { public_key: public_key.into(), reachable })
         }

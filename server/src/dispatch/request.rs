@@ -11,8 +11,8 @@ use cercle_proto::{
     v1::{self, client_frame::Body},
 };
 
-use super::directory;
-pub use super::directory::DirectoryCall;
+use super::{directory, joining};
+pub use super::{directory::DirectoryCall, joining::JoinCall};
 use crate::{
     attachments::CreateBlob,
     auth::InvitationRequest,
@@ -117,6 +117,7 @@ pub enum Call {
     OpenBlob(BlobId),
     ReleaseBlob(BlobId),
     Directory(DirectoryCall),
+    Join(JoinCall),
     Alert(AlertCall),
 }
 
@@ -148,6 +149,7 @@ impl Call {
             Self::OpenBlob(_) => "open_blob",
             Self::ReleaseBlob(_) => "release_blob",
             Self::Directory(call) => call.kind(),
+            Self::Join(call) => call.kind(),
             Self::Alert(call) => call.kind(),
         }
     }
@@ -262,6 +264,11 @@ fn call(body: Body) -> Result<Call, Refusal> {
         Body::UpdateCard(update) => Call::Directory(directory::update(update)?),
         Body::SetGroupRule(set) => Call::Directory(directory::set_rule(set)?),
         Body::GetGroupRules(get) => Call::Directory(directory::get_rules(&get)?),
+        body @ (Body::PublishGroup(_)
+        | Body::FindGroups(_)
+        | Body::AskToJoin(_)
+        | Body::GetJoinRequests(_)
+        | Body::DeclineJoin(_)) => Call::Join(joining::call(body)?),
         body @ (Body::RegisterPush(_)
         | Body::OpenAlert(_)
         | Body::AlertAck(_)

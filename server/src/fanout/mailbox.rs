@@ -16,7 +16,7 @@ use cercle_proto::{
 use tokio::sync::Notify;
 
 use super::{MembershipHint, lock};
-use crate::{limits, membership::Due};
+use crate::{joining::Request, limits, membership::Due};
 
 /// The wake-ups of one session.
 #[derive(Debug)]
@@ -54,6 +54,8 @@ pub enum Relayed {
     },
     /// Who is to be added to a group and removed from it.
     MembershipDue(Arc<Due>),
+    /// Who wants to join a group.
+    JoinRequests(Arc<Vec<Request>>),
     /// An ephemeral message.
     Ephemeral {
         /// The group.

@@ -1,4 +1,4 @@
-//! Looks every few seconds whether groups that follow the directory still fit it.
+//! Looks every few seconds whether groups that follow the directory still fit it, and who wants to join one.
 
 use tokio::time::MissedTickBehavior;
 
@@ -17,6 +17,9 @@ pub(super) async fn run(services: Services) {
         let now = services.dispatch.clock.now();
         if let Err(error) = services.dispatch.group_rules().look(now).await {
             tracing::error!(cause = %Chain(&error), "groups could not be compared with the directory");
+        }
+        if let Err(error) = services.dispatch.joining().look().await {
+            tracing::error!(cause = %Chain(&error), "administrators could not be told who wants to join");
         }
     }
 }

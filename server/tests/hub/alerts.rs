@@ -23,27 +23,28 @@ use super::{
     support::{Device, Hub, Peer, new_installation},
 };
 
-const MINUTE: u64 = 60_000;
+pub(crate) const MINUTE: u64 = 60_000;
 
 /// A hub that can be ended and started again over the same store and files.
-struct World {
-    hub: Hub,
-    clock: Clock,
+pub(crate) struct World {
+    pub(crate) hub: Hub,
+    pub(crate) clock: Clock,
     quiet: Option<Arc<dyn QuietHours>>,
-    service: PushService,
+    pub(crate) service: PushService,
 }
 
 /// Everybody but the users of this list is at peace, for ever.
 struct QuietFor(&'static str);
 
+#[async_trait::async_trait]
 impl QuietHours for QuietFor {
-    fn quiet_until(&self, user: &UserId, now: TimestampMs) -> Option<TimestampMs> {
+    async fn quiet_until(&self, user: &UserId, now: TimestampMs) -> Option<TimestampMs> {
         user.as_str().starts_with(self.0).then_some(now + 1)
     }
 }
 
 impl World {
-    async fn new(change: impl FnOnce(&mut Config, &PushService)) -> Self {
+    pub(crate) async fn new(change: impl FnOnce(&mut Config, &PushService)) -> Self {
         Self::with_quiet(None, change).await
     }
 
@@ -75,11 +76,11 @@ impl World {
         Self { hub: Hub { directory, data, running, store, config }, ..self }
     }
 
-    async fn publisher(&self, user: &str, id: u16) -> Device {
+    pub(crate) async fn publisher(&self, user: &str, id: u16) -> Device {
         self.enrol_as(user, id, Role::CrisisPublisher).await
     }
 
-    async fn member(&self, user: &str, id: u16) -> Device {
+    pub(crate) async fn member(&self, user: &str, id: u16) -> Device {
         self.enrol_as(user, id, Role::Member).await
     }
 
@@ -103,7 +104,7 @@ impl World {
     }
 
     /// Registers a device at the push service, at a path of its own, and lets it go.
-    async fn sleeps(&self, user: &str, device: &Device) {
+    pub(crate) async fn sleeps(&self, user: &str, device: &Device) {
         let endpoint = format!("{}/{user}", self.service.origin());
         let address = Address::Unified(v1::WebPushAddress { endpoint, ..Default::default() });
         let mut peer = self.hub.session(device).await;
@@ -127,7 +128,13 @@ async fn start(
     server.start().await.unwrap()
 }
 
-fn opening(world: &World, id: u8, group: GroupId, seq: u64, policy: v1::AlertPolicy) -> v1::OpenAlert {
+pub(crate) fn opening(
+    world: &World,
+    id: u8,
+    group: GroupId,
+    seq: u64,
+    policy: v1::AlertPolicy,
+) -> v1::OpenAlert {
     v1::OpenAlert {
         alert: Bytes::copy_from_slice(&[id; 16]),
         groups: vec![v1::Cursor { group: group.to_bytes(), seq }],
@@ -135,11 +142,11 @@ fn opening(world: &World, id: u8, group: GroupId, seq: u64, policy: v1::AlertPol
         priority: v1::AlertPriority::High.into(),
         expires_at_ms: world.clock.now() + 60 * MINUTE,
         policy: Some(policy),
-        confirm: false,
+        ..Default::default()
     }
 }
 
-async fn status(peer: &mut Peer, body: Body) -> v1::AlertStatus {
+pub(crate) async fn status(peer: &mut Peer, body: Body) -> v1::AlertStatus {
     peer.send(80, body).await;
     match peer.answer(80).await {
         server_frame::Body::AlertStatus(status) => status,
@@ -147,7 +154,7 @@ async fn status(peer: &mut Peer, body: Body) -> v1::AlertStatus {
     }
 }
 
-async fn report(peer: &mut Peer, id: u8, live: bool) -> v1::AlertReport {
+pub(crate) async fn report(peer: &mut Peer, id: u8, live: bool) -> v1::AlertReport {
     let alert = Bytes::copy_from_slice(&[id; 16]);
     peer.send(81, Body::WatchAlert(v1::WatchAlert { alert, live, after: String::new() })).await;
     match peer.answer(81).await {
@@ -196,7 +203,7 @@ fn wake_ups(received: &[Pushed]) -> BTreeMap<String, Vec<String>> {
 }
 
 /// Waits until so many wake-ups of alerts have come.
-async fn wait_for_rung(service: &PushService, count: usize) -> BTreeMap<String, Vec<String>> {
+pub(crate) async fn wait_for_rung(service: &PushService, count: usize) -> BTreeMap<String, Vec<String>> {
     let mut enough = count;
     loop {
         let received = service.received(enough).await;
@@ -455,7 +462,7 @@ async fn whoever_watches_hears_every_change_and_the_reachable_are_known_before()
     let mut peer = world.hub.session(&publisher).await;
     peer.send(
         62,
-        Body::GetReachability(v1::GetReachability { group: group.to_bytes(), after: String::new() }),
+        Body::GetReachability(v1::GetReachability { group: group.to_bytes(), ..Default::default() }),
     )
     .await;
     let server_frame::Body::Reachability(reachable) = peer.answer(62).await else {

@@ -16,6 +16,8 @@ pub(crate) enum AlertCommand {
         alert: String,
         #[command(flatten)]
         says: ContentArguments,
+        #[command(flatten)]
+        target: TargetArguments,
     },
     /// Lève une alerte : elle ne sonne plus.
     Cancel {
@@ -76,12 +78,17 @@ pub(crate) enum AlertCommand {
         /// En CSV, pour un tableur.
         #[arg(long)]
         csv: bool,
+        /// Compte par profession ou par commune : profession, commune.
+        #[arg(long, value_name = "CRITÈRE", conflicts_with = "csv", hide_possible_values = true)]
+        by: Option<By>,
     },
     /// Montre, avant la crise, qui pourrait être atteint.
     Reach {
         /// Titre ou identifiant du groupe, ou leur début ; sinon tout le monde.
         #[arg(value_name = "GROUPE")]
         group: Option<String>,
+        #[command(flatten)]
+        target: TargetArguments,
     },
     /// Envoie une alerte lue dans un fichier CAP 1.2 ou 1.1.
     Import {
@@ -93,6 +100,8 @@ pub(crate) enum AlertCommand {
         groups: Vec<String>,
         #[command(flatten)]
         rings: RingArguments,
+        #[command(flatten)]
+        target: TargetArguments,
     },
     /// Écrit une alerte en CAP 1.2 sur la sortie standard.
     Export {
@@ -115,6 +124,29 @@ pub(crate) struct SendArguments {
     pub(crate) says: ContentArguments,
     #[command(flatten)]
     pub(crate) rings: RingArguments,
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+}
+
+/// Whom of the groups an alert rings, by the directory.
+#[derive(Debug, Default, Args)]
+pub(crate) struct TargetArguments {
+    /// Ne fait sonner que cette profession (code TRE_G15) ; peut être répété.
+    #[arg(long, value_name = "CODE")]
+    pub(crate) for_profession: Vec<String>,
+    /// Ne fait sonner que ceux qui exercent dans cette commune (code INSEE) ; peut être répété.
+    #[arg(long, value_name = "CODE")]
+    pub(crate) for_commune: Vec<String>,
+    /// Ne fait sonner que ceux qui sont de garde, selon leur fiche.
+    #[arg(long)]
+    pub(crate) on_duty: bool,
+}
+
+/// What a report is counted by.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum By {
+    Profession,
+    Commune,
 }
 
 /// What an alert says.

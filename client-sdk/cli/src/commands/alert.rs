@@ -1,6 +1,7 @@
 //! `cercle alert`: crisis alerts, from sending to the report.
 
 mod answering;
+mod counting;
 mod following;
 mod sending;
 
@@ -19,11 +20,11 @@ use crate::{
 pub(crate) async fn run(context: &Context<'_>, command: AlertCommand) -> Result<Exit, Failure> {
     match command {
         AlertCommand::Send(arguments) => sending::send(context, arguments).await,
-        AlertCommand::Update { alert, says } => sending::update(context, &alert, &says).await,
+        AlertCommand::Update { alert, says, target } => sending::update(context, &alert, &says, target).await,
         AlertCommand::Cancel { alert, note } => sending::cancel(context, &alert, note).await,
         AlertCommand::Confirm { alert } => sending::confirm(context, &alert).await,
-        AlertCommand::Import { file, groups, rings } => {
-            sending::import(context, &file, &groups, &rings).await
+        AlertCommand::Import { file, groups, rings, target } => {
+            sending::import(context, &file, &groups, &rings, target).await
         }
         AlertCommand::Ack { alert } => answering::acknowledge(context, &alert).await,
         AlertCommand::Answer { alert, answer, from, to, note } => {
@@ -33,8 +34,9 @@ pub(crate) async fn run(context: &Context<'_>, command: AlertCommand) -> Result<
         AlertCommand::List { all } => list(context, all).await,
         AlertCommand::Export { alert } => export(context, &alert).await,
         AlertCommand::Watch { alert } => following::watch(context, &alert).await,
-        AlertCommand::Report { alert, csv } => following::report(context, &alert, csv).await,
-        AlertCommand::Reach { group } => following::reach(context, group.as_deref()).await,
+        AlertCommand::Report { alert, by: Some(by), .. } => counting::report(context, &alert, by).await,
+        AlertCommand::Report { alert, csv, .. } => following::report(context, &alert, csv).await,
+        AlertCommand::Reach { group, target } => following::reach(context, group.as_deref(), target).await,
     }
 }
 

@@ -9,6 +9,7 @@ use cercle_sdk::{
     message::Body,
 };
 
+use super::join;
 use crate::{
     context::{Context, Enrolled},
     failure::Failure,
@@ -229,6 +230,15 @@ impl<'a> Reader<'a> {
             Event::Recovered { group } => {
                 let sentence = text!("Groupe rétabli."; "Group recovered.");
                 (*group, Record::Recovered { group: group.to_hex() }, sentence)
+            }
+            Event::WantToJoin(waiting) => {
+                for request in &waiting.0 {
+                    let Ok(group) = GroupId::try_from(&request.group) else { continue };
+                    if self.wants(group) {
+                        join::show_request(self.context, request, &self.title(group).await?);
+                    }
+                }
+                return Ok(());
             }
             Event::RollbackDetected => {
                 self.context.output.result(

@@ -59,6 +59,41 @@ pub(crate) struct AlertRecipientRecord<'a> {
     pushes: u32,
     fallback_at_ms: u64,
     in_line: u32,
+    communes: &'a [String],
+}
+
+/// How many recipients are how far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub(crate) struct AlertCount {
+    pub(crate) recipients: u32,
+    pub(crate) sent: u32,
+    pub(crate) delivered: u32,
+    pub(crate) seen: u32,
+    pub(crate) acknowledged: u32,
+}
+
+impl AlertCount {
+    /// Counts one more.
+    pub(crate) fn add(&mut self, recipient: &v1::AlertRecipient) {
+        self.recipients += 1;
+        for (at, count) in [
+            (recipient.sent_at_ms, &mut self.sent),
+            (recipient.delivered_at_ms, &mut self.delivered),
+            (recipient.seen_at_ms, &mut self.seen),
+            (recipient.acknowledged_at_ms, &mut self.acknowledged),
+        ] {
+            *count += u32::from(at > 0);
+        }
+    }
+}
+
+/// How far an alert is with those who have a value in common.
+#[derive(Debug, Serialize)]
+pub(crate) struct AlertCountRecord<'a> {
+    pub(crate) by: &'static str,
+    pub(crate) value: &'a str,
+    #[serde(flatten)]
+    pub(crate) count: AlertCount,
 }
 
 /// How one user could be reached.
@@ -125,6 +160,7 @@ impl<'a> AlertRecipientRecord<'a> {
             pushes: recipient.pushes,
             fallback_at_ms: recipient.fallback_at_ms,
             in_line: recipient.in_line,
+            communes: &recipient.communes,
         }
     }
 }

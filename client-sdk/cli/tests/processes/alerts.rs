@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::world::{Hub, Person, group};
+use crate::world::{Hub, Person, group, until};
 
 fn publisher(hub: &Hub, name: &str) -> Person {
     let person = Person::new(name);
@@ -65,6 +65,62 @@ fn an_exercise_is_sent_followed_acknowledged_answered_updated_and_ended() {
     let ended = chief.run(&["alert", "cancel", &updated, "--note", "Fin"]);
     assert_eq!(status(&ended.expect_exit(0).lines)["phase"], "closed");
     assert_eq!(karim.run(&["alert", "list"]).of_type("alert").count(), 0);
+}
+
+#[test]
+fn an_alert_rings_those_who_are_meant_and_its_report_counts_them() {
+    let hub = Hub::start();
+    let chief = publisher(&hub, "chief");
+    let (claire, karim) = (hub.enrol("claire"), hub.enrol("karim"));
+    group(&[&chief, &claire, &karim], "Cellule");
+    hub.directory(&[
+        "add",
+        "local:claire",
+        "--name",
+        "Claire",
+        "--profession",
+        "60",
+        "--commune",
+        "31555",
+        "--user",
+        "claire@cpts.example",
+    ]);
+    hub.directory(&[
+        "add",
+        "local:karim",
+        "--name",
+        "Karim",
+        "--profession",
+        "21",
+        "--commune",
+        "31022",
+        "--user",
+        "karim@cpts.example",
+    ]);
+    let target = ["--for-profession", "60", "--for-commune", "31555"];
+    // The hub takes local entries over within seconds.
+    let meant = |more: &[&str]| {
+        let reach = chief.run(&[&["alert", "reach", "Cellule"], &target[..], more].concat());
+        reach.expect_exit(0).of_type("reachable").map(|row| row["user"].clone()).collect::<Vec<_>>()
+    };
+    until(|| meant(&[]) == ["claire@cpts.example"]);
+    assert_eq!(meant(&["--on-duty"]), [""; 0]);
+    let send = ["alert", "send", "Cellule", "--mode", "test", "--headline", "Renfort"];
+    let refused = chief.run(&[&send[..], &target[..], &["--on-duty"]].concat());
+    assert_ne!(refused.exit, Some(0), "nobody is on duty");
+    let sent = chief.run(&[&send[..], &target[..]].concat());
+    let opened = status(&sent.expect_exit(0).lines);
+    assert_eq!(opened["recipients"], 1);
+    let id = opened["alert"].as_str().unwrap().to_owned();
+    claire.run(&["alert", "ack", &id]).expect_exit(0);
+    let not_his = karim.run(&["alert", "ack", &id]);
+    assert_ne!(not_his.exit, Some(0), "he reads it in the group, and it does not ring him");
+    let by = chief.run(&["alert", "report", &id, "--by", "commune"]);
+    let counts: Vec<&Value> = by.expect_exit(0).of_type("alert_count").collect();
+    assert_eq!(counts.len(), 1);
+    assert_eq!((&counts[0]["value"], &counts[0]["acknowledged"]), (&"31555".into(), &1.into()));
+    let updated = chief.run(&["alert", "update", &id, "--headline", "Renfort demain"]);
+    assert_eq!(status(&updated.expect_exit(0).lines)["recipients"], 1, "the same people");
 }
 
 #[test]

@@ -125,6 +125,14 @@ impl Hub {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// Changes the directory as the operator does.
+    pub(crate) fn directory(&self, arguments: &[&str]) {
+        let data = self.folder.path().join("data");
+        let mut command = Command::new(server_binary());
+        let output = command.arg("directory").args(arguments).arg("--config").arg(data).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// An invitation for a new user.
     pub(crate) fn invitation(&self, user: &str, more: &[&str]) -> String {
         let name = format!("{user} (test)");
@@ -437,6 +445,12 @@ pub(crate) fn group(people: &[&Person], title: &str) {
     if !others.is_empty() {
         people[0].run(&[&["invite", title], others.as_slice()].concat()).expect_exit(0);
     }
+}
+
+/// Asks until it is so; each time asks a process, so this waits by itself.
+pub(crate) fn until(is_so: impl Fn() -> bool) {
+    const TRIES: usize = 1_000;
+    assert!((0..TRIES).any(|_| is_so()), "it never was so");
 }
 
 /// Whether this is a message with this text.

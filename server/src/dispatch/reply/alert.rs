@@ -48,7 +48,7 @@ pub(super) fn reachability(users: Vec<Reachable>, more: bool) -> v1::Reachabilit
     v1::Reachability { users: users.into_iter().map(reachable).collect(), more }
 }
 
-fn recipient(Recipient { user, known }: Recipient) -> v1::AlertRecipient {
+fn recipient(Recipient { user, known, communes }: Recipient) -> v1::AlertRecipient {
     v1::AlertRecipient {
         user: user.user.as_str().to_owned(),
         display_name: user.display_name,
@@ -60,6 +60,7 @@ fn recipient(Recipient { user, known }: Recipient) -> v1::AlertRecipient {
         pushes: known.pushes,
         fallback_at_ms: known.fallback_at.unwrap_or(0),
         in_line: known.in_line,
+        communes,
     }
 }
 

@@ -9,9 +9,11 @@ use cercle_proto::{
 use super::{array, cursors};
 use crate::{
     alert::{
-        OpenRequest,
+        Audience, OpenRequest,
         record::{AlertId, Mode, Policy, Priority},
     },
+    directory::rule::Rule,
+    dispatch::directory,
     error::Refusal,
     push::address::Address,
 };
@@ -30,12 +32,21 @@ pub struct RegisterPush {
 #[expect(missing_docs, reason = "each variant is the frame of the same name, whose .proto is the reference")]
 pub enum AlertCall {
     RegisterPush(RegisterPush),
-    Open(Box<OpenRequest>),
+    Open { request: Box<OpenRequest>, target: Option<Target> },
     Confirm(AlertId),
     Ack { alert: AlertId, acknowledged: bool },
     Watch { alert: AlertId, live: bool, after: Option<UserId> },
     Close(AlertId),
-    GetReachability { group: Option<GroupId>, after: Option<UserId> },
+    GetReachability { group: Option<GroupId>, target: Option<Target>, after: Option<UserId> },
+}
+
+/// Whom an alert is meant for, by what the directory says.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Who; without values: everybody.
+    pub who: Rule,
+    /// Only who is on duty.
+    pub on_duty: bool,
 }
 
 impl AlertCall {
@@ -44,7 +55,7 @@ impl AlertCall {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::RegisterPush(_) => "register_push",
-            Self::Open(_) => "open_alert",
+            Self::Open { .. } => "open_alert",
             Self::Confirm(_) => "confirm_alert",
             Self::Ack { .. } => "alert_ack",
             Self::Watch { .. } => "watch_alert",
@@ -58,7 +69,14 @@ pub(super) fn call(body: Body) -> Result<AlertCall, Refusal> {
     Ok(match body {
         Body::RegisterPush(request) => AlertCall::RegisterPush(register(request)?),
         Body::OpenAlert(request) if request.confirm => AlertCall::Confirm(alert_id(&request.alert)?),
-        Body::OpenAlert(request) => AlertCall::Open(Box::new(open(request)?)),
+        Body::OpenAlert(mut request) => {
+            let target = request.target.take().map(target);
+            if target.is_some() && !request.same_recipients_as.is_empty() {
+                let wrong = "target and same_recipients_as exclude each other";
+                return Err(Refusal::new(ErrorCode::InvalidField, wrong));
+            }
+            AlertCall::Open { request: Box::new(open(request)?), target }
+        }
         Body::AlertAck(v1::AlertAck { alert, acknowledged }) => {
             AlertCall::Ack { alert: alert_id(&alert)?, acknowledged }
         }
@@ -66,9 +84,11 @@ pub(super) fn call(body: Body) -> Result<AlertCall, Refusal> {
             AlertCall::Watch { alert: alert_id(&alert)?, live, after: user_after(&after)? }
         }
         Body::CloseAlert(v1::CloseAlert { alert }) => AlertCall::Close(alert_id(&alert)?),
-        Body::GetReachability(v1::GetReachability { group, after }) => {
-            AlertCall::GetReachability { group: group_or_all(&group)?, after: user_after(&after)? }
-        }
+        Body::GetReachability(request) => AlertCall::GetReachability {
+            group: group_or_all(&request.group)?,
+            target: request.target.map(target),
+            after: user_after(&request.after)?,
+        },
         _ => return Err(Refusal::of(ErrorCode::UnknownRequest)),
     })
 }
@@ -77,6 +97,11 @@ fn register(request: v1::RegisterPush) -> Result<RegisterPush, Refusal> {
     let address = request.address.map(Address::try_from).transpose();
     let address = address.map_err(|error| Refusal::new(ErrorCode::InvalidField, error.to_string()))?;
     Ok(RegisterPush { address, test: request.test })
+}
+
+fn target(target: v1::AlertTarget) -> Target {
+    let who = target.who.map(directory::rule).unwrap_or_default();
+    Target { who, on_duty: target.on_duty }
 }
 
 fn alert_id(bytes: &bytes::Bytes) -> Result<AlertId, Refusal> {
@@ -104,6 +129,10 @@ fn open(request: v1::OpenAlert) -> Result<OpenRequest, Refusal> {
         v1::AlertPriority::High => Priority::High,
         v1::AlertPriority::Unspecified => return Err(missing("priority is missing")),
     };
+    let audience = match &request.same_recipients_as {
+        earlier if earlier.is_empty() => Audience::All,
+        earlier => Audience::As(array(earlier, "same_recipients_as must be 16 bytes").map(AlertId)?),
+    };
     let policy = request.policy.unwrap_or_default();
     Ok(OpenRequest {
         alert: alert_id(&request.alert)?,
@@ -120,5 +149,6 @@ fn open(request: v1::OpenAlert) -> Result<OpenRequest, Refusal> {
             next_in_line: policy.next_in_line,
             needed: policy.needed,
         },
+        audience,
     })
 }

@@ -21,6 +21,7 @@ pub(super) const SENTENCES: &[(&str, &str, &str)] = &[
     ("alert watch", "", "Follows an alert: a tally at every change (Ctrl-C to end)."),
     ("alert report", "", "Shows who was reached, has seen, has acknowledged."),
     ("alert report", "csv", "As CSV, for a spreadsheet."),
+    ("alert report", "by", "Counts by profession or commune: profession, commune."),
     ("alert reach", "", "Shows, before the crisis, who could be reached."),
     ("alert reach", "group", "Title or id of the group, or its beginning; else everybody."),
     ("alert import", "", "Sends an alert read from a CAP 1.2 or 1.1 file."),
@@ -57,4 +58,7 @@ pub(super) const SHARED: &[(&str, &str)] = &[
     ("next", "Next in line: rung only in his turn."),
     ("needed", "How many acknowledgements are enough (0: all)."),
     ("deputy", "May update or end the alert too."),
+    ("for_profession", "Rings only this profession (TRE_G15 code); may be repeated."),
+    ("for_commune", "Rings only those who work in this commune (INSEE code); may be repeated."),
+    ("on_duty", "Rings only those who are on duty, by their cards."),
 ];

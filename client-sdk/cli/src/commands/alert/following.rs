@@ -8,6 +8,7 @@ use cercle_sdk::{
 
 use super::find_online;
 use crate::{
+    arguments::alert::TargetArguments,
     commands::find_group,
     context::Context,
     exit::Exit,
@@ -71,14 +72,18 @@ pub(super) async fn report(context: &Context<'_>, name: &str, csv: bool) -> Resu
     Ok(Exit::Done)
 }
 
-pub(super) async fn reach(context: &Context<'_>, group: Option<&str>) -> Result<Exit, Failure> {
+pub(super) async fn reach(
+    context: &Context<'_>,
+    group: Option<&str>,
+    target: TargetArguments,
+) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
     let group = match group {
         Some(name) => Some(find_group(context, &enrolled, name).await?.group),
         None => None,
     };
     context.online(&enrolled).await?;
-    for user in enrolled.client.reachability(group).await? {
+    for user in enrolled.client.reachability(group, target.target()).await? {
         context.output.result(&Record::Reachable(ReachableRecord::new(&user)), &reachable_line(&user));
     }
     enrolled.close().await;
@@ -106,7 +111,7 @@ pub(super) fn show(context: &Context<'_>, status: &v1::AlertStatus) {
     );
 }
 
-const CSV_HEADER: &str = "user,display_name,profession,sent_at_ms,delivered_at_ms,seen_at_ms,acknowledged_at_ms,pushes,fallback_at_ms,in_line";
+const CSV_HEADER: &str = "user,display_name,profession,sent_at_ms,delivered_at_ms,seen_at_ms,acknowledged_at_ms,pushes,fallback_at_ms,in_line,communes";
 
 fn csv_line(recipient: &v1::AlertRecipient) -> String {
     [
@@ -120,6 +125,7 @@ fn csv_line(recipient: &v1::AlertRecipient) -> String {
         recipient.pushes.to_string(),
         recipient.fallback_at_ms.to_string(),
         recipient.in_line.to_string(),
+        csv_field(&recipient.communes.join(" ")),
     ]
     .join(",")
 }

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::{find_online, following};
 use crate::{
-    arguments::alert::{ContentArguments, Mode, RingArguments, SendArguments},
+    arguments::alert::{ContentArguments, Mode, RingArguments, SendArguments, TargetArguments},
     commands::{
         find_group,
         send::{Verdict, refused, verdict},
@@ -33,7 +33,7 @@ const MINUTE_MS: u64 = 60_000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
 
 pub(super) async fn send(context: &Context<'_>, arguments: SendArguments) -> Result<Exit, Failure> {
-    let SendArguments { groups, mode, says, rings } = arguments;
+    let SendArguments { groups, mode, says, rings, target } = arguments;
     let status = match mode {
         Mode::Actual => Status::Actual,
         Mode::Exercise => Status::Exercise,
@@ -49,6 +49,7 @@ pub(super) async fn send(context: &Context<'_>, arguments: SendArguments) -> Res
         &groups,
         CrisisAlert { alert, cap: cap.into(), ack_by_ms: 0, deputies: Vec::new() },
         &rings,
+        Meant::By(target),
     )
     .await
 }
@@ -58,6 +59,7 @@ pub(super) async fn import(
     file: &Path,
     groups: &[String],
     rings: &RingArguments,
+    target: TargetArguments,
 ) -> Result<Exit, Failure> {
     let bytes = std::fs::read(file).map_err(|error| {
         Failure::new(
@@ -80,6 +82,7 @@ pub(super) async fn import(
         &groups,
         CrisisAlert { alert, cap: cap.into(), ack_by_ms: 0, deputies: Vec::new() },
         rings,
+        Meant::By(target),
     )
     .await
 }
@@ -88,6 +91,7 @@ pub(super) async fn update(
     context: &Context<'_>,
     name: &str,
     says: &ContentArguments,
+    target: TargetArguments,
 ) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
     let known = find_online(context, &enrolled, name).await?;
@@ -97,7 +101,12 @@ pub(super) async fn update(
     cap.msg_type = MsgType::Update;
     cap.references = known.state.alert.cap.reference();
     let groups = still_there(&enrolled, &known).await?;
-    close(&enrolled, &known).await?;
+    // Without another target, an update rings whom the alert rang.
+    let is_known = close(&enrolled, &known).await?.is_some();
+    let meant = match target.target() {
+        None if is_known => Meant::As(known.state.alert.alert),
+        _ => Meant::By(target),
+    };
     let deputies = known.state.alert.deputies.clone();
     publish(
         context,
@@ -105,6 +114,7 @@ pub(super) async fn update(
         &groups,
         CrisisAlert { alert, cap: cap.into(), ack_by_ms: 0, deputies },
         &RingArguments::usual(),
+        meant,
     )
     .await
 }
@@ -145,6 +155,12 @@ pub(super) async fn confirm(context: &Context<'_>, name: &str) -> Result<Exit, F
     Ok(Exit::Done)
 }
 
+/// Whom of the groups an alert rings.
+enum Meant {
+    By(TargetArguments),
+    As(AlertId),
+}
+
 /// Posts an alert to its groups and lets it ring.
 async fn publish(
     context: &Context<'_>,
@@ -152,6 +168,7 @@ async fn publish(
     groups: &[GroupSummary],
     mut alert: CrisisAlert,
     rings: &RingArguments,
+    meant: Meant,
 ) -> Result<Exit, Failure> {
     let user = |name: &String| Ok(resolve::user(&enrolled.identity, name)?.as_str().to_owned());
     let now = now_ms();
@@ -172,6 +189,10 @@ async fn publish(
         needed: rings.needed,
     };
     let (id, expires_at_ms) = (alert.alert, alert.expires_at_ms().unwrap_or(now + 24 * HOUR_MS));
+    let (target, same_recipients_as) = match meant {
+        Meant::By(target) => (target.target(), Default::default()),
+        Meant::As(earlier) => (None, earlier.0.to_vec().into()),
+    };
     let open = v1::OpenAlert {
         alert: id.0.to_vec().into(),
         groups: post(context, &enrolled, groups, alert).await?,
@@ -180,6 +201,8 @@ async fn publish(
         expires_at_ms,
         policy: Some(policy),
         confirm: false,
+        target,
+        same_recipients_as,
     };
     let status = enrolled.client.open_alert(open).await?;
     following::show(context, &status);
@@ -304,6 +327,17 @@ fn cap(enrolled: &Enrolled, alert: AlertId, status: Status, says: &ContentArgume
         references: String::new(),
         incidents: String::new(),
         infos: vec![info],
+    }
+}
+
+impl TargetArguments {
+    /// As the wire has it; `None`: everybody.
+    pub(super) fn target(&self) -> Option<v1::AlertTarget> {
+        let Self { for_profession, for_commune, on_duty } = self;
+        let (professions, communes) = (for_profession.clone(), for_commune.clone());
+        let says_something = *on_duty || !professions.is_empty() || !communes.is_empty();
+        let who = Some(v1::GroupRule { professions, communes, ..v1::GroupRule::default() });
+        says_something.then_some(v1::AlertTarget { who, on_duty: *on_duty })
     }
 }
 

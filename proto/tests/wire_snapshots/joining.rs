@@ -1,0 +1,61 @@
+//! Frames about groups that can be asked for: `fixtures/joining_frames.txt`.
+
+use super::*;
+
+const FIXTURES: &str = include_str!("../fixtures/joining_frames.txt");
+
+fn listing() -> v1::GroupListing {
+    v1::GroupListing { title: "Plaies".into(), about: "Avis".into() }
+}
+
+pub(super) fn client_bodies() -> Vec<(&'static str, C)> {
+    vec![
+        ("publish_group", C::PublishGroup(v1::PublishGroup { group: id(1), listing: Some(listing()) })),
+        ("find_groups", C::FindGroups(v1::FindGroups { text: "plaies".into() })),
+        ("ask_to_join", C::AskToJoin(v1::AskToJoin { group: id(1), withdraw: true })),
+        ("get_join_requests", C::GetJoinRequests(v1::GetJoinRequests { group: id(1) })),
+        ("decline_join", C::DeclineJoin(v1::DeclineJoin { group: id(1), user: "a@cpts.example".into() })),
+    ]
+}
+
+pub(super) fn server_bodies() -> Vec<(&'static str, S)> {
+    let listed = v1::ListedGroup {
+        group: id(1),
+        listing: Some(listing()),
+        member: true,
+        asked_at_ms: 1,
+        declined_at_ms: 2,
+    };
+    let request = v1::JoinRequest {
+        group: id(1),
+        user: "a@cpts.example".into(),
+        display_name: "A".into(),
+        profession: "60".into(),
+        asked_at_ms: 3,
+    };
+    vec![
+        ("listed_groups", S::ListedGroups(v1::ListedGroups { groups: vec![listed] })),
+        ("join_requests", S::JoinRequests(v1::JoinRequests { requests: vec![request] })),
+    ]
+}
+
+#[test]
+fn every_frame_about_joining_has_the_bytes_of_its_fixture_and_is_read_back() {
+    let mut written = String::new();
+    for (name, body) in client_bodies() {
+        let frame = frame::client(42, body);
+        let bytes = frame::encode(&frame);
+        written.push_str(&format!("{name} {}\n", to_hex(&bytes)));
+        assert_eq!(frame::decode_client(bytes).unwrap(), frame, "{name}");
+    }
+    for (name, body) in server_bodies() {
+        let frame = frame::server(42, body);
+        let bytes = frame::encode(&frame);
+        written.push_str(&format!("{name} {}\n", to_hex(&bytes)));
+        assert_eq!(frame::decode_server(bytes).unwrap(), frame, "{name}");
+    }
+    assert!(
+        written == FIXTURES,
+        "the wire has changed; fixtures/joining_frames.txt would have to be:\n{written}"
+    );
+}
