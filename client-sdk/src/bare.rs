@@ -6,7 +6,7 @@
 
 use cercle_proto::{
     certificate,
-    id::{DeviceId, TimestampMs, UserId},
+    id::{DeviceId, GroupId, MessageId, TimestampMs, UserId},
     signing, v1,
 };
 use openmls_rust_crypto::OpenMlsRustCrypto;
@@ -14,7 +14,7 @@ use openmls_rust_crypto::OpenMlsRustCrypto;
 use crate::{
     error::Error,
     mls::{
-        MlsError, group,
+        MlsError, founding, group,
         identity::{DeviceKeys, Myself},
         key_packages,
     },
@@ -99,11 +99,64 @@ impl BareDevice {
         Ok(v1::PublishKeyPackages { generation: 1, key_packages, ..Default::default() })
     }
 
+    /// The frames that make a group of this device and others, to be sent in their order: one that registers
+    /// it, and a commit for each `per_commit` of the others. No key package is claimed for it: they are made
+    /// here, and their private keys are thrown away with the group's.
+    ///
+    /// # Errors
+    /// When one of the devices has no certificate yet, or the hub's is not trusted.
+    pub fn found_group(
+        &self,
+        group: GroupId,
+        others: &[&Self],
+        per_commit: usize,
+        hub_certificate: &[u8],
+        now: TimestampMs,
+    ) -> Result<(v1::CreateGroup, Vec<v1::CommitBundle>), Error> {
+        let me = self.me.as_ref().ok_or(Error::NotEnrolled)?;
+        let forgetful = OpenMlsRustCrypto::default();
+        let package = |other: &&Self| {
+            let me = other.me.as_ref().ok_or(Error::NotEnrolled)?;
+            Ok(key_packages::build(&forgetful, &other.keys, me, false, now).map_err(failed)?.0)
+        };
+        let additions: Result<Vec<Vec<_>>, Error> =
+            others.chunks(per_commit).map(|chunk| chunk.iter().map(package).collect()).collect();
+        let founded = founding::found(&self.keys, me, group, hub_certificate, additions?).map_err(failed)?;
+        let message_id = || random().map(|random| MessageId::from_time(now, &random).to_bytes());
+        let create = v1::CreateGroup {
+            group: group.to_bytes(),
+            message_id: message_id()?,
+            group_info: founded.group_info.into(),
+            ratchet_tree: founded.ratchet_tree.into(),
+        };
+        let commits: Result<Vec<_>, Error> = founded
+            .commits
+            .into_iter()
+            .map(|bundle| {
+                Ok(v1::CommitBundle {
+                    group: group.to_bytes(),
+                    message_id: message_id()?,
+                    commit: bundle.commit.into(),
+                    welcome: bundle.welcome.into(),
+                    group_info: bundle.group_info.into(),
+                    application: None,
+                })
+            })
+            .collect();
+        Ok((create, commits?))
+    }
+
     fn key_package(&self, me: &Myself, now: TimestampMs) -> Result<Vec<u8>, MlsError> {
         let forgetful = OpenMlsRustCrypto::default();
         let (package, _) = key_packages::build(&forgetful, &self.keys, me, false, now)?;
         group::to_bytes(&package.into())
     }
+}
+
+fn random() -> Result<[u8; 10], Error> {
+    let mut bytes = [0; 10];
+    getrandom::fill(&mut bytes).map_err(|_| Error::Invalid("the operating system has no randomness"))?;
+    Ok(bytes)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]

@@ -9,6 +9,7 @@
 //! - [`profile`]: ciphersuite, capabilities and settings of docs/protocol.md section 4;
 //! - [`group`]: making, loading and describing groups;
 //! - [`key_packages`]: making own ones, verifying claimed ones;
+//! - [`founding`]: a group that is made and filled without a store;
 //! - [`commit`]: building commits; [`check`]: judging them, own and others' alike;
 //! - [`application`]: encrypting and reading messages;
 //! - [`welcome`] and [`external`]: the two ways into a group.
@@ -19,6 +20,7 @@ pub(crate) mod application;
 pub(crate) mod check;
 pub(crate) mod commit;
 pub(crate) mod external;
+pub(crate) mod founding;
 pub(crate) mod group;
 pub(crate) mod identity;
 pub(crate) mod key_packages;

@@ -80,7 +80,10 @@ pub(crate) async fn found(members: &[&Member], title: &str) -> anyhow::Result<Gr
 
 /// Adds users, again and again until each has published key packages: a device does so soon after it has
 /// enrolled, not at once.
-async fn add(founder: &Client, group: GroupId, mut users: Vec<UserId>) -> anyhow::Result<()> {
+///
+/// # Errors
+/// When one cannot be added.
+pub(crate) async fn add(founder: &Client, group: GroupId, mut users: Vec<UserId>) -> anyhow::Result<()> {
     loop {
         match founder.invite(group, users.clone()).await {
             Ok(invited) => users = invited.missing,

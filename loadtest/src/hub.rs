@@ -1,7 +1,6 @@
 //! The hub under test: a running one that somebody invites us to, or one of our own.
 
 mod process;
-mod reference;
 mod usage;
 
 use std::path::{Path, PathBuf};
@@ -9,10 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use cercle_proto::invitation::Invitation;
 
-use crate::arguments::Target;
+use crate::arguments::{Hub as Named, Target};
 
 pub(crate) use process::{HubProcess, program};
-pub(crate) use reference::ReferenceProcess;
 pub(crate) use usage::Usage;
 
 /// The hub that a scenario runs against.
@@ -29,14 +27,17 @@ impl Hub {
     /// # Errors
     /// When neither is asked for, or it does not start.
     pub(crate) async fn of(target: &Target, folder: &Path) -> anyhow::Result<Self> {
-        if let Some(invitation) = &target.invitation {
-            return Ok(Self { invitation: invitation.clone(), process: None, pid: target.hub_pid });
+        match target.hub() {
+            None => bail!("name a hub: --target self to start one, or --target <invitation>"),
+            Some(Named::Invited(invitation)) => {
+                Ok(Self { invitation: *invitation, process: None, pid: target.hub_pid })
+            }
+            Some(Named::Own) => {
+                let process = HubProcess::start(&folder.join("hub"), &target.set).await?;
+                let invitation = process.invitation.clone();
+                Ok(Self { invitation, pid: Some(process.pid()), process: Some(process) })
+            }
         }
-        if !target.self_hosted {
-            bail!("name a hub: --invitation <link>, or --self-hosted to start one");
-        }
-        let process = HubProcess::start(&folder.join("hub")).await?;
-        Ok(Self { invitation: process.invitation.clone(), pid: Some(process.pid()), process: Some(process) })
     }
 
     /// The coordinator's invitation; redeemed once.
@@ -60,6 +61,18 @@ impl Hub {
     /// When there is no such process.
     pub(crate) fn usage(&self) -> anyhow::Result<Option<Usage>> {
         self.pid.map(Usage::of).transpose()
+    }
+
+    /// Starts a hub of our own again, on a port that is free now; where it is then. `None`: it is not ours.
+    ///
+    /// # Errors
+    /// When it does not end or start.
+    pub(crate) async fn restart(&mut self) -> anyhow::Result<Option<String>> {
+        let Some(process) = self.process.take() else { return Ok(None) };
+        let (process, place) = process.restart().await?;
+        self.pid = Some(process.pid());
+        self.process = Some(process);
+        Ok(Some(place))
     }
 
     /// Ends a hub of our own; leaves another alone.

@@ -19,6 +19,7 @@ pub(crate) struct Distribution {
     pub(crate) p50_ms: f64,
     pub(crate) p90_ms: f64,
     pub(crate) p99_ms: f64,
+    pub(crate) p999_ms: f64,
     pub(crate) max_ms: f64,
 }
 
@@ -40,14 +41,25 @@ impl Latency {
         self.0.add(&other.0).expect("both have the same bounds");
     }
 
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The latency that this share of all does not exceed, microseconds.
+    pub(crate) fn at(&self, quantile: f64) -> u64 {
+        self.0.value_at_quantile(quantile)
+    }
+
     /// What is shown.
     pub(crate) fn distribution(&self) -> Distribution {
-        let at = |quantile| ms(self.0.value_at_quantile(quantile));
+        let at = |quantile| ms(self.at(quantile));
         Distribution {
             count: self.0.len(),
             p50_ms: at(0.5),
             p90_ms: at(0.9),
             p99_ms: at(0.99),
+            p999_ms: at(0.999),
             max_ms: ms(self.0.max()),
         }
     }

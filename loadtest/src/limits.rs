@@ -11,10 +11,26 @@ pub(crate) const ENROLLING_MAX: usize = 4;
 pub(crate) const USERS_PER_INVITE: usize = 50;
 /// Raw devices that enrol at the same time: enough to share the hub's disk writes.
 pub(crate) const RAW_ENROLLING_MAX: usize = 32;
-/// Key packages of a raw device: one for each group that it may be added to.
-pub(crate) const RAW_KEY_PACKAGES: usize = 2;
+/// Raw founders that make groups at the same time: as many as there are cores in small machines.
+pub(crate) const RAW_FOUNDING_MAX: usize = 4;
+/// Devices that one commit adds while a raw group is filled: a frame of the hub's size holds them.
+pub(crate) const USERS_PER_COMMIT: usize = 100;
 /// Read buffer of a raw connection, bytes, as the hub's own.
 pub(crate) const RAW_READ_BUFFER_BYTES: usize = 4_096;
+/// Shortest time between two lines of progress, microseconds.
+pub(crate) const PROGRESS_EVERY_US: u64 = 500_000;
+/// Room that is made for one read from a peer, bytes: several messages of a burst.
+pub(crate) const PLAIN_READ_BYTES: usize = 16 * 1024;
+/// How often a peer is started again because its port was taken meanwhile.
+pub(crate) const PORT_TRIES: u32 = 3;
+/// How long a peer may take to become ready: the slowest loads hundreds of modules.
+pub(crate) const PEER_PATIENCE: Duration = Duration::from_secs(120);
+/// Messages that wait for one raw device to send them; then the pacer waits, and their latencies show it.
+pub(crate) const COMMANDS_MAX: usize = 4_096;
+/// Pause before a client that could not connect tries again, ms: shortest, and what is added at random.
+pub(crate) const RETRY_MS: (u64, u64) = (100, 900);
+/// How often a client of a storm tries before it counts as lost.
+pub(crate) const RETRIES_MAX: u32 = 60;
 /// Messages that wait for one member of the reference hub; then its sender waits.
 pub(crate) const REFERENCE_QUEUE_MAX: usize = 4_096;
 /// How long one client may take to enrol. An unreachable hub is retried for ever, a scenario is not.

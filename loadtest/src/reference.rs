@@ -1,7 +1,7 @@
 //! The reference hub: what fan-out over WebSocket and TLS costs when the hub does nothing else.
 //!
-//! It knows no identity, keeps nothing and checks nothing: a member says a group number, and every message
-//! goes to the other members of that group. It is the limit that a real hub is compared with, so it uses the
+//! It knows no identity, keeps nothing and checks nothing: a member says the numbers of its groups, and every
+//! message, which begins with such a number, goes to the other members of that group. It is the limit that a real hub is compared with, so it uses the
 //! same libraries well: small read buffers, and one flush for everything that waits. Run as a process of its
 //! own (`cercle-loadtest reference-hub`), so that its processor time is counted by itself.
 
@@ -72,18 +72,22 @@ async fn member(tcp: TcpStream, acceptor: TlsAcceptor, groups: Groups, number: u
     tcp.set_nodelay(true)?;
     let tls = Box::pin(acceptor.accept(tcp)).await?;
     let mut socket = Box::pin(upgrade(tls)).await?;
-    let group = match socket.next().await {
-        Some(Ok(Message::Binary(bytes))) => u32::from_be_bytes(bytes.as_ref().try_into()?),
-        _ => bail!("a member says its group first"),
+    let mine: Vec<u32> = match socket.next().await {
+        Some(Ok(Message::Binary(bytes))) => {
+            bytes.as_chunks().0.iter().copied().map(u32::from_be_bytes).collect()
+        }
+        _ => bail!("a member says its groups first"),
     };
     let (sender, mut queue) = mpsc::channel(REFERENCE_QUEUE_MAX);
-    lock(&groups).entry(group).or_default().push((number, sender));
+    for group in &mine {
+        lock(&groups).entry(*group).or_default().push((number, sender.clone()));
+    }
     // Tells the member that it is in.
     socket.send(Message::Binary(Bytes::new())).await?;
     loop {
         tokio::select! {
             message = socket.next() => match message {
-                Some(Ok(Message::Binary(bytes))) => broadcast(&groups, group, number, &bytes).await,
+                Some(Ok(Message::Binary(bytes))) => broadcast(&groups, number, &bytes).await,
                 Some(Ok(Message::Close(_)) | Err(_)) | None => break,
                 Some(Ok(_)) => {}
             },
@@ -96,7 +100,9 @@ async fn member(tcp: TcpStream, acceptor: TlsAcceptor, groups: Groups, number: u
             }
         }
     }
-    lock(&groups).entry(group).or_default().retain(|(other, _)| *other != number);
+    for group in &mine {
+        lock(&groups).entry(*group).or_default().retain(|(other, _)| *other != number);
+    }
     Ok(())
 }
 
@@ -111,7 +117,9 @@ async fn upgrade(tls: TlsStream<TcpStream>) -> anyhow::Result<WebSocketStream<Tl
     Ok(Box::pin(accept_hdr_async_with_config(tls, subprotocol, Some(config))).await?)
 }
 
-async fn broadcast(groups: &Groups, group: u32, sender: u64, bytes: &Bytes) {
+async fn broadcast(groups: &Groups, sender: u64, bytes: &Bytes) {
+    let Some((group, _)) = bytes.split_first_chunk() else { return };
+    let group = u32::from_be_bytes(*group);
     let members = lock(groups).get(&group).cloned().unwrap_or_default();
     for (number, queue) in members {
         if number != sender {

@@ -8,7 +8,7 @@ use cercle_proto::{
     policy::Policy,
 };
 use openmls::prelude::{LeafNodeIndex, MlsGroup, MlsMessageOut, PastEpochDeletionPolicy};
-use openmls_traits::OpenMlsProvider as _;
+use openmls_traits::OpenMlsProvider;
 use tls_codec::Serialize as _;
 
 use super::{
@@ -30,7 +30,7 @@ pub(crate) fn mls_id(group: GroupId) -> openmls::prelude::GroupId {
 /// # Errors
 /// When openmls refuses.
 pub(crate) fn create(
-    provider: &Provider<'_>,
+    provider: &impl OpenMlsProvider,
     keys: &DeviceKeys,
     me: &Myself,
     group: GroupId,
@@ -52,7 +52,7 @@ pub(crate) fn create(
 /// # Errors
 /// When this device is no longer a member.
 pub(crate) fn group_info(
-    provider: &Provider<'_>,
+    provider: &impl OpenMlsProvider,
     keys: &DeviceKeys,
     group: &MlsGroup,
 ) -> Result<Vec<u8>, MlsError> {

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
@@ -22,9 +23,9 @@ use crate::{
 /// Limits of rates and counts that protect a hub from one address or device: a load has many of them behind
 /// one address, and is to find the limits of the hub instead.
 const LIMITS_LIFTED: [(&str, &str); 7] = [
-    ("CERCLE_SERVER_CONNECTIONS_MAX", "100000"),
-    ("CERCLE_SERVER_CONNECTIONS_PER_ADDRESS_MAX", "100000"),
-    ("CERCLE_SERVER_CONNECTIONS_LOOPBACK_MAX", "100000"),
+    ("CERCLE_SERVER_CONNECTIONS_MAX", "19900"),
+    ("CERCLE_SERVER_CONNECTIONS_PER_ADDRESS_MAX", "19900"),
+    ("CERCLE_SERVER_CONNECTIONS_LOOPBACK_MAX", "19900"),
     ("CERCLE_SERVER_CONNECTS_PER_SECOND", "100000"),
     ("CERCLE_SERVER_CONNECTS_BURST", "100000"),
     ("CERCLE_SERVER_REQUESTS_PER_SECOND", "1000000"),
@@ -41,16 +42,41 @@ pub(crate) struct HubProcess {
     pub(crate) invitation: Invitation,
     /// From the start of the program to its line `ready`, ms.
     pub(crate) ready_ms: f64,
+    /// What it was started with beside its configuration file.
+    settings: Vec<(String, String)>,
 }
 
 impl HubProcess {
-    /// Makes a hub in a folder that does not exist yet and starts it.
+    /// Makes a hub in a folder that does not exist yet and starts it with these settings (`key=value`).
     ///
     /// # Errors
     /// When the program is missing, refuses, or is not ready in time.
-    pub(crate) async fn start(data: &Path) -> anyhow::Result<Self> {
+    pub(crate) async fn start(data: &Path, settings: &[String]) -> anyhow::Result<Self> {
+        let settings: anyhow::Result<Vec<_>> = settings.iter().map(|setting| variable(setting)).collect();
         let server = program("cercle-server")?;
         let invitation = init(&server, data)?;
+        let (process, _) = Self::serve(data, invitation, settings?).await?;
+        Ok(process)
+    }
+
+    /// Ends it and starts it again, on a port that is free now; also says where it is then.
+    ///
+    /// # Errors
+    /// When it does not end well or start.
+    pub(crate) async fn restart(self) -> anyhow::Result<(Self, String)> {
+        let (data, invitation) = (self.data.clone(), self.invitation.clone());
+        let mut settings = self.settings.clone();
+        self.stop().await?;
+        settings.push(("CERCLE_SERVER_LISTEN".to_owned(), "127.0.0.1:0".to_owned()));
+        Self::serve(&data, invitation, settings).await
+    }
+
+    async fn serve(
+        data: &Path,
+        invitation: Invitation,
+        settings: Vec<(String, String)>,
+    ) -> anyhow::Result<(Self, String)> {
+        let server = program("cercle-server")?;
         let clock = Clock::start();
         let mut child = Command::new(&server)
             .args(["serve", "--config"])
@@ -58,19 +84,25 @@ impl HubProcess {
             .env_clear()
             .env("CERCLE_SERVER_LOG_FILTER", "warn")
             .envs(LIMITS_LIFTED)
+            .envs(settings.iter().cloned())
             .stdout(Stdio::piped())
+            // Ctrl-C is for this program; it ends the hub when it has read what it needs.
+            .process_group(0)
             .spawn()
             .with_context(|| format!("starting {}", server.display()))?;
         let stdout = child.stdout.take().context("the hub has no standard output")?;
-        let mut starting = Self { child, data: data.to_owned(), invitation, ready_ms: 0.0 };
+        let mut starting = Self { child, data: data.to_owned(), invitation, ready_ms: 0.0, settings };
         let first_line = spawn_blocking(move || {
             let mut line = String::new();
             BufReader::new(stdout).read_line(&mut line).map(|_| line)
         });
         let line = timeout(HUB_PATIENCE, first_line).await.context("the hub did not become ready")???;
         starting.ready_ms = clock.ms_since(0);
-        ensure!(line.starts_with("ready "), "the hub ended before it was ready; its log is above");
-        Ok(starting)
+        let place = line
+            .trim()
+            .strip_prefix("ready ")
+            .context("the hub ended before it was ready; its log is above")?;
+        Ok((starting, place.to_owned()))
     }
 
     /// Its process id.
@@ -122,6 +154,12 @@ pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
         "{name} is not beside this program; build it with the same profile: cargo build [--release] --bin {name}"
     );
     Ok(path)
+}
+
+/// A setting as the environment variable of the hub.
+fn variable(setting: &str) -> anyhow::Result<(String, String)> {
+    let (key, value) = setting.split_once('=').context("a setting is key=value")?;
+    Ok((format!("CERCLE_SERVER_{}", key.to_uppercase()), value.to_owned()))
 }
 
 fn init(server: &Path, data: &Path) -> anyhow::Result<Invitation> {

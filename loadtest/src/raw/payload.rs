@@ -1,8 +1,8 @@
-//! What a raw message carries: when it was due, which it is, and filling.
+//! What a raw message carries: when it was due, which of which stream it is, and filling.
 
 use cercle_proto::id::{Epoch, GroupId};
 
-/// Bytes in front of the filling: due time and number.
+/// Bytes in front of the filling: due time, stream, number.
 const HEAD_BYTES: usize = 16;
 
 /// One counted message.
@@ -10,25 +10,44 @@ const HEAD_BYTES: usize = 16;
 pub(crate) struct Payload {
     /// When it was due to be sent, microseconds of the run's clock.
     pub(crate) due_us: u64,
-    /// Rises by one with every message of the run, from 1.
-    pub(crate) number: u64,
+    /// Which sender in which group, by its number in the run.
+    pub(crate) stream: u32,
+    /// Rises by one with every message of the stream, from 1.
+    pub(crate) number: u32,
 }
 
 impl Payload {
     /// The bytes, `length` of them (at least the head).
     pub(crate) fn to_bytes(self, length: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(length.max(HEAD_BYTES));
-        bytes.extend(self.due_us.to_be_bytes());
-        bytes.extend(self.number.to_be_bytes());
-        bytes.resize(length.max(HEAD_BYTES), 0xab);
+        self.write(&mut bytes, length);
         bytes
+    }
+
+    /// Appends the bytes.
+    pub(crate) fn write(self, to: &mut Vec<u8>, length: usize) {
+        let end = to.len() + length.max(HEAD_BYTES);
+        to.extend(self.due_us.to_be_bytes());
+        to.extend(self.stream.to_be_bytes());
+        to.extend(self.number.to_be_bytes());
+        to.resize(end, 0xab);
     }
 
     /// Reads the bytes; `None` if they are too short.
     pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let (due_us, rest) = bytes.split_first_chunk()?;
+        let (stream, rest) = rest.split_first_chunk()?;
         let (number, _) = rest.split_first_chunk()?;
-        Some(Self { due_us: u64::from_be_bytes(*due_us), number: u64::from_be_bytes(*number) })
+        Some(Self {
+            due_us: u64::from_be_bytes(*due_us),
+            stream: u32::from_be_bytes(*stream),
+            number: u32::from_be_bytes(*number),
+        })
+    }
+
+    /// Stream and number: what tells it from every other message of the run.
+    pub(crate) const fn identity(self) -> u64 {
+        (self.stream as u64) << 32 | self.number as u64
     }
 }
 
@@ -62,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_payload_survives_its_message_and_the_hub_reads_the_header() {
-        let payload = Payload { due_us: 77, number: 5 };
+        let payload = Payload { due_us: 77, stream: 3, number: 5 };
         let group = GroupId::new([3; 16]);
         let mls = private_message(group, 9, &payload.to_bytes(100));
         assert_eq!(mls.len(), PRIVATE_MESSAGE_HEAD_BYTES + 100);

@@ -1,6 +1,7 @@
 //! An authenticated session of a raw device.
 
 use anyhow::{Context, bail};
+use bytes::Bytes;
 use cercle_proto::{
     frame,
     id::{GroupId, Seq},
@@ -15,6 +16,8 @@ use super::wire::{Address, Socket};
 pub(crate) struct Session {
     socket: Socket,
     requests: u64,
+    /// Certificate of the hub, which every group names.
+    pub(crate) hub_certificate: Bytes,
 }
 
 impl Session {
@@ -48,7 +51,7 @@ impl Session {
     }
 
     async fn greet(address: &Address) -> anyhow::Result<(Self, [u8; NONCE_BYTES])> {
-        let mut session = Self { socket: address.dial().await?, requests: 0 };
+        let mut session = Self { socket: address.dial().await?, requests: 0, hub_certificate: Bytes::new() };
         let client = concat!("cercle-loadtest/", env!("CARGO_PKG_VERSION")).to_owned();
         let hello = v1::Hello { version_min: frame::VERSION, version_max: frame::VERSION, client };
         match session.ask(Request::Hello(hello)).await? {
@@ -62,7 +65,10 @@ impl Session {
 
     async fn authenticate(&mut self, device: &BareDevice, nonce: &[u8; NONCE_BYTES]) -> anyhow::Result<()> {
         match self.ask(Request::Authenticate(device.authenticate(nonce)?)).await? {
-            Answer::Authenticated(_) => Ok(()),
+            Answer::Authenticated(authenticated) => {
+                self.hub_certificate = authenticated.hub_certificate;
+                Ok(())
+            }
             other => bail!("authenticating: {other:?}"),
         }
     }
@@ -72,9 +78,7 @@ impl Session {
     /// # Errors
     /// When the hub refuses it or closes.
     pub(crate) async fn ask(&mut self, body: Request) -> anyhow::Result<Answer> {
-        self.requests += 1;
-        let number = self.requests;
-        self.socket.send(frame::encode(&frame::client(number, body))).await?;
+        let number = self.put(body);
         loop {
             let answer = self.next().await?.context("the hub closed")?;
             match answer.body {
@@ -87,24 +91,18 @@ impl Session {
         }
     }
 
-    /// Reads this group live, from a place in its log.
-    ///
-    /// # Errors
-    /// When the connection is gone.
-    pub(crate) async fn subscribe(&mut self, groups: &[(GroupId, Seq)]) -> anyhow::Result<()> {
+    /// Queues a request that reads these groups live, from places in their logs.
+    pub(crate) fn subscribe(&mut self, wave: u64, groups: &[(GroupId, Seq)], inbox_after: u64) {
         let cursor = |(group, seq): &(GroupId, Seq)| v1::Cursor { group: group.to_bytes(), seq: *seq };
         let groups = groups.iter().map(cursor).collect();
-        let subscribe = v1::Subscribe { wave: 1, groups, ..Default::default() };
-        self.tell(Request::Subscribe(subscribe)).await
+        self.put(Request::Subscribe(v1::Subscribe { wave, groups, inbox_after, ..Default::default() }));
     }
 
-    /// Sends a frame without waiting for what it leads to.
-    ///
-    /// # Errors
-    /// When the connection is gone.
-    pub(crate) async fn tell(&mut self, body: Request) -> anyhow::Result<()> {
+    /// Queues a request, which leaves while somebody waits for the next frame; returns its number.
+    pub(crate) fn put(&mut self, body: Request) -> u64 {
         self.requests += 1;
-        self.socket.send(frame::encode(&frame::client(self.requests, body))).await
+        self.socket.put(frame::encode(&frame::client(self.requests, body)));
+        self.requests
     }
 
     /// The next frame that is no ping; `None` when the hub has closed. Cancelling it loses nothing.
@@ -116,8 +114,7 @@ impl Session {
             let Some(bytes) = self.socket.next().await else { return Ok(None) };
             let frame = frame::decode_server(bytes)?;
             if matches!(frame.body, Some(Answer::Ping(_))) {
-                let pong = frame::client(0, Request::Pong(v1::Pong {}));
-                self.socket.send(frame::encode(&pong)).await?;
+                self.socket.put(frame::encode(&frame::client(0, Request::Pong(v1::Pong {}))));
                 continue;
             }
             return Ok(Some(frame));

@@ -18,6 +18,7 @@ use crate::{
     hub::Hub,
     limits::ARRIVAL_PATIENCE,
     probe::Probe,
+    progress::Progress,
     report::Report,
     verdict::{Tally, compare, stored_probes},
 };
@@ -35,7 +36,13 @@ struct Stage {
 ///
 /// # Errors
 /// When the hub or a client fails altogether.
-pub(super) async fn run(options: CatchUp, hub: &Hub, place: &Path) -> anyhow::Result<Report> {
+pub(super) async fn run(
+    options: CatchUp,
+    rounds: u32,
+    hub: &Hub,
+    place: &Path,
+    progress: &Progress,
+) -> anyhow::Result<Report> {
     let mut report = Report::new(
         "catch-up",
         &[
@@ -44,7 +51,7 @@ pub(super) async fn run(options: CatchUp, hub: &Hub, place: &Path) -> anyhow::Re
             ("commits", options.commits.into()),
             ("writers", options.writers.into()),
             ("bytes", options.bytes.into()),
-            ("rounds", options.rounds.into()),
+            ("rounds", rounds.into()),
         ],
     );
     let (coordinator, mut members) =
@@ -53,7 +60,11 @@ pub(super) async fn run(options: CatchUp, hub: &Hub, place: &Path) -> anyhow::Re
     let guest = members.pop().context("a guest was enlisted")?;
     let stage = Stage { groups: found_groups(&options, &members, &reader).await?, writers: members, guest };
     let mut absent = reader.leave().await;
-    for round in 0..options.rounds {
+    for round in 0..rounds {
+        if progress.is_stopped() {
+            break;
+        }
+        progress.stage(&format!("round {} of {rounds}", round + 1));
         let clock = Clock::start();
         let run = now_ms() + u64::from(round);
         let accepted = Box::pin(stage.write(&options, run, clock)).await?;

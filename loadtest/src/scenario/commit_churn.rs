@@ -9,7 +9,7 @@ use std::{collections::HashSet, path::Path, sync::Arc};
 use anyhow::Context;
 use cercle_proto::id::{GroupId, UserId};
 use cercle_sdk::{client::Client, core::GroupState};
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use tokio::{sync::Mutex, task::JoinSet};
 
 use super::{load::Load, report_usage};
@@ -20,6 +20,7 @@ use crate::{
     hub::Hub,
     latency::Latency,
     limits::ARRIVAL_PATIENCE,
+    progress::Progress,
     report::Report,
 };
 
@@ -44,12 +45,19 @@ struct Guest {
 ///
 /// # Errors
 /// When the hub or a client fails altogether.
-pub(super) async fn run(options: CommitChurn, hub: &Hub, place: &Path) -> anyhow::Result<Report> {
+pub(super) async fn run(
+    options: CommitChurn,
+    hub: &Hub,
+    place: &Path,
+    progress: &Progress,
+) -> anyhow::Result<Report> {
     let mut report = Report::new(
         "commit-churn",
         &[
             ("members", options.members.into()),
             ("interval_ms", options.interval_ms.into()),
+            ("joining", options.joining.into()),
+            ("join_batch", options.join_batch.into()),
             ("rate", options.load.rate.into()),
             ("seconds", options.load.seconds.into()),
             ("senders", options.load.senders.into()),
@@ -57,20 +65,24 @@ pub(super) async fn run(options: CommitChurn, hub: &Hub, place: &Path) -> anyhow
         ],
     );
     let (coordinator, mut members) =
-        Box::pin(fleet::enlist(hub.invitation(), options.members + 1, place)).await?;
+        Box::pin(fleet::enlist(hub.invitation(), options.members + options.joining + 1, place)).await?;
     let guest = members.pop().context("a guest was enlisted")?;
+    let joiners = members.split_off(options.members as usize);
     let group = fleet::found(&members.iter().collect::<Vec<_>>(), "Charge").await?;
     let before = hub.usage()?;
     let clock = Clock::start();
-    let load = Load::start(&options.load, group, &members, clock);
-    let committing = commit_all(&options, group, &members, &guest, clock);
-    let (keys, joins) = Box::pin(committing).await?;
+    let load = Load::start(&options.load, group, &members, clock, progress);
+    let committing = commit_all(&options, group, &members, &guest, clock, progress);
+    let joining = join_all(&options, group, &members[0].client, &joiners, clock);
+    let ((keys, joins), batches) = Box::pin(try_join(committing, joining)).await?;
     let deliveries = load.finish(&mut report).await?;
     report.latency("key update, due to merged", &keys);
     report.latency("join or removal, due to merged", &joins);
-    converge(group, &members, &mut report).await?;
+    report.latency("a batch joins, asked to merged", &batches);
+    let everybody: Vec<Member> = members.into_iter().chain(joiners).collect();
+    converge(group, &everybody, &mut report).await?;
     report_usage(&mut report, before, hub.usage()?, deliveries);
-    fleet::dismiss(members.into_iter().chain([coordinator, guest]).collect()).await;
+    fleet::dismiss(everybody.into_iter().chain([coordinator, guest]).collect()).await;
     Ok(report)
 }
 
@@ -82,6 +94,7 @@ async fn commit_all(
     members: &[Member],
     guest: &Member,
     clock: Clock,
+    progress: &Progress,
 ) -> anyhow::Result<(Latency, Latency)> {
     let guest =
         Arc::new(Guest { client: guest.client.clone(), user: guest.user.clone(), inside: Mutex::new(false) });
@@ -91,6 +104,9 @@ async fn commit_all(
     for number in 0..count {
         let due_us = began_us + u64::from(number) * u64::from(options.interval_ms) * 1_000;
         clock.until(due_us).await;
+        if progress.is_stopped() {
+            break;
+        }
         let guest = Arc::clone(&guest);
         // The founder administers the group: it alone removes.
         let founder = members[0].client.clone();
@@ -110,6 +126,29 @@ async fn commit_all(
         if change == Change::Keys { keys.record(us) } else { joins.record(us) }
     }
     Ok((keys, joins))
+}
+
+/// Adds the further members in batches, spread evenly over the time of the load.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times of a run")]
+async fn join_all(
+    options: &CommitChurn,
+    group: GroupId,
+    founder: &Client,
+    joiners: &[Member],
+    clock: Clock,
+) -> anyhow::Result<Latency> {
+    let mut latency = Latency::default();
+    let batches: Vec<_> = joiners.chunks(options.join_batch as usize).collect();
+    let pause_us = (options.load.seconds * 1e6) as u64 / (batches.len() as u64 + 1);
+    let began_us = clock.now_us();
+    for (turn, batch) in (1_u64..).zip(batches) {
+        clock.until(began_us + turn * pause_us).await;
+        let asked_us = clock.now_us();
+        fleet::add(founder, group, batch.iter().map(|member| member.user.clone()).collect()).await?;
+        latency.record(clock.now_us() - asked_us);
+    }
+    try_join_all(joiners.iter().map(|member| joined(&member.client, group))).await?;
+    Ok(latency)
 }
 
 impl Guest {

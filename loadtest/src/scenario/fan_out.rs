@@ -1,139 +1,141 @@
-//! `fan-out`: one raw sender to N raw members in each of G groups, at a fixed rate and at saturation,
-//! alternating with the reference hub that does nothing else.
+//! `fan-out`, `one-to-one`, `many-groups`: raw senders and listeners at a fixed rate and at saturation.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
-use anyhow::Context;
-use tokio::time::timeout;
+use serde_json::Value;
 
-use super::field::{Field, Load, Outcome};
+use super::{Stage, round::play};
 use crate::{
-    arguments::FanOut,
-    clock::Clock,
-    hub::{Hub, ReferenceProcess, Usage},
-    raw::crowd::Crowd,
+    arguments::{FanOut, ManyGroups, OneToOne},
+    field::{Load, Pace, Stream},
+    plan::Plan,
     report::Report,
-    verdict::Tally,
+    system::Skill,
 };
 
-/// Time beyond the planned one that a round may take before it counts as stuck.
-const ROUND_PATIENCE: Duration = Duration::from_secs(120);
+/// Names of the figures of one kind of round.
+const FIXED: &str = "fixed rate";
+const SATURATED: &str = "saturated";
 
-/// Sets the groups up once, then alternates the rounds.
+/// One sender to the members of one group, or of several.
 ///
 /// # Errors
-/// When a hub or a client fails altogether.
-pub(super) async fn run(options: FanOut, hub: &Hub, place: &Path) -> anyhow::Result<Report> {
-    let mut report = Report::new(
-        "fan-out",
-        &[
-            ("groups", options.groups.into()),
-            ("members", options.members.into()),
-            ("bytes", options.bytes.into()),
-            ("rate", options.rate.into()),
-            ("seconds", options.seconds.into()),
-            ("rounds", options.rounds.into()),
-            ("reference", options.reference.into()),
-        ],
-    );
-    let clock = Clock::start();
-    let per_group = options.members as usize + 1;
-    let crowd = Crowd::enrol(hub, per_group * options.groups as usize, place).await?;
-    let mut groups = Vec::new();
-    for group in 0..options.groups as usize {
-        let members: Vec<usize> = (group * per_group..(group + 1) * per_group).collect();
-        groups.push(crowd.found(&members).await?);
-    }
-    let (address, devices) = crowd.founded().await;
-    let reference = match (options.reference, hub.data()) {
-        (true, Some(data)) => Some(ReferenceProcess::start(data).await?),
-        (true, None) => anyhow::bail!("--reference needs --self-hosted: it borrows the hub's certificate"),
-        (false, _) => None,
+/// When a system or a client fails altogether.
+pub(super) async fn fan_out(options: &FanOut, stage: Stage<'_>, place: &Path) -> anyhow::Result<Report> {
+    let (groups, members) = (options.groups as usize, options.members as usize);
+    let parameters = [
+        ("groups", groups.into()),
+        ("members", members.into()),
+        ("bytes", options.bytes.into()),
+        ("rate", options.rate.into()),
+        ("seconds", options.seconds.into()),
+        ("one_sender", options.one_sender.into()),
+        ("rounds", stage.rounds.into()),
+    ];
+    let report = Report::new("fan-out", &parameters);
+    let plan =
+        if options.one_sender { Plan::star(groups, members) } else { Plan::apart(groups, members + 1) };
+    let streams = senders(&plan);
+    let listeners = options.members * options.groups;
+    let fixed = Pace::Fixed { rate: options.rate / f64::from(options.members) };
+    let mut loads = vec![(FIXED, fixed), (SATURATED, Pace::Delivered { window: options.window })];
+    loads.retain(|(name, _)| options.only.is_none_or(|only| only.name() == *name));
+    let loads = Loads { loads, seconds: options.seconds, bytes: options.bytes };
+    debug_assert!(streams.iter().map(|stream| stream.listeners).sum::<usize>() == listeners as usize);
+    alternate(&plan, &streams, &loads, stage, place, report).await
+}
+
+/// Pairs of devices: one writes, the other reads.
+///
+/// # Errors
+/// When a system or a client fails altogether.
+pub(super) async fn one_to_one(options: &OneToOne, stage: Stage<'_>, place: &Path) -> anyhow::Result<Report> {
+    let parameters: [(&str, Value); 5] = [
+        ("pairs", options.pairs.into()),
+        ("bytes", options.bytes.into()),
+        ("rate", options.rate.into()),
+        ("seconds", options.seconds.into()),
+        ("rounds", stage.rounds.into()),
+    ];
+    let report = Report::new("one-to-one", &parameters);
+    let plan = Plan::apart(options.pairs as usize, 2);
+    let streams = senders(&plan);
+    let loads = vec![(FIXED, Pace::Fixed { rate: options.rate })];
+    let loads = Loads { loads, seconds: options.seconds, bytes: options.bytes };
+    alternate(&plan, &streams, &loads, stage, place, report).await
+}
+
+/// Many small groups among few devices, each with one sender.
+///
+/// # Errors
+/// When a system or a client fails altogether.
+pub(super) async fn many_groups(
+    options: &ManyGroups,
+    stage: Stage<'_>,
+    place: &Path,
+) -> anyhow::Result<Report> {
+    let parameters = [
+        ("groups", options.groups.into()),
+        ("devices", options.devices.into()),
+        ("members", options.members.into()),
+        ("idle", options.idle.into()),
+        ("bytes", options.bytes.into()),
+        ("rate", options.rate.into()),
+        ("seconds", options.seconds.into()),
+        ("rounds", stage.rounds.into()),
+    ];
+    let report = Report::new("many-groups", &parameters);
+    let (devices, members) = (options.devices as usize, options.members as usize);
+    let woven = Plan::woven(devices, options.groups as usize, members);
+    let plan = Plan { devices: devices + options.idle as usize, ..woven };
+    let streams = senders(&plan);
+    let listeners = f64::from(options.members.min(options.devices) - 1);
+    let loads = vec![(FIXED, Pace::Fixed { rate: options.rate / listeners })];
+    let loads = Loads { loads, seconds: options.seconds, bytes: options.bytes };
+    alternate(&plan, &streams, &loads, stage, place, report).await
+}
+
+/// The first member of each group sends.
+fn senders(plan: &Plan) -> Vec<Stream> {
+    let stream = |(group, members): (usize, &Vec<usize>)| Stream {
+        group,
+        sender: members[0],
+        listeners: members.len() - 1,
     };
-    for _ in 0..options.rounds {
-        for saturate in [false, true] {
-            let load = Load::of(&options, saturate);
-            let field = Field::of_hub(&address, &devices, &groups, per_group).await?;
-            let ours = round(field, &load, clock, || hub.usage()).await?;
-            report.count(&ours.tally);
-            let ours = ours.add_to(&mut report, if saturate { SATURATED } else { FIXED });
-            let Some(reference) = &reference else { continue };
-            let field = Field::of_reference(&reference.address(hub)?, options.groups, per_group).await?;
-            let theirs = round(field, &load, clock, || Usage::of(reference.pid()).map(Some)).await?;
-            let theirs = theirs.add_to(&mut report, if saturate { BARE_SATURATED } else { BARE_FIXED });
-            if let (Some(ours), Some(theirs)) = (ours, theirs) {
-                let name = if saturate {
-                    "CPU ratio to reference, saturated"
-                } else {
-                    "CPU ratio to reference, fixed rate"
-                };
-                report.figure(name, "×", ours / theirs);
+    plan.groups.iter().enumerate().map(stream).collect()
+}
+
+/// What is played in every round, one after the other.
+struct Loads {
+    loads: Vec<(&'static str, Pace)>,
+    seconds: f64,
+    bytes: usize,
+}
+
+async fn alternate(
+    plan: &Plan,
+    streams: &[Stream],
+    loads: &Loads,
+    stage: Stage<'_>,
+    place: &Path,
+    mut report: Report,
+) -> anyhow::Result<Report> {
+    let systems = stage.set(plan, Skill::Relay, place, &mut report).await?;
+    for round in 0..stage.rounds {
+        for (name, pace) in &loads.loads {
+            for system in &systems {
+                let doing =
+                    format!("round {} of {}, {name}: {}", round + 1, stage.rounds, system.kind().name());
+                stage.progress.stage(&doing);
+                let load =
+                    Load { pace: *pace, seconds: loads.seconds, messages_max: u32::MAX, bytes: loads.bytes };
+                let played = play(system, 0..plan.devices, streams, &load, stage.progress).await?;
+                played.add_to(&mut report, system.kind().name(), name);
+                if stage.progress.is_stopped() {
+                    return stage.finish(systems, report).await;
+                }
             }
         }
     }
-    Ok(report)
-}
-
-/// Names of the figures of one kind of round.
-struct Names {
-    cpu: &'static str,
-    rate: &'static str,
-    latency: &'static str,
-}
-
-const FIXED: Names = Names {
-    cpu: "hub CPU per delivery, fixed rate",
-    rate: "deliveries per second, fixed rate",
-    latency: "due to delivered, fixed rate",
-};
-const SATURATED: Names = Names {
-    cpu: "hub CPU per delivery, saturated",
-    rate: "deliveries per second, saturated",
-    latency: "due to delivered, saturated",
-};
-const BARE_FIXED: Names = Names {
-    cpu: "reference CPU per delivery, fixed rate",
-    rate: "reference deliveries per second, fixed",
-    latency: "reference: due to delivered, fixed",
-};
-const BARE_SATURATED: Names = Names {
-    cpu: "reference CPU per delivery, saturated",
-    rate: "reference deliveries per second, satur.",
-    latency: "reference: due to delivered, saturated",
-};
-
-/// One round and what it cost.
-struct Round {
-    outcome: Outcome,
-    tally: Tally,
-    cpu_s: Option<f64>,
-}
-
-async fn round(
-    field: Field,
-    load: &Load,
-    clock: Clock,
-    usage: impl Fn() -> anyhow::Result<Option<Usage>>,
-) -> anyhow::Result<Round> {
-    let before = usage()?;
-    let patience = Duration::from_secs_f64(load.seconds) + ROUND_PATIENCE;
-    let outcome = timeout(patience, field.play(load, clock)).await.context("a round is stuck")??;
-    let after = usage()?;
-    let cpu_s = before.zip(after).map(|(before, after)| after.cpu_s - before.cpu_s);
-    Ok(Round { tally: outcome.tally.clone(), outcome, cpu_s })
-}
-
-impl Round {
-    /// Reports the round; returns the processor time for each delivery, µs.
-    #[expect(clippy::cast_precision_loss, reason = "a count of messages is far below 2^52")]
-    fn add_to(self, report: &mut Report, names: Names) -> Option<f64> {
-        let deliveries = self.outcome.tally.delivered as f64;
-        report.figure(names.rate, "1/s", deliveries / self.outcome.seconds);
-        report.latency(names.latency, &self.outcome.latency);
-        let cpu_us = self.cpu_s.map(|cpu_s| cpu_s * 1e6 / deliveries.max(1.0));
-        if let Some(cpu_us) = cpu_us {
-            report.figure(names.cpu, "µs", cpu_us);
-        }
-        cpu_us
-    }
+    stage.finish(systems, report).await
 }

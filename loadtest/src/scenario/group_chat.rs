@@ -3,13 +3,18 @@
 use std::path::Path;
 
 use super::{load::Load, report_usage};
-use crate::{arguments::GroupChat, clock::Clock, fleet, hub::Hub, report::Report};
+use crate::{arguments::GroupChat, clock::Clock, fleet, hub::Hub, progress::Progress, report::Report};
 
 /// Sets the group up, loads it, counts.
 ///
 /// # Errors
 /// When the hub or a client fails altogether.
-pub(super) async fn run(options: GroupChat, hub: &Hub, place: &Path) -> anyhow::Result<Report> {
+pub(super) async fn run(
+    options: GroupChat,
+    hub: &Hub,
+    place: &Path,
+    progress: &Progress,
+) -> anyhow::Result<Report> {
     let mut report = Report::new(
         "group-chat",
         &[
@@ -23,7 +28,7 @@ pub(super) async fn run(options: GroupChat, hub: &Hub, place: &Path) -> anyhow::
     let (coordinator, members) = Box::pin(fleet::enlist(hub.invitation(), options.members, place)).await?;
     let group = fleet::found(&members.iter().collect::<Vec<_>>(), "Charge").await?;
     let before = hub.usage()?;
-    let load = Load::start(&options.load, group, &members, Clock::start());
+    let load = Load::start(&options.load, group, &members, Clock::start(), progress);
     let deliveries = load.finish(&mut report).await?;
     report_usage(&mut report, before, hub.usage()?, deliveries);
     fleet::dismiss(members.into_iter().chain([coordinator]).collect()).await;

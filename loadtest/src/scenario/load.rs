@@ -18,6 +18,7 @@ use crate::{
     latency::Latency,
     limits::ARRIVAL_PATIENCE,
     probe::Probe,
+    progress::Progress,
     report::Report,
     verdict::{Tally, compare, stored_probes},
 };
@@ -49,7 +50,13 @@ struct Schedule {
 
 impl<'a> Load<'a> {
     /// Starts to send; the first members are the senders. All members must be in the group.
-    pub(super) fn start(load: &arguments::Load, group: GroupId, members: &'a [Member], clock: Clock) -> Self {
+    pub(super) fn start(
+        load: &arguments::Load,
+        group: GroupId,
+        members: &'a [Member],
+        clock: Clock,
+        progress: &Progress,
+    ) -> Self {
         let run = now_ms();
         let ears = members.iter().map(|member| Hearing::start(&member.client, run, clock)).collect();
         let load = Arc::new(load.clone());
@@ -58,7 +65,7 @@ impl<'a> Load<'a> {
             let senders_count = load.senders.min(u32::try_from(members.len()).unwrap_or(u32::MAX));
             let (load, began_us) = (Arc::clone(&load), clock.now_us());
             let schedule = Schedule { sender, senders: senders_count, load, run, began_us };
-            senders.spawn(schedule.send(member.client.clone(), group, clock));
+            senders.spawn(schedule.send(member.client.clone(), group, clock, progress.clone()));
         }
         Self { group, members, ears, run, senders }
     }
@@ -122,13 +129,23 @@ impl<'a> Load<'a> {
 impl Schedule {
     /// Message `n` of the load is due at `n / rate` and belongs to sender `n` modulo their count.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times and counts of a run")]
-    async fn send(self, client: Client, group: GroupId, clock: Clock) -> anyhow::Result<Vec<Sent>> {
+    async fn send(
+        self,
+        client: Client,
+        group: GroupId,
+        clock: Clock,
+        progress: Progress,
+    ) -> anyhow::Result<Vec<Sent>> {
         let count = (self.load.rate * self.load.seconds).round().max(1.0) as u32;
         let first = u32::try_from(self.sender)?;
         let mut sent = Vec::new();
         for number in (first..count).step_by(self.senders as usize) {
             let due_us = self.began_us + (f64::from(number) / self.load.rate * 1e6) as u64;
             clock.until(due_us).await;
+            if progress.is_stopped() {
+                break;
+            }
+            progress.show(|| format!("sending: {number} of {count} messages"));
             let text = Probe { run: self.run, number, due_us }.to_text(self.load.bytes);
             let id = client.send(group, &text).await.context("sending")?;
             sent.push(Sent { sender: self.sender, id, due_us });

@@ -12,6 +12,7 @@ use crate::{
     clock::Clock,
     hub::{HubProcess, Usage, program},
     limits::DEMO_PATIENCE,
+    progress::Progress,
     report::Report,
 };
 
@@ -19,11 +20,19 @@ use crate::{
 ///
 /// # Errors
 /// When one of them does not start.
-pub(super) async fn run(options: Startup, place: &Path) -> anyhow::Result<Report> {
-    let parameters = [("rounds", options.rounds.into()), ("idle_seconds", options.idle_seconds.into())];
+pub(super) async fn run(
+    options: &Startup,
+    rounds: u32,
+    place: &Path,
+    progress: &Progress,
+) -> anyhow::Result<Report> {
+    let parameters = [("rounds", rounds.into()), ("idle_seconds", options.idle_seconds.into())];
     let mut report = Report::new("startup", &parameters);
-    for round in 0..options.rounds {
-        let hub = HubProcess::start(&place.join(format!("hub-{round}"))).await?;
+    for round in 0..rounds {
+        if progress.is_stopped() {
+            break;
+        }
+        let hub = HubProcess::start(&place.join(format!("hub-{round}")), &[]).await?;
         report.figure("hub ready on an empty store", "ms", hub.ready_ms);
         tokio::time::sleep(Duration::from_secs_f64(options.idle_seconds)).await;
         let usage = Usage::of(hub.pid())?;
