@@ -14,6 +14,8 @@ mod support;
 #[path = "hub/push_service.rs"]
 mod push_service;
 
+#[path = "hub/acknowledgements.rs"]
+mod acknowledgements;
 #[path = "hub/alerts.rs"]
 mod alerts;
 #[path = "hub/binary.rs"]
