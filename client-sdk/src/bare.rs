@@ -84,7 +84,7 @@ impl BareDevice {
     /// When the key is damaged.
     pub fn authenticate(&self, nonce: &[u8; signing::NONCE_BYTES]) -> Result<v1::Authenticate, Error> {
         let proof = self.keys.sign(&signing::session_message(nonce, self.device)).map_err(failed)?;
-        Ok(v1::Authenticate { device: self.device.to_bytes(), proof: proof.into() })
+        Ok(v1::Authenticate { device: self.device.to_bytes(), proof: proof.into(), ..Default::default() })
     }
 
     /// The frame that publishes `count` key packages. Their private keys are thrown away: nobody will ever

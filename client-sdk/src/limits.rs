@@ -205,6 +205,28 @@ pub const SNIPPET_CHARS: usize = 60;
 
 // --- recovery
 
+/// After the hub was restored, nothing is said in a group for so long, so that others are back and can read
+/// it; everybody who comes back prolongs it, up to the longest time.
+pub const RESTORED_QUIET_MS: TimestampMs = 10 * SECOND_MS;
+/// See [`RESTORED_QUIET_MS`].
+pub const RESTORED_QUIET_MS_MAX: TimestampMs = 90 * SECOND_MS;
+/// So long a message that is said again waits for earlier ones of other devices; who is away longer is not
+/// waited for.
+pub const RESTORED_ORDER_MS: TimestampMs = 20 * SECOND_MS;
+/// Share of each member in the time over which devices of a group come back: about one external commit.
+pub const RESTORED_SPREAD_MS: TimestampMs = 150;
+/// Messages of one group that are said again, and that are waited for: far more than fit between two backups.
+pub const SAID_AGAIN_MAX: usize = 20_000;
+/// Own changes of a group that are remembered in case the hub forgets them.
+pub const CHANGES_REMEMBERED_MAX: usize = 64;
+/// A user who has to be added again and whose devices have not been seen since is invited after so long, then
+/// after twice as long, and so on, so many times: for about a week.
+pub const INVITED_AGAIN_MS: TimestampMs = 10 * MINUTE_MS;
+/// See [`INVITED_AGAIN_MS`]. Below [`COMMIT_ATTEMPTS_MAX`], because both count in one number.
+pub const INVITED_AGAIN_MAX: u32 = 44;
+/// Time between two administrators' devices in making a group again that the hub has forgotten.
+pub const MAKE_AGAIN_STEP_MS: TimestampMs = 5 * SECOND_MS;
+
 /// External commits that are refused before other members are asked for help.
 pub const REJOIN_ATTEMPTS_MAX: u32 = 3;
 /// Delay before another external commit; it doubles with each refusal.

@@ -5,6 +5,7 @@
 //! one transaction, and the actions it leads to, which the core gives out after the commit only.
 //!
 //! - [`session`]: from the first frame to `Ready`, requests and their answers, pings;
+//! - [`certificate`]: what the hub issues;
 //! - [`verdict`]: what a refusal by the hub means for the request that it answers;
 //! - [`listing`]: which groups there are, subscribing, signs of a restored store or hub;
 //! - [`content`]: what a stored message means for this device; [`agenda`]: what it does by itself at a time;
@@ -14,7 +15,8 @@
 //! - [`inbox`]: welcomes and reports;
 //! - [`transfers`]: documents on their way;
 //! - [`outbox`]: messages; [`pace`]: not too fast; [`intents`] and [`staging`]: changes of groups;
-//! - [`recovery`]: the way back into a group;
+//! - [`recovery`]: the way back into a group; [`restored`] and [`forgotten`]: a hub that has
+//!   forgotten;
 //! - [`requests`]: what was asked of others, and who takes it on;
 //! - [`rules`]: groups that follow the directory;
 //! - [`upkeep`]: key packages, certificate, duties towards other members;
@@ -55,12 +57,14 @@ use pace::Pace;
 use session::Session;
 
 pub(crate) mod agenda;
+pub(crate) mod certificate;
 pub(crate) mod circle;
 pub(crate) mod commands;
 pub(crate) mod content;
 pub(crate) mod direct;
 pub(crate) mod entries;
 pub(crate) mod finding;
+pub(crate) mod forgotten;
 pub(crate) mod history;
 pub(crate) mod inbox;
 pub(crate) mod intents;
@@ -72,6 +76,7 @@ pub(crate) mod permission;
 pub(crate) mod reading;
 pub(crate) mod recovery;
 pub(crate) mod requests;
+pub(crate) mod restored;
 pub(crate) mod rules;
 pub(crate) mod session;
 pub(crate) mod staging;
@@ -139,6 +144,8 @@ pub(crate) struct Lane {
     pub(crate) wake: Option<TimestampMs>,
     /// What was said and heard that is not stored.
     pub(crate) whisper: typing::Whisper,
+    /// What is special because the hub was restored.
+    pub(crate) aftermath: restored::Aftermath,
 }
 
 impl Lane {
@@ -158,6 +165,7 @@ impl Lane {
             due: None,
             wake: None,
             whisper: typing::Whisper::default(),
+            aftermath: restored::Aftermath::default(),
         }
     }
 

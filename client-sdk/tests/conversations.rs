@@ -30,6 +30,8 @@ mod client_documents;
 mod client_documents_refused;
 #[path = "conversations/client_kinds.rs"]
 mod client_kinds;
+#[path = "conversations/client_restored_hub.rs"]
+mod client_restored_hub;
 #[path = "conversations/client_shell.rs"]
 mod client_shell;
 #[path = "conversations/client_talk.rs"]
@@ -62,5 +64,7 @@ mod core_requests;
 mod core_requests_random;
 #[path = "conversations/core_requests_wide.rs"]
 mod core_requests_wide;
+#[path = "conversations/core_restored_hub.rs"]
+mod core_restored_hub;
 #[path = "conversations/core_rules.rs"]
 mod core_rules;

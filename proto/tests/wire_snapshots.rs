@@ -50,7 +50,19 @@ fn client_session_bodies() -> Vec<(&'static str, C)> {
         ),
         (
             "authenticate",
-            C::Authenticate(v1::Authenticate { device: id(2), proof: Bytes::copy_from_slice(&[4; 64]) }),
+            C::Authenticate(v1::Authenticate {
+                device: id(2),
+                proof: Bytes::copy_from_slice(&[4; 64]),
+                certificate: Bytes::new(),
+            }),
+        ),
+        (
+            "authenticate_readmission",
+            C::Authenticate(v1::Authenticate {
+                device: id(2),
+                proof: Bytes::copy_from_slice(&[4; 64]),
+                certificate: blob("certificate"),
+            }),
         ),
         ("ping", C::Ping(v1::Ping {})),
         ("pong", C::Pong(v1::Pong {})),
@@ -233,6 +245,15 @@ fn session_bodies() -> Vec<(&'static str, S)> {
                 hub_certificate: blob("hub"),
                 incarnation: id(6),
                 roles: vec![1, 3],
+                past_incarnations: Vec::new(),
+            }),
+        ),
+        (
+            "authenticated_restored",
+            S::Authenticated(v1::Authenticated {
+                incarnation: id(6),
+                past_incarnations: vec![id(4), id(5)],
+                ..Default::default()
             }),
         ),
         ("server_ping", S::Ping(v1::Ping {})),
@@ -284,6 +305,18 @@ fn log_bodies() -> Vec<(&'static str, S)> {
                     joined_at: 1,
                     removed_at: 9,
                     needs_re_add: vec![id(3)],
+                    forks: Vec::new(),
+                }],
+            }),
+        ),
+        (
+            "groups_restored",
+            S::Groups(v1::Groups {
+                groups: vec![v1::GroupState {
+                    group: id(1),
+                    head: 9,
+                    forks: vec![v1::Fork { incarnation: id(6), head: 7, epoch: 3 }],
+                    ..Default::default()
                 }],
             }),
         ),

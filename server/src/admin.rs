@@ -5,9 +5,14 @@
 
 pub mod client;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use cercle_proto::{
+    ErrorCode,
     id::{DeviceId, GroupId, UserId, to_hex},
     v1::{MemberClass, Role},
 };
@@ -16,8 +21,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     auth::{InvitationRequest, Inviter},
+    backup,
     dispatch::Dispatch,
-    error::Refusal,
+    error::{Chain, Refusal},
     limits,
 };
 
@@ -51,6 +57,13 @@ pub enum Command {
     },
     /// Says how the hub is.
     Status,
+    /// Makes a backup.
+    Backup {
+        /// Absolute path of the repository.
+        repository: PathBuf,
+        /// Public key that a new repository is sealed to.
+        recipient: Option<String>,
+    },
     /// Lists audit records.
     Audit {
         /// Only records after this number.
@@ -136,7 +149,13 @@ pub enum Answer {
 }
 
 /// Carries a command out.
-pub async fn execute(command: Command, dispatch: &Dispatch, store: &dyn Store) -> Answer {
+pub async fn execute(
+    command: Command,
+    dispatch: &Dispatch,
+    shared: &Arc<dyn Store>,
+    source: &backup::Source,
+) -> Answer {
+    let store = &**shared;
     let result = match command {
         Command::Invite(invite) => create_invitation(invite, dispatch).await,
         Command::Users { after } => users(after, dispatch, store).await,
@@ -145,6 +164,9 @@ pub async fn execute(command: Command, dispatch: &Dispatch, store: &dyn Store) -
         Command::Groups => groups(store).await,
         Command::Reachability { after } => reachability(after, dispatch).await,
         Command::Status => status(dispatch, store).await,
+        Command::Backup { repository, recipient } => {
+            make_backup(&repository, recipient, dispatch, shared, source).await
+        }
         Command::Audit { after } => audit(after, store).await,
     };
     match result {
@@ -299,6 +321,25 @@ async fn status(dispatch: &Dispatch, store: &dyn Store) -> Result<serde_json::Va
         "groups_being_read": dispatch.fanout.live_groups(),
         "removals_pending": pending.len(),
     }))
+}
+
+async fn make_backup(
+    repository: &Path,
+    recipient: Option<String>,
+    dispatch: &Dispatch,
+    store: &Arc<dyn Store>,
+    source: &backup::Source,
+) -> Result<serde_json::Value, Refusal> {
+    let failed = |error: backup::BackupError| {
+        let why = Chain(&error).to_string();
+        tracing::error!(cause = %why, "a backup failed");
+        Refusal::new(ErrorCode::Unavailable, why)
+    };
+    let recipient = recipient.map(|key| key.parse()).transpose().map_err(failed)?;
+    let now = dispatch.clock.now();
+    let created = backup::create(source, store, repository, recipient, now).await.map_err(failed)?;
+    tracing::info!(new_bytes = created.new_bytes, bytes = created.bytes, "a backup was made");
+    Ok(serde_json::to_value(created).expect("a summary is made of JSON values"))
 }
 
 async fn audit(after: u64, store: &dyn Store) -> Result<serde_json::Value, Refusal> {

@@ -24,6 +24,7 @@ mod device;
 mod enrolment;
 mod error;
 mod invitation;
+mod readmission;
 mod session;
 
 pub use authority::Issuer;
@@ -103,6 +104,8 @@ pub struct Authenticated {
     pub hub_certificate: Vec<u8>,
     /// Incarnation of the store.
     pub incarnation: [u8; 16],
+    /// Those before it, oldest first.
+    pub past_incarnations: Vec<[u8; 16]>,
 }
 
 impl fmt::Debug for Authenticated {

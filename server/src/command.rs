@@ -2,6 +2,8 @@
 //! standard error), 2 wrong arguments, 3 `doctor` found something, 4 `health` says no.
 
 mod admin;
+mod audit;
+mod backup;
 mod directory;
 mod serve;
 
@@ -68,6 +70,21 @@ enum Command {
         #[command(subcommand)]
         command: admin::AdminCommand,
     },
+    /// Makes, checks, lists and prunes backups; works while the hub runs, and while it does not.
+    Backup {
+        /// Print the answer as JSON.
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        command: backup::BackupCommand,
+    },
+    /// Checks the audit log, and writes it out.
+    Audit {
+        #[command(subcommand)]
+        command: audit::AuditCommand,
+    },
+    /// Makes a data directory out of a backup, for this or another machine.
+    Restore(backup::RestoreArguments),
     /// Keeps the directory; works while the hub runs, and while it does not.
     Directory {
         #[command(flatten)]
@@ -121,6 +138,9 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Serve(file) => serve::serve(file.load()?).await?,
         Command::Config => print(&sample(&[])),
         Command::Admin { file, json, command } => admin::run(&file.load()?, command, json).await?,
+        Command::Backup { json, command } => backup::run(command, json).await?,
+        Command::Audit { command } => audit::run(command).await?,
+        Command::Restore(arguments) => backup::restore(arguments).await?,
         Command::Directory { file, json, command } => directory::run(&file.load()?, command, json)?,
         Command::Doctor { file, json } => return diagnose(&file, json).await,
         Command::Health(file) => {

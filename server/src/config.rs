@@ -66,6 +66,7 @@ pub struct Config {
     pub attachments_per_user_mb: u64,
     pub attachment_retention_days: u64,
     pub push: PathBuf,
+    pub backups: PathBuf,
     pub alert_hook: String,
     pub alert_two_persons: bool,
     pub time_zone: String,
@@ -178,6 +179,9 @@ impl Config {
         ] {
             // Components, so that the default "." leaves no trace in messages.
             *path = directory.join(&*path).components().collect();
+        }
+        if !config.backups.as_os_str().is_empty() {
+            config.backups = directory.join(&config.backups).components().collect();
         }
         config.check()?;
         Ok(config)
@@ -312,6 +316,12 @@ impl Config {
             invitation_valid_ms: self.invitation_hours * 60 * 60 * 1000,
             devices_per_user_max: self.devices_per_user_max,
         }
+    }
+
+    /// Where backups are kept, if the configuration says so.
+    #[must_use]
+    pub fn backups_folder(&self) -> Option<PathBuf> {
+        (!self.backups.as_os_str().is_empty()).then(|| self.backups.clone())
     }
 
     /// Where the directory lies.

@@ -114,7 +114,7 @@ impl Dispatch {
                 Reply::Done
             }
             Call::ListDevices(user) => Reply::Devices(self.auth.devices(Inviter::User(by), user).await?),
-            Call::ListGroups => Reply::Groups(delivery.list_groups(by).await?),
+            Call::ListGroups => Reply::Groups(delivery.list_groups_and_forks(by).await?),
             Call::Acknowledge { groups, inbox } => self.acknowledge(by, groups, inbox, now).await?,
             Call::WelcomeAck { group, outcome } => {
                 delivery.welcome_ack(by, group, outcome, now).await.map(done)?

@@ -16,6 +16,10 @@ use crate::{
     transport::tls,
 };
 
+mod copies;
+#[cfg(test)]
+mod seeded;
+mod surroundings;
 mod x509;
 
 /// One thing that was looked at.
@@ -103,6 +107,22 @@ pub async fn examine(
     findings.push(check_disk("disk", &config.data));
     findings.extend(check_attachments(&config));
     findings.push(check_port(&config, &running));
+    findings.extend(check_surroundings(&config, now, running.is_ok()).await);
+    findings.extend(copies::check(&config, now));
+    findings
+}
+
+async fn check_surroundings(config: &Config, now: u64, running: bool) -> Vec<Finding> {
+    let mut findings = vec![surroundings::check_descriptors(config)];
+    findings.extend(surroundings::check_times(config));
+    findings.extend(surroundings::check_public_address(config));
+    findings.extend(surroundings::check_sockets(config, running));
+    findings.extend(surroundings::check_log(config));
+    findings.extend(surroundings::check_clock_went_back(config, now));
+    findings.extend(surroundings::check_store(config));
+    findings.extend(surroundings::check_quota(config));
+    findings.extend(surroundings::check_hook(config));
+    findings.extend(surroundings::check_push(config).await);
     findings
 }
 

@@ -19,7 +19,9 @@
 pub mod admin;
 pub mod alert;
 pub mod attachments;
+pub mod audit;
 pub mod auth;
+pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod delivery;

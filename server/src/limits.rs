@@ -14,6 +14,9 @@ pub const CERTIFICATE_VALID_MS: u64 = 90 * DAY_MS;
 pub const CERTIFICATE_BACKDATE_MS: u64 = 10 * 60 * 1000;
 /// A certificate younger than this is not renewed again: a repeated request gets the same one.
 pub const CERTIFICATE_RENEWAL_MIN_AGE_MS: u64 = 10 * 60 * 1000;
+/// A device that a restored hub does not know is taken back if its certificate is no older than the copy, or
+/// so little that the machine's clock may have been set meanwhile.
+pub const READMISSION_SLACK_MS: u64 = 10 * 60 * 1000;
 /// Validity of a CPTS root and of the hub as external sender: groups name them for as long as they live.
 pub const ROOT_VALID_MS: u64 = 20 * 365 * DAY_MS;
 /// Validity of the hub's own TLS certificate: the longest that common TLS clients accept.
@@ -359,6 +362,26 @@ pub const ALERT_HOOK_TRIES_MAX: u32 = 3;
 pub const EARLIEST_PLAUSIBLE_TIME_MS: u64 = 1_767_225_600_000;
 /// `doctor` warns of a certificate that ends within this time.
 pub const CERTIFICATE_WARNING_MS: u64 = 21 * DAY_MS;
+/// systemd kills a service that takes longer to stop (DefaultTimeoutStopSec).
+pub const SERVICE_STOP_MS: u64 = 90_000;
+/// Longest path of a Unix socket, bytes: what every system takes.
+pub const SOCKET_PATH_BYTES_MAX: usize = 100;
+/// Files may be so much younger than the present time: clocks are corrected by seconds all the time.
+pub const CLOCK_TOLERANCE_MS: u64 = 10 * 60 * 1000;
+/// `doctor` warns of a newest backup that is older: a daily one that failed twice.
+pub const BACKUP_AGE_MAX_MS: u64 = 2 * DAY_MS;
+/// Chunks of rows are at least so large, bytes: few files, of which few change.
+pub const BACKUP_CHUNK_BYTES_MIN: usize = 256 << 10;
+/// And about this, bytes, at most: bounds the memory of backup and restore.
+pub const BACKUP_CHUNK_BYTES_MAX: usize = 4 << 20;
+/// A chunk of rows ends with one of so many keys: what a change costs beyond the smallest chunk.
+pub const BACKUP_CUT_EVERY: u64 = 64;
+/// Bytes of a chunk of a file: a part of an attachment is one chunk.
+pub const BACKUP_FILE_CHUNK_BYTES: usize = 8 << 20;
+/// How long the command line waits for a backup that the hub makes: a slow disk for backups, a first full copy.
+pub const BACKUP_WAIT: Duration = Duration::from_secs(12 * 60 * 60);
+/// What is added to the name of a data directory that is being restored.
+pub const RESTORE_SUFFIX: &str = ".restoring";
 /// `doctor` warns of a disk with less room: about a week of a busy CPTS.
 pub const DISK_FREE_BYTES_MIN: u64 = 2 << 30;
 

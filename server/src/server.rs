@@ -26,6 +26,7 @@ use crate::{
     alert::{Alerts, hook::Hook},
     attachments::{Attachments, BodyError},
     auth::{AuthenticationService, CreatedInvitation, InvitationRequest, Inviter, authority::AuthorityError},
+    backup,
     clock::Clock,
     config::{Config, ConfigError, Durability},
     delivery::Delivery,
@@ -364,7 +365,7 @@ async fn serve(
         Some(address) => Some(metrics_port::start(address, &services).await?),
         None => None,
     };
-    admin_socket::start(&config.admin_socket, &services)?;
+    admin_socket::start(&config.admin_socket, &services, backup::Source::of(config))?;
     services.tracker.spawn(listener.run());
     services.tracker.spawn(services.dispatch.push.clone().run(services.shutdown.clone()));
     services.tracker.spawn(timers::run(services.clone()));

@@ -114,6 +114,8 @@ pub enum Action {
         device: DeviceId,
         /// Its signature.
         proof: bytes::Bytes,
+        /// What a restored hub had given it; else empty.
+        certificate: bytes::Bytes,
     },
     /// The session is open: register it.
     Open(Arc<Identity>),
@@ -229,7 +231,9 @@ impl Session {
         }
         match request {
             Request::Enrol(enrol) => vec![Action::Enrol(number, enrol)],
-            Request::Authenticate { device, proof } => vec![Action::Prove { number, device, proof }],
+            Request::Authenticate { device, proof, certificate } => {
+                vec![Action::Prove { number, device, proof, certificate }]
+            }
             Request::Ping => vec![Action::Answer(number, Ok(Reply::Pong))],
             Request::Pong => Vec::new(),
             Request::Hello { .. } => self.unexpected(),

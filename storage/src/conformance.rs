@@ -111,6 +111,7 @@ conformance! {
         an_enrolment_is_refused_for_its_reason,
         a_user_has_a_limited_number_of_devices,
         a_revoked_device_loses_its_packages_and_is_listed_until_removed,
+        a_device_is_readmitted_once_and_its_user_kept,
         users_are_listed_page_by_page,
         a_certificate_is_replaced_unless_the_device_is_revoked;
     timer:

@@ -7,6 +7,7 @@
 mod account;
 mod audit;
 mod blob;
+mod copies;
 mod expire;
 mod group;
 mod inbox;
@@ -29,7 +30,7 @@ use crate::{
     engine::{Engine, MemoryEngine, Snapshot},
     format::{self, FormatError},
     limits,
-    store::{Caps, ExpirePolicy, Expired, Maintenance, ReadError, WriteError},
+    store::{Caps, Copies, ExpirePolicy, Expired, Maintenance, ReadError, Restore, WriteError},
 };
 
 /// All operations over an engine. Must be used from within a tokio runtime, because reads run on its
@@ -40,6 +41,7 @@ pub struct Embedded {
     engine: Arc<dyn Engine>,
     reads: Arc<Semaphore>,
     incarnation: [u8; 16],
+    restores: Vec<Restore>,
     /// Where the next call of `expire` goes on.
     expire_from: Mutex<expire::Position>,
 }
@@ -57,12 +59,14 @@ impl Embedded {
     /// When the format is not ours to read, or the engine fails.
     pub fn start(engine: Arc<dyn Engine>) -> Result<Self, FormatError> {
         let incarnation = format::check_or_create(&*engine)?;
+        let restores = copies::restores(&*engine)?;
         let writer = Writer::start(Arc::clone(&engine)).map_err(FormatError::Thread)?;
         Ok(Self {
             writer,
             engine,
             reads: Arc::new(Semaphore::new(limits::READS_AT_ONCE_MAX)),
             incarnation,
+            restores,
             expire_from: Mutex::new(expire::Position::default()),
         })
     }
@@ -121,5 +125,9 @@ impl Maintenance for Embedded {
 
     fn is_healthy(&self) -> bool {
         self.writer.is_healthy()
+    }
+
+    fn copies(&self) -> Option<&dyn Copies> {
+        Some(self)
     }
 }

@@ -36,6 +36,12 @@ pub const EXPIRE_ROWS_PER_WRITE_MAX: usize = 1_000;
 /// Cursors that one operation of the writer records, so that appends get their turn in between.
 pub const CURSORS_PER_WRITE_MAX: usize = 1_000;
 
+/// Rows of one commit while a copy is imported: nobody waits, so commits are large and few.
+pub const IMPORT_ROWS_PER_WRITE_MAX: usize = 4_096;
+
+/// Bytes of one commit while a copy is imported: bounds the memory that it takes.
+pub const IMPORT_BYTES_PER_WRITE_MAX: usize = 8 << 20;
+
 /// Memory for cached pages of an engine, in bytes. Holds the upper levels of every tree and the newest
 /// entries of active groups; the operating system caches the file besides.
 pub const ENGINE_CACHE_BYTES: usize = 64 << 20;

@@ -94,6 +94,12 @@ pub enum OpenError {
         /// Engine that made it.
         found: &'static str,
     },
+    /// A store is to be made where there is one.
+    #[error("{path} holds a store already: choose an empty directory")]
+    Exists {
+        /// Directory of the store.
+        path: PathBuf,
+    },
     /// This build does not have the engine.
     #[error("this build has no engine {engine}: build it with the feature `{engine}`, or use journal")]
     NotBuilt {
@@ -197,16 +203,69 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 /// Makes a store under another name and gives it its own when it is whole and durable: a loss of power
 /// while it is being made leaves nothing that does not open.
 fn make_store(path: &Path, kind: EngineKind) -> Result<(), OpenError> {
-    let io = |source| OpenError::Io { path: path.to_owned(), source };
-    let name = format!("{}.new", kind.place());
-    let unfinished = path.join(&name);
-    remove(&unfinished).map_err(io)?;
-    let engine = start_engine(path, &name, kind)?;
-    format::check_or_create(&*engine)
+    let unfinished = Unfinished::begin(path, kind)?;
+    format::check_or_create(&*unfinished.engine)
         .map_err(|source| OpenError::Format { path: path.to_owned(), source })?;
-    drop(engine);
-    sync_all(&unfinished).map_err(io)?;
-    std::fs::rename(&unfinished, path.join(kind.place())).map_err(io)
+    unfinished.finish()
+}
+
+/// A store under another name.
+struct Unfinished {
+    engine: Box<dyn Engine>,
+    path: PathBuf,
+    kind: EngineKind,
+}
+
+impl Unfinished {
+    /// Removes what an interrupted creation left, and makes an empty engine.
+    fn begin(path: &Path, kind: EngineKind) -> Result<Self, OpenError> {
+        let name = format!("{}.new", kind.place());
+        remove(&path.join(&name)).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+        Ok(Self { engine: start_engine(path, &name, kind)?, path: path.to_owned(), kind })
+    }
+
+    /// Gives the store its name once it is durable.
+    fn finish(self) -> Result<(), OpenError> {
+        let Self { engine, path, kind } = self;
+        let io = |source| OpenError::Io { path: path.clone(), source };
+        drop(engine);
+        let unfinished = path.join(format!("{}.new", kind.place()));
+        sync_all(&unfinished).map_err(io)?;
+        std::fs::rename(&unfinished, path.join(kind.place())).map_err(io)
+    }
+}
+
+/// A store that is being made from a copy; the directory is locked meanwhile.
+pub(crate) struct NewStore {
+    // First, so that the engine is closed before the lock is let go.
+    unfinished: Unfinished,
+    _lock: File,
+}
+
+impl NewStore {
+    /// Begins in a directory without a store.
+    pub(crate) fn begin(path: &Path, kind: EngineKind) -> Result<Self, OpenError> {
+        make_directory(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+        let lock = lock(path)?;
+        if EngineKind::ALL.iter().any(|kind| path.join(kind.place()).exists()) {
+            return Err(OpenError::Exists { path: path.to_owned() });
+        }
+        Ok(Self { unfinished: Unfinished::begin(path, kind)?, _lock: lock })
+    }
+
+    /// What the rows are written to.
+    pub(crate) fn engine(&self) -> &dyn Engine {
+        &*self.unfinished.engine
+    }
+
+    /// Makes it the store of its directory.
+    pub(crate) fn finish(self) -> Result<(), OpenError> {
+        let path = self.unfinished.path.clone();
+        self.unfinished.finish()?;
+        File::open(&path)
+            .and_then(|directory| directory.sync_all())
+            .map_err(|source| OpenError::Io { path, source })
+    }
 }
 
 /// Removes what an interrupted creation left.

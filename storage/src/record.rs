@@ -6,6 +6,7 @@
 pub(crate) mod account;
 pub(crate) mod audit;
 pub(crate) mod blob;
+pub(crate) mod copies;
 pub(crate) mod expiry;
 pub(crate) mod group;
 pub(crate) mod inbox;

@@ -11,6 +11,7 @@
 pub mod account;
 pub mod audit;
 pub mod blob;
+pub mod copies;
 pub mod group;
 pub mod inbox;
 pub mod key_package;
@@ -22,6 +23,7 @@ pub mod timer;
 pub use account::{Accounts, DeviceRecord, EnrolError, Enrolment, InvitationRecord, UserRecord};
 pub use audit::{Audit, AuditEntry, AuditRecord};
 pub use blob::{AnnounceError, AnnouncedBlob, BlobRecord, BlobUsage, Blobs, NewBlob};
+pub use copies::{Copies, Fork, Restore, RowVisitor};
 pub use group::{
     CommitRecord, CreateGroup, Delivered, GroupRecord, Groups, Joined, Membership, RosterEntry, WelcomeRecord,
 };
@@ -86,6 +88,11 @@ pub trait Maintenance: Send + Sync {
 
     /// Whether the store still takes writes (a failed commit poisons it for good).
     fn is_healthy(&self) -> bool;
+
+    /// The store as something that can be copied; `None` if it has no rows to copy.
+    fn copies(&self) -> Option<&dyn Copies> {
+        None
+    }
 }
 
 /// What [`Maintenance::expire`] may delete.

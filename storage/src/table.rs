@@ -73,11 +73,13 @@ pub enum Table {
     BlobUsages,
     /// Kind, key chosen by the service → note of a service of the hub.
     Notes,
+    /// Group → where its log was in copies that were restored.
+    Forks,
 }
 
 impl Table {
     /// All tables, in the order of their names here.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Meta,
         Self::Groups,
         Self::GroupInfos,
@@ -109,6 +111,7 @@ impl Table {
         Self::Blobs,
         Self::BlobUsages,
         Self::Notes,
+        Self::Forks,
     ];
 
     /// Its name on disk.
@@ -146,6 +149,7 @@ impl Table {
             Self::Blobs => "blobs",
             Self::BlobUsages => "blob_usages",
             Self::Notes => "notes",
+            Self::Forks => "forks",
         }
     }
 

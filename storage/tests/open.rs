@@ -2,6 +2,11 @@
 
 use cercle_storage::{EngineKind, OpenError, open, store::AuditEntry};
 
+#[path = "open/copies.rs"]
+mod copies;
+#[path = "open/formats.rs"]
+mod formats;
+
 fn entry(action: &str) -> AuditEntry {
     AuditEntry { at: 1, actor: "operator".into(), action: action.into(), object: String::new() }
 }

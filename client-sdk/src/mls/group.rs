@@ -47,6 +47,34 @@ pub(crate) fn create(
     Ok((made, info, tree))
 }
 
+/// A group that was made again, with what registers it at the hub.
+pub(crate) struct MadeAgain {
+    pub(crate) group: MlsGroup,
+    pub(crate) group_info: Vec<u8>,
+    pub(crate) tree: Vec<u8>,
+    /// Who was in it.
+    pub(crate) users: Vec<UserId>,
+}
+
+/// Replaces the state of a group by that of a new group of one, with the same id and policy.
+///
+/// # Errors
+/// When there is no old state, it is damaged, or openmls refuses.
+pub(crate) fn create_again(
+    provider: &Provider<'_>,
+    keys: &DeviceKeys,
+    me: &Myself,
+    group: GroupId,
+    hub_certificate: &[u8],
+) -> Result<MadeAgain, MlsError> {
+    let old = load(provider, group)?;
+    let policy = policy(&old)?;
+    let users = users(members(&old, me)?.iter().map(|(_, identity)| identity));
+    delete(provider, group)?;
+    let (group, group_info, tree) = create(provider, keys, me, group, &policy, hub_certificate)?;
+    Ok(MadeAgain { group, group_info, tree, users })
+}
+
 /// The GroupInfo of the group's epoch as the hub wants it: with `external_pub`, without tree.
 ///
 /// # Errors

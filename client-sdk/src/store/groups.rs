@@ -3,7 +3,7 @@
 use cercle_proto::id::{Epoch, GroupId, MessageId, Seq, TimestampMs};
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, Tx, integer, unsigned};
+use super::{StoreError, Tx, integer, intents::Change, unsigned};
 use crate::{core::GroupState, event::GapReason, limits, message::GroupProfile};
 
 /// One group.
@@ -42,6 +42,18 @@ pub(crate) struct GroupRecord {
     pub(crate) authenticators: Vec<(Epoch, [u8; 8])>,
     /// Messages of the current epoch that did not decrypt, one after the other.
     pub(crate) undecryptable: u32,
+    /// Incarnation of the hub in which the cursor counts; empty: of a connection before this was noted.
+    #[serde(default)]
+    pub(crate) incarnation: Vec<u8>,
+    /// Own changes that are in the log, newest last, for a hub that forgets them.
+    #[serde(default)]
+    pub(crate) done: Vec<(Seq, Change)>,
+    /// Users whom this device adds again because the hub has forgotten them, until they have key packages.
+    #[serde(default)]
+    pub(crate) awaited: Vec<String>,
+    /// This device is making the group again, which the hub has forgotten.
+    #[serde(default)]
+    pub(crate) made_again: bool,
 }
 
 impl std::fmt::Debug for GroupRecord {
@@ -68,6 +80,15 @@ pub(crate) struct Recovery {
     pub(crate) asked: bool,
     /// The external commit that is on its way.
     pub(crate) rejoin: Option<Rejoin>,
+    /// Entries up to here were looked at for their headers only.
+    #[serde(default)]
+    pub(crate) counted: Option<Seq>,
+    /// Messages among them that this device does not have.
+    #[serde(default)]
+    pub(crate) missed: u64,
+    /// A restored hub does not know the group, or not this device in it.
+    #[serde(default)]
+    pub(crate) absent: bool,
 }
 
 /// An external commit that is on its way. The MLS state is already that of its epoch.
@@ -94,6 +115,10 @@ impl GroupRecord {
             proposals_wait: false,
             authenticators: Vec::new(),
             undecryptable: 0,
+            incarnation: Vec::new(),
+            done: Vec::new(),
+            awaited: Vec::new(),
+            made_again: false,
         }
     }
 
@@ -112,7 +137,18 @@ impl GroupRecord {
 impl Recovery {
     /// Begins.
     pub(crate) fn new(reason: GapReason, readable: bool) -> Self {
-        Self { reason, attempts: 0, not_before: 0, readable, leaving: false, asked: false, rejoin: None }
+        Self {
+            reason,
+            attempts: 0,
+            not_before: 0,
+            readable,
+            leaving: false,
+            asked: false,
+            rejoin: None,
+            counted: None,
+            missed: 0,
+            absent: false,
+        }
     }
 }
 

@@ -69,7 +69,20 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Messages after a place, in order, at most `limit`.
+    /// Takes a message away from its place.
+    pub(crate) fn delete_message(
+        &self,
+        group: GroupId,
+        seq: Seq,
+        message: MessageId,
+    ) -> Result<(), StoreError> {
+        let sql = "DELETE FROM messages WHERE group_id = ?1 AND seq = ?2 AND message_id = ?3";
+        let values = (group.as_bytes(), integer(seq), message.as_bytes());
+        self.transaction.prepare_cached(sql)?.execute(values)?;
+        Ok(())
+    }
+
+    /// Messages after a place, in order, at most `limit`; more only if several share the last place.
     pub(crate) fn messages(
         &self,
         group: GroupId,
@@ -77,7 +90,9 @@ impl Tx<'_> {
         limit: usize,
     ) -> Result<Vec<MessageRow>, StoreError> {
         let sql = "SELECT seq, message_id, record FROM messages
-                   WHERE group_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+                   WHERE group_id = ?1 AND seq > ?2 AND seq <= coalesce((SELECT max(seq) FROM (
+                       SELECT seq FROM messages WHERE group_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3)), 0)
+                   ORDER BY seq, message_id";
         self.messages_of(sql, group, after, limit)
     }
 
@@ -97,7 +112,7 @@ impl Tx<'_> {
         Ok(found)
     }
 
-    /// Messages before a place, the newest first, at most `limit`.
+    /// Messages before a place, the newest first, at most `limit`; more only if several share the last place.
     pub(crate) fn messages_before(
         &self,
         group: GroupId,
@@ -105,7 +120,9 @@ impl Tx<'_> {
         limit: usize,
     ) -> Result<Vec<MessageRow>, StoreError> {
         let sql = "SELECT seq, message_id, record FROM messages
-                   WHERE group_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
+                   WHERE group_id = ?1 AND seq < ?2 AND seq >= (SELECT min(seq) FROM (
+                       SELECT seq FROM messages WHERE group_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3))
+                   ORDER BY seq DESC, message_id DESC";
         self.messages_of(sql, group, before, limit)
     }
 

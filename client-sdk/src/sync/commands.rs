@@ -256,7 +256,7 @@ impl Cx<'_, '_> {
         }
     }
 
-    fn register_group(
+    pub(crate) fn register_group(
         &mut self,
         group: GroupId,
         profile: GroupProfile,

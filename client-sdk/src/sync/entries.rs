@@ -43,6 +43,9 @@ impl Cx<'_, '_> {
     pub(crate) fn entries(&mut self, frame: v1::Entries) -> Step {
         let Ok(group) = GroupId::try_from(&frame.group) else { return Ok(()) };
         let entries = self.after_own_rejoin(group, &frame.entries)?;
+        if self.count_entries(group, entries)? {
+            return Ok(());
+        }
         let mut gap: Option<(GapReason, u64)> = None;
         let mut applied = false;
         for entry in entries {
@@ -168,6 +171,7 @@ impl Cx<'_, '_> {
         else {
             return Ok(Applied::Skipped(GapReason::Undecryptable));
         };
+        let known = self.said_again(group, entry)?;
         let Some(lane) = self.lane(group) else { return Ok(Applied::Next) };
         let record = &mut lane.row.record;
         let mine = record.authenticators.iter().find(|(known, _)| *known == epoch).map(|(_, mine)| *mine);
@@ -175,6 +179,9 @@ impl Cx<'_, '_> {
         let heals = std::mem::take(&mut record.undecryptable) > 0;
         if heals {
             self.save(group)?;
+        }
+        if known {
+            return Ok(Applied::Next);
         }
         let Sender { identity: sender, administrator } = sender;
         let record = MessageRecord {
@@ -203,6 +210,10 @@ impl Cx<'_, '_> {
     /// on another branch of the group.
     fn undecryptable(&mut self, group: GroupId, entry: &v1::Entry, error: &MlsError) -> Step<Applied> {
         tracing::debug!(group.id = ?group, seq = entry.seq, %error, "a message did not open");
+        if self.said_again(group, entry)? {
+            // Sent once more just as it was, to a hub that had forgotten it: its key was used already.
+            return Ok(Applied::Next);
+        }
         let epoch = match mls_message::read_header(&entry.mls) {
             Ok(Header::Private { epoch, .. }) => epoch,
             _ => entry.epoch,

@@ -94,6 +94,9 @@ impl Cx<'_, '_> {
         self.save(group)?;
         self.tx.clear_ciphertexts(group)?;
         self.unstage_all(group)?;
+        if let Some(old) = &old {
+            self.welcomed_back(group, old)?;
+        }
         match old.filter(|old| old.state() != GroupState::Closed) {
             Some(old) => {
                 let recovery = old.row.record.recovery.as_ref();

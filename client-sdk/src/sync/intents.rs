@@ -149,6 +149,7 @@ impl Cx<'_, '_> {
     fn group_registered(&mut self, group: GroupId, row: &IntentRow) -> Step {
         if let Some(lane) = self.lane(group) {
             lane.row.record.state = GroupState::Active;
+            lane.row.record.made_again = false;
         }
         self.save(group)?;
         self.finish_intent(row, Ok(Outcome::GroupCreated(group)))?;
@@ -169,6 +170,10 @@ impl Cx<'_, '_> {
         self.set_idle(group);
         let Some(row) = self.intent(group, intent)? else { return Ok(()) };
         let current = row.intent.staged.as_ref().is_some_and(|staged| staged.message() == message);
+        let made_again = self.m.groups.get(&group).is_some_and(|lane| lane.row.record.made_again);
+        if made_again && ErrorCode::from_number(error.code) == Some(ErrorCode::GroupExists) {
+            return self.wait_for_others(group);
+        }
         if !current {
             // It was made again already, on top of the commit that won.
             self.touch(group);
@@ -315,6 +320,7 @@ impl Cx<'_, '_> {
             lane.row.record.enter_epoch(epoch, authenticator);
             lane.row.record.refresh_at = None;
         }
+        self.remember_change(group, seq, &row.intent.change);
         self.finish_intent(&row, Ok(outcome(&row.intent, &view.added)))?;
         self.commit_applied(group, seq, &view)?;
         if !view.added.is_empty() || matches!(row.intent.change, Change::ReAdd { .. }) {
@@ -326,6 +332,7 @@ impl Cx<'_, '_> {
     /// Deletes an intent and tells the app, if it waits.
     pub(crate) fn finish_intent(&mut self, row: &IntentRow, result: Result<Outcome, Error>) -> Step {
         self.tx.delete_intent(row.id)?;
+        self.invite_awaited(row)?;
         self.change_ended(row, &result)?;
         self.set_idle(row.group);
         if let Some(command) = self.m.waiting.remove(&row.id) {

@@ -29,11 +29,15 @@ impl Cx<'_, '_> {
         });
         let gone: Vec<GroupId> = gone.map(|(group, _)| *group).collect();
         for group in gone {
-            self.close_group(group, None)?;
+            if !self.forgotten_by_hub(group)? {
+                self.close_group(group, None)?;
+            }
         }
         let active = self.m.groups.iter().filter(|(_, lane)| match lane.state() {
             GroupState::Creating | GroupState::Closed => false,
-            GroupState::Recovering => lane.row.record.recovery.as_ref().is_some_and(|r| r.readable),
+            GroupState::Recovering => {
+                lane.row.record.recovery.as_ref().is_some_and(|r| r.readable || r.counted.is_some())
+            }
             GroupState::Active | GroupState::Leaving => true,
         });
         let active: Vec<GroupId> = active.map(|(group, _)| *group).collect();
@@ -53,6 +57,12 @@ impl Cx<'_, '_> {
             return Ok(());
         };
         let (cursor, epoch) = (lane.row.cursor, lane.row.record.epoch);
+        if lane.row.record.incarnation != self.m.standing.incarnation
+            && self.compare_with_copy(group, state)?
+        {
+            return Ok(());
+        }
+        let Some(lane) = self.m.groups.get(&group) else { return Ok(()) };
         let following = matches!(lane.state(), GroupState::Active | GroupState::Leaving);
         let closed = lane.state() == GroupState::Closed;
         let rejoining = lane.row.record.recovery.as_ref().is_some_and(|recovery| recovery.rejoin.is_some());

@@ -48,6 +48,9 @@ impl Cx<'_, '_> {
             self.add_intent(group, Change::Leave, false)?;
         }
         self.plan_refresh_after_adds(group, view.leaves_added);
+        if view.external {
+            self.another_came(group);
+        }
         self.save(group)?;
         if view.external && self.greets(group, &view.committer)? {
             self.queue_profile(group)?;

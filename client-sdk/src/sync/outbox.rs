@@ -59,6 +59,10 @@ impl Cx<'_, '_> {
             self.wake_at(group, lane.hold_until);
             return Ok(());
         }
+        if self.must_be_quiet(group) {
+            return Ok(());
+        }
+        let Some(lane) = self.m.groups.get(&group) else { return Ok(()) };
         let window = if lane.careful { 1 } else { limits::IN_FLIGHT_PER_GROUP_MAX };
         let room = window.saturating_sub(lane.in_flight.len());
         let flushed = lane.flushed;
@@ -69,7 +73,7 @@ impl Cx<'_, '_> {
         let holds = intents.iter().find(|row| row.intent.change.holds_messages()).map(|row| row.id);
         for row in self.tx.outbox_of(group, flushed, room)? {
             let waits = holds.is_some_and(|intent| intent <= row.after_intent);
-            if waits || !self.send_message(group, row)? {
+            if waits || self.waits_for_earlier(group, row.id)? || !self.send_message(group, row)? {
                 break;
             }
         }
@@ -101,15 +105,19 @@ impl Cx<'_, '_> {
                 None => return Ok(false),
             },
         };
+        let mut blobs = queued_body(&row.content).blobs();
         if let Some(lane) = self.lane(group) {
             lane.in_flight.insert(row.id, epoch);
             lane.flushed = lane.flushed.max(row.position);
+            if lane.aftermath.without_blobs.contains(&row.id) {
+                blobs.clear();
+            }
         }
         let send = v1::SendApplication {
             group: group.to_bytes(),
             message_id: row.id.to_bytes(),
             mls: mls.into(),
-            blobs: queued_body(&row.content).blobs().into_iter().map(BlobId::to_bytes).collect(),
+            blobs: blobs.into_iter().map(BlobId::to_bytes).collect(),
         };
         let pending = Pending::Message { group, message: row.id, position: row.position };
         self.request(Request::SendApplication(send), pending);
@@ -195,11 +203,15 @@ impl Cx<'_, '_> {
             exported_by: None,
             by_administrator: self.administers(group)?,
         };
-        let content = Content::decode_stored(&record.envelope);
-        let row = MessageRow { seq, id: message, record };
-        self.tx.insert_message(group, &row)?;
         self.tx.delete_outbox(message)?;
-        self.content_stored(&read_message(group, &row, content)?)?;
+        if let Some(said_before) = self.tx.message(group, message)? {
+            self.move_message(group, said_before, seq)?;
+        } else {
+            let content = Content::decode_stored(&record.envelope);
+            let row = MessageRow { seq, id: message, record };
+            self.tx.insert_message(group, &row)?;
+            self.content_stored(&read_message(group, &row, content)?)?;
+        }
         if let Some(lane) = self.lane(group) {
             lane.in_flight.remove(&message);
             lane.whisper.message_confirmed();

@@ -67,7 +67,11 @@ impl Cx<'_, '_> {
         let now = self.now;
         let Some(lane) = self.m.groups.get(&group) else { return Ok(()) };
         let Some(recovery) = lane.row.record.recovery.clone() else { return Ok(()) };
-        let reads_on = recovery.readable && lane.subscribed && !lane.live;
+        if recovery.absent {
+            return self.drive_absent(group, recovery.not_before);
+        }
+        let reads = recovery.readable || recovery.counted.is_some();
+        let reads_on = reads && lane.subscribed && !lane.live;
         if lane.busy || reads_on {
             return Ok(());
         }
@@ -168,6 +172,7 @@ impl Cx<'_, '_> {
         let own = |entry: &v1::Entry| entry.message_id.as_ref() == rejoin.message.as_slice();
         match entries.iter().position(own) {
             Some(index) => {
+                self.count_entries(group, &entries[..index])?;
                 self.rejoined(group, entries[index].seq)?;
                 Ok(&entries[index + 1..])
             }
@@ -180,7 +185,11 @@ impl Cx<'_, '_> {
         let awaited = self
             .recovery(group)
             .is_some_and(|recovery| recovery.rejoin.as_ref().is_some_and(|r| r.message() == message));
-        if awaited { self.rejoined(group, seq) } else { Ok(()) }
+        // What is counted is counted up to the commit itself, which comes with the entries.
+        let counts = self.m.groups.get(&group).is_some_and(|lane| {
+            lane.subscribed && lane.row.record.recovery.as_ref().is_some_and(|r| r.counted.is_some())
+        });
+        if awaited && !counts { self.rejoined(group, seq) } else { Ok(()) }
     }
 
     fn rejoined(&mut self, group: GroupId, seq: Seq) -> Step {
@@ -190,7 +199,10 @@ impl Cx<'_, '_> {
         let Ok((epoch, authenticator)) = entered else { return self.try_again(group) };
         let Some(lane) = self.lane(group) else { return Ok(()) };
         let Some(recovery) = lane.row.record.recovery.take() else { return Ok(()) };
-        let skipped = seq.saturating_sub(lane.row.cursor).saturating_sub(1);
+        let skipped = match recovery.counted {
+            Some(counted) => recovery.missed + seq.saturating_sub(counted).saturating_sub(1),
+            None => seq.saturating_sub(lane.row.cursor).saturating_sub(1),
+        };
         let subscribed = lane.subscribed;
         lane.busy = false;
         lane.row.cursor = seq;
@@ -203,6 +215,7 @@ impl Cx<'_, '_> {
             self.emit(Event::Gap { group, skipped, reason: recovery.reason });
         }
         self.emit(Event::Recovered { group });
+        self.came_back(group);
         if recovery.leaving {
             self.add_intent(group, Change::Leave, false)?;
         }
@@ -279,7 +292,7 @@ impl Cx<'_, '_> {
         self.owe(Request::RequestReAdd(v1::RequestReAdd { group: group.to_bytes() }))
     }
 
-    fn recovery(&mut self, group: GroupId) -> Option<&mut Recovery> {
+    pub(crate) fn recovery(&mut self, group: GroupId) -> Option<&mut Recovery> {
         self.lane(group)?.row.record.recovery.as_mut()
     }
 }

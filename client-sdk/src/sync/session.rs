@@ -4,21 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cercle_proto::{
     ErrorCode,
-    certificate::{CertificateError, Root, Validity, read_device},
+    certificate::read_device,
     frame,
     id::{DeviceId, GroupId, MessageId, Seq, TimestampMs},
     signing,
     v1::{self, client_frame::Body as Request, server_frame::Body as Answer},
 };
 
-use super::{Cx, Step, enrolled};
+use super::{Cx, Step};
 use crate::{
     core::{DisconnectReason, Outcome},
     error::Error,
     event::Event,
     limits,
     message::RequestId,
-    store::identity::{CertificateRecord, IdentityRecord},
 };
 
 /// How far the connection is.
@@ -87,6 +86,12 @@ pub(crate) struct Session {
     /// What the hub would not take at once (owed requests, key packages) is offered again at this time.
     pub(crate) retry_at: Option<TimestampMs>,
     pub(crate) renewing: bool,
+    /// A hub that does not know this device is shown its certificate.
+    pub(crate) readmitting: bool,
+    /// The certificate on the hub's record is older than the own: it was restored from a copy.
+    record_is_older: bool,
+    /// Incarnations of the hub, oldest first, up to the present one.
+    pub(crate) lineage: Vec<Vec<u8>>,
     pub(crate) rollback_noted: bool,
     pub(crate) key_packages_left: Option<u32>,
     /// Groups that the hub lists and this device does not know: (reading starts after, patience ends).
@@ -293,13 +298,17 @@ impl Cx<'_, '_> {
         Ok(())
     }
 
-    fn authenticate(&mut self) {
+    pub(crate) fn authenticate(&mut self) {
         let Some(identity) = self.m.identity.clone() else { return };
         let device = DeviceId::new(identity.device);
         let message = signing::session_message(&self.m.session.nonce, device);
         let proof = identity.keys.sign(&message).unwrap_or_default().into();
         self.m.session.phase = Phase::Authenticating;
-        let authenticate = v1::Authenticate { device: device.to_bytes(), proof };
+        let certificate = match &self.m.me {
+            Some(me) if self.m.session.readmitting => me.certificate.clone().into(),
+            _ => bytes::Bytes::new(),
+        };
+        let authenticate = v1::Authenticate { device: device.to_bytes(), proof, certificate };
         self.request(Request::Authenticate(authenticate), Pending::Authenticate);
     }
 
@@ -333,52 +342,18 @@ impl Cx<'_, '_> {
         Ok(())
     }
 
-    /// Stores a certificate that the hub issued, if it is what this device must have: under the root of
-    /// the invitation, for the own key, device and (at a renewal) user.
-    fn store_certificate(&mut self, issued: &v1::CertificateIssued) -> Step<Result<(), CertificateError>> {
-        let Some(identity) = self.m.identity.clone() else {
-            return Ok(Err(CertificateError::Malformed("nobody asked for it")));
-        };
-        if let Err(error) = self.check_certificate(&identity, issued) {
-            return Ok(Err(error));
-        }
-        let (certificate, root) = (issued.certificate.to_vec(), issued.root.to_vec());
-        let record = CertificateRecord { certificate, root };
-        self.tx.write_certificate(&record)?;
-        self.tx.write_invitation(None)?;
-        self.m.me = Some(enrolled(&identity, &record)?);
-        Ok(Ok(()))
-    }
-
-    fn check_certificate(
-        &self,
-        identity: &IdentityRecord<crate::mls::identity::DeviceKeys>,
-        issued: &v1::CertificateIssued,
-    ) -> Result<(), CertificateError> {
-        let malformed = CertificateError::Malformed;
-        let root = Root::from_der(&issued.root)?;
-        if root.fingerprint() != identity.root_fingerprint {
-            return Err(CertificateError::UnknownIssuer);
-        }
-        let chain = [issued.certificate.to_vec()];
-        root.verify(&chain, &identity.keys.public(), Validity::At(self.now))?;
-        let named = read_device(&issued.certificate)?;
-        if named.device.as_bytes() != &identity.device || named.user.as_str() != issued.user {
-            return Err(malformed("it names another device or user"));
-        }
-        match &self.m.me {
-            Some(me) if me.identity.user != named.user => Err(malformed("it names another user")),
-            _ => Ok(()),
-        }
-    }
-
     fn authenticated(&mut self, session: v1::Authenticated) -> Step {
         let Some(me) = self.m.me.clone() else { return Ok(()) };
         if me.verifier.hub(&session.hub_certificate).is_err() {
             self.disconnect(DisconnectReason::Untrusted, false);
             return Ok(());
         }
-        if session.certificate.as_ref() != me.certificate && !session.certificate.is_empty() {
+        let on_record = read_device(&session.certificate).map_or(0, |record| record.not_before_ms);
+        self.m.session.record_is_older = on_record > 0 && on_record < me.identity.not_before_ms;
+        if session.certificate.as_ref() != me.certificate
+            && !session.certificate.is_empty()
+            && !self.m.session.record_is_older
+        {
             // A renewal whose answer was lost. What does not verify changes nothing.
             let root = me.verifier.root().der().to_vec().into();
             let certificate = session.certificate.clone();
@@ -398,17 +373,20 @@ impl Cx<'_, '_> {
             && self.m.standing.incarnation != session.incarnation.as_ref();
         let changed = self.m.standing.incarnation != session.incarnation.as_ref()
             || self.m.standing.hub_certificate.as_ref() != Some(&hub_certificate);
+        let lineage = session.past_incarnations.iter().chain([&session.incarnation]);
+        self.m.session.lineage = lineage.map(|incarnation| incarnation.to_vec()).collect();
         if changed {
-            self.m.standing.incarnation = session.incarnation.to_vec();
+            let before = std::mem::replace(&mut self.m.standing.incarnation, session.incarnation.to_vec());
             self.m.standing.hub_certificate = Some(hub_certificate);
+            if restored {
+                self.hub_restored(&before)?;
+            }
             self.tx.write_standing(&self.m.standing)?;
-        }
-        if restored {
-            self.new_generation()?;
         }
         self.m.session.key_packages_left = Some(session.key_packages_left);
         self.emit(Event::Connected);
-        if me.identity.not_after_ms <= self.now {
+        if me.identity.not_after_ms <= self.now || self.m.session.record_is_older {
+            // Until the hub has a certificate that is valid it answers nothing else.
             self.m.session.phase = Phase::Renewing;
             self.renew(None);
             return Ok(());

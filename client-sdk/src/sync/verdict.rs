@@ -70,6 +70,10 @@ impl Cx<'_, '_> {
     /// A request was refused.
     pub(crate) fn refused(&mut self, pending: Pending, error: &v1::Error) -> Step {
         match pending {
+            Pending::Authenticate if self.offers_certificate(error) => {
+                self.authenticate();
+                Ok(())
+            }
             Pending::Hello | Pending::Enrol | Pending::Authenticate => {
                 self.refused_at_the_door(error);
                 Ok(())
@@ -138,6 +142,7 @@ impl Cx<'_, '_> {
             Verdict::Rejoin => self.begin_recovery(group, GapReason::InvalidCommit, false),
             // The removal is in the log and will be read.
             Verdict::NotMember => Ok(()),
+            Verdict::Never if self.documents_forgotten(group, message, error)? => Ok(()),
             Verdict::Never => {
                 let reason = match Code::from_number(error.code) {
                     Some(Code::PolicyDenied) => RefusedReason::Denied,
@@ -150,6 +155,20 @@ impl Cx<'_, '_> {
                 Ok(())
             }
         }
+    }
+
+    /// A message that is said again refers to documents that a restored hub has forgotten: it is sent without
+    /// them, so that what it says is not lost too.
+    fn documents_forgotten(&mut self, group: GroupId, message: MessageId, error: &v1::Error) -> Step<bool> {
+        let blobs = matches!(Code::from_number(error.code), Some(Code::BlobUnknown | Code::BlobIncomplete));
+        if !blobs || !self.tx.has_message(group, message)? {
+            return Ok(false);
+        }
+        if let Some(lane) = self.lane(group) {
+            lane.aftermath.without_blobs.insert(message);
+        }
+        self.touch(group);
+        Ok(true)
     }
 
     fn renewal_refused(&mut self, command: Option<u64>, error: &v1::Error) -> Step {

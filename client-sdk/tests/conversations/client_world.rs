@@ -66,6 +66,28 @@ impl Hub {
         assert!(self.running.take().unwrap().shutdown().await, "drained in time");
     }
 
+    /// The configuration file.
+    pub(crate) fn config(&self) -> &std::path::Path {
+        &self.config
+    }
+
+    /// A folder that is gone with the hub.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    /// Starts as another machine would: from another data directory, at a port that is free.
+    pub(crate) async fn move_to(&mut self, data: &std::path::Path) {
+        self.config = data.join(init::CONFIG_FILE);
+        self.environment.push(("CERCLE_SERVER_LISTEN".to_owned(), "127.0.0.1:0".to_owned()));
+        self.resume().await;
+    }
+
+    /// The address that is listened at.
+    pub(crate) fn listening(&self) -> std::net::SocketAddr {
+        self.running.as_ref().unwrap().address()
+    }
+
     pub(crate) fn folder_of(&self, user: &str) -> PathBuf {
         self.folder.path().join("profiles").join(user)
     }

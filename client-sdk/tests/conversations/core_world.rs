@@ -29,7 +29,7 @@ use cercle_server::{
     attachments::{self, Attachments},
     auth::{
         self, AuthenticationService, InvitationRequest, Inviter, Issuer,
-        authority::{make_hub_sender, make_root},
+        authority::{KeyedCertificate, make_hub_sender, make_root},
     },
     clock::Clock,
     delivery::{self, Delivery, HubSender},
@@ -47,7 +47,11 @@ use cercle_server::{
     telemetry::Metrics,
     transport::rate::{DeviceRates, Rate},
 };
-use cercle_storage::store::ExpirePolicy;
+use cercle_storage::{
+    EngineKind, Importer,
+    store::{ExpirePolicy, Store},
+    table::Table,
+};
 use futures_util::{Sink, Stream};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -96,6 +100,30 @@ impl Link for HubEnd {
     async fn finish(self, _: Duration) {}
 }
 
+/// A copy of a hub's store.
+pub(crate) struct HubCopy {
+    rows: Vec<(Table, Vec<u8>, Vec<u8>)>,
+    at: u64,
+}
+
+impl HubCopy {
+    /// Takes the devices of a user out, and the user.
+    pub(crate) fn forget_devices_of(&mut self, user: &UserId) {
+        let prefix = [user.as_str().as_bytes(), &[0]].concat();
+        let index = self
+            .rows
+            .iter()
+            .filter(|(table, key, _)| *table == Table::UserDevices && key.starts_with(&prefix));
+        let devices: Vec<Vec<u8>> = index.map(|(_, key, _)| key[prefix.len()..].to_vec()).collect();
+        assert!(!devices.is_empty(), "there is something to forget");
+        self.rows.retain(|(table, key, _)| match table {
+            Table::Devices => !devices.contains(key),
+            Table::UserDevices => !key.starts_with(&prefix),
+            _ => true,
+        });
+    }
+}
+
 /// A hub and its devices.
 pub(crate) struct World {
     pub(crate) services: Services,
@@ -104,6 +132,8 @@ pub(crate) struct World {
     /// Settings of devices that are installed from here.
     pub(crate) settings: Settings,
     folder: tempfile::TempDir,
+    /// Root and hub certificate with their keys.
+    authority: (KeyedCertificate, KeyedCertificate),
     commands: u64,
     seed: u64,
 }
@@ -113,8 +143,22 @@ impl World {
         let clock = Clock::manual(Clock::system().now());
         let root = make_root(DOMAIN, clock.now()).unwrap();
         let keyed = make_hub_sender(&root, DOMAIN, clock.now()).unwrap();
-        let issuer = Issuer::load(&root, keyed.certificate.clone(), DOMAIN, clock.now()).unwrap();
-        let store = cercle_storage::open_memory();
+        let (folder, store) = (tempfile::tempdir().unwrap(), cercle_storage::open_memory());
+        let authority = (root, keyed);
+        let services = Self::hub(&authority, store, &clock, folder.path());
+        let (devices, settings) = (Vec::new(), SETTINGS);
+        Self { services, clock, devices, settings, folder, authority, commands: 0, seed: 0 }
+    }
+
+    /// A hub over a store.
+    fn hub(
+        authority: &(KeyedCertificate, KeyedCertificate),
+        store: Arc<dyn Store>,
+        clock: &Clock,
+        folder: &std::path::Path,
+    ) -> Services {
+        let (root, keyed) = authority;
+        let issuer = Issuer::load(root, keyed.certificate.clone(), DOMAIN, clock.now()).unwrap();
         let fanout = Fanout::new();
         let metrics = Arc::new(Metrics::new());
         let trusted = issuer.root().clone();
@@ -123,16 +167,14 @@ impl World {
             root_fingerprint: trusted.fingerprint(),
             web_certificate: false,
         };
-        let sender = HubSender::new(&keyed).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let (blobs, blob_settings) = (folder.path().join("blobs"), attachments::Settings::default());
-        std::fs::create_dir(&blobs).unwrap();
+        let sender = HubSender::new(keyed).unwrap();
+        let (blobs, blob_settings) = (folder.join("blobs"), attachments::Settings::default());
+        std::fs::create_dir_all(&blobs).unwrap();
         let shutdown = CancellationToken::new();
         let attachments =
             Attachments::open(store.clone(), &blobs, blob_settings, metrics.clone(), shutdown.clone());
         let settings = delivery::Settings::default();
         let push = Push::without_accounts(store.clone(), fanout.clone(), clock.clone(), metrics.clone());
-        let folder = tempfile::tempdir().unwrap();
         let delivery = Delivery::new(store.clone(), trusted, sender, fanout.clone(), settings);
         let cursors = delivery.cursors().clone();
         let dispatch = Dispatch {
@@ -140,9 +182,9 @@ impl World {
             push,
             auth: AuthenticationService::new(store.clone(), issuer, auth::Settings::default()),
             delivery,
-            registers: RegisterService::new(store.clone(), HubSender::new(&keyed).unwrap()),
+            registers: RegisterService::new(store.clone(), HubSender::new(keyed).unwrap()),
             attachments: attachments.unwrap(),
-            directory: Directory::new(folder.path(), store.clone(), directory::Settings::default()),
+            directory: Directory::new(folder, store.clone(), directory::Settings::default()),
             fanout,
             link: Arc::new(link),
             clock: clock.clone(),
@@ -151,7 +193,7 @@ impl World {
         let plenty = NonZeroU32::new(1_000_000).unwrap();
         // The common clock jumps; nobody is to take a jump for a dead connection.
         let hour = Duration::from_secs(3_600);
-        let services = Services {
+        Services {
             dispatch,
             store,
             timing: Timing { authentication: hour, ping_interval: hour, write: hour },
@@ -160,8 +202,39 @@ impl World {
             shutdown,
             aborts: Aborts::default(),
             tracker: TaskTracker::new(),
+        }
+    }
+
+    /// Every row of the hub's store as it is.
+    pub(crate) async fn copy_hub(&self) -> HubCopy {
+        let (sender, rows) = std::sync::mpsc::channel();
+        let visit = move |table, key: &[u8], value: &[u8]| {
+            sender.send((table, key.to_vec(), value.to_vec())).unwrap();
+            std::ops::ControlFlow::Continue(())
         };
-        Self { services, clock, devices: Vec::new(), settings: SETTINGS, folder, commands: 0, seed: 0 }
+        self.services.store.copies().unwrap().export(Box::new(visit)).await.unwrap();
+        HubCopy { rows: rows.into_iter().collect(), at: self.clock.now() }
+    }
+
+    /// Puts a hub that was restored from a copy in place of the present one; every connection ends.
+    pub(crate) fn restore_hub(&mut self, copy: &HubCopy) {
+        let now = self.clock.now();
+        for device in &mut self.devices {
+            let online = device.online;
+            device.disconnect(now);
+            device.online = online;
+        }
+        self.services.shutdown.cancel();
+        self.services.aborts.abort();
+        self.seed += 1;
+        let place = self.folder.path().join(format!("restored-{}", self.seed));
+        let mut importer = Importer::create(&place, EngineKind::Redb).unwrap();
+        for (table, key, value) in &copy.rows {
+            importer.put(*table, key, value).unwrap();
+        }
+        importer.finish(copy.at, now).unwrap();
+        let store = cercle_storage::open(&place, EngineKind::Redb).unwrap();
+        self.services = Self::hub(&self.authority, store, &self.clock, self.folder.path());
     }
 
     /// A world with some users, one device each, enrolled and connected.

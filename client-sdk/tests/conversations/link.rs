@@ -22,7 +22,7 @@ pub(crate) struct Link {
 }
 
 struct State {
-    hub: String,
+    hub: std::sync::Mutex<String>,
     /// Bytes carried, both ways.
     carried: AtomicU64,
     /// Cuts that are still to come, and after how many bytes each.
@@ -41,7 +41,7 @@ impl Link {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let state = Arc::new(State {
-            hub,
+            hub: std::sync::Mutex::new(hub),
             carried: AtomicU64::new(0),
             cuts_left: AtomicU32::new(0),
             cut_every: AtomicU64::new(0),
@@ -51,6 +51,11 @@ impl Link {
         });
         let accepting = tokio::spawn(accept(listener, state.clone()));
         Self { address, state, accepting }
+    }
+
+    /// From now on, new connections lead to another hub.
+    pub(crate) fn lead_to(&self, hub: String) {
+        *self.state.hub.lock().unwrap() = hub;
     }
 
     /// From this moment on, cuts every connection after each so many bytes, so many times.
@@ -91,7 +96,8 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
     while let Ok((device, _)) = listener.accept().await {
         let state = state.clone();
         tokio::spawn(async move {
-            let Ok(hub) = TcpStream::connect(&state.hub).await else { return };
+            let hub = state.hub.lock().unwrap().clone();
+            let Ok(hub) = TcpStream::connect(&hub).await else { return };
             let mut cut = state.cut.subscribe();
             let (device_in, device_out) = device.into_split();
             let (hub_in, hub_out) = hub.into_split();

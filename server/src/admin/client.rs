@@ -1,6 +1,9 @@
 //! Sends a command to a running hub, from the command line.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
@@ -44,6 +47,18 @@ pub enum AdminError {
 /// # Errors
 /// As [`AdminError`] says.
 pub async fn send(socket: &Path, command: &Command) -> Result<serde_json::Value, AdminError> {
+    send_within(socket, command, limits::ADMIN_WAIT).await
+}
+
+/// Sends a command whose answer may take so long.
+///
+/// # Errors
+/// As [`AdminError`] says.
+pub async fn send_within(
+    socket: &Path,
+    command: &Command,
+    patience: Duration,
+) -> Result<serde_json::Value, AdminError> {
     let path = || socket.to_owned();
     let stream =
         UnixStream::connect(socket).await.map_err(|cause| AdminError::Unreachable { path: path(), cause })?;
@@ -55,7 +70,7 @@ pub async fn send(socket: &Path, command: &Command) -> Result<serde_json::Value,
         BufReader::new(read).take(limits::ADMIN_ANSWER_BYTES_MAX).read_line(&mut answer).await?;
         Ok::<_, std::io::Error>(answer)
     };
-    let Ok(Ok(answer)) = timeout(limits::ADMIN_WAIT, exchange).await else {
+    let Ok(Ok(answer)) = timeout(patience, exchange).await else {
         return Err(AdminError::NoAnswer { path: path() });
     };
     match serde_json::from_str(&answer) {

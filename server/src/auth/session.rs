@@ -48,6 +48,7 @@ impl AuthenticationService {
             key_packages_left: store.left(device).await?,
             hub_certificate: self.inner.issuer.hub_certificate().to_vec(),
             incarnation: store.incarnation(),
+            past_incarnations: self.restores().iter().map(|restore| restore.before).collect(),
         })
     }
 }

@@ -90,7 +90,7 @@ impl From<AdminCommand> for Command {
 }
 
 /// An object as `key: value` lines, a list as one line for each element.
-fn text(answer: &Value) -> String {
+pub(super) fn text(answer: &Value) -> String {
     match answer {
         Value::Array(rows) => rows.iter().map(|row| format!("{}\n", fields(row, "  "))).collect(),
         Value::Object(_) => format!("{}\n", fields(answer, "\n")),

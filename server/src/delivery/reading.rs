@@ -2,7 +2,7 @@
 //! the sessions, from [`crate::fanout`] and the log.
 
 use cercle_proto::id::{GroupId, Seq, TimestampMs};
-use cercle_storage::store::{Delivered, Membership};
+use cercle_storage::store::{Delivered, Fork, Membership};
 use tls_codec::Serialize;
 
 use super::{Delivery, Error, GroupInfoReply, group_state::GroupState};
@@ -17,6 +17,22 @@ impl Delivery {
         let mut memberships = self.inner.store.memberships(identity.device).await?;
         self.inner.cursors.overlay(identity.device, &mut memberships);
         Ok(memberships)
+    }
+
+    /// The same, each with its forks if this hub was restored from a copy.
+    ///
+    /// # Errors
+    /// A store failure.
+    pub async fn list_groups_and_forks(
+        &self,
+        identity: &Identity,
+    ) -> Result<Vec<(Membership, Vec<Fork>)>, Error> {
+        let memberships = self.list_groups(identity).await?;
+        let forks = match self.inner.store.copies() {
+            Some(copies) => copies.forks(memberships.iter().map(|one| one.group).collect()).await?,
+            None => memberships.iter().map(|_| Vec::new()).collect(),
+        };
+        Ok(memberships.into_iter().zip(forks).collect())
     }
 
     /// How far each device of a group has acknowledged.

@@ -11,7 +11,7 @@ use cercle_proto::{
     signing::NONCE_BYTES,
     v1::{self, server_frame::Body},
 };
-use cercle_storage::store::{DeviceRecord, InboxBody, InboxRecord};
+use cercle_storage::store::{DeviceRecord, Fork, InboxBody, InboxRecord};
 
 use crate::{
     alert::{Reachable, Report, Status},
@@ -34,7 +34,7 @@ pub enum Reply {
     Authenticated(Box<Authenticated>),
     Invitation { created: CreatedInvitation, link: String },
     Devices(Vec<DeviceRecord>),
-    Groups(Vec<Membership>),
+    Groups(Vec<(Membership, Vec<Fork>)>),
     GroupInfo(GroupInfoReply),
     DeliveryStatus { group: GroupId, devices: Vec<Delivered> },
     Accepted(Accepted),
@@ -176,6 +176,7 @@ fn body(reply: Reply) -> Body {
             hub_certificate: session.hub_certificate.into(),
             incarnation: Bytes::copy_from_slice(&session.incarnation),
             roles: session.identity.roles.iter().map(|role| *role as u32).collect(),
+            past_incarnations: session.past_incarnations.iter().map(|past| past.to_vec().into()).collect(),
         }),
         Reply::Invitation { created, link } => Body::InvitationCreated(v1::InvitationCreated {
             user: created.user.as_str().to_owned(),
@@ -246,7 +247,7 @@ fn device(record: DeviceRecord) -> v1::Device {
     }
 }
 
-fn group_state(membership: Membership) -> v1::GroupState {
+fn group_state((membership, forks): (Membership, Vec<Fork>)) -> v1::GroupState {
     v1::GroupState {
         group: membership.group.to_bytes(),
         epoch: membership.epoch,
@@ -256,7 +257,12 @@ fn group_state(membership: Membership) -> v1::GroupState {
         joined_at: membership.entry.joined_at,
         removed_at: membership.entry.removed_at.unwrap_or(0),
         needs_re_add: membership.needs_re_add.iter().map(|device| device.to_bytes()).collect(),
+        forks: forks.into_iter().map(fork).collect(),
     }
+}
+
+fn fork(fork: Fork) -> v1::Fork {
+    v1::Fork { incarnation: fork.incarnation.to_vec().into(), head: fork.head, epoch: fork.epoch }
 }
 
 fn device_cursor(delivered: Delivered) -> v1::DeviceCursor {

@@ -48,6 +48,8 @@ pub enum Request {
         device: DeviceId,
         /// Signature over the nonce.
         proof: Bytes,
+        /// What a restored hub had given it; else empty.
+        certificate: Bytes,
     },
     /// Wants a pong.
     Ping,
@@ -204,8 +206,8 @@ fn body(body: Body) -> Result<Request, Refusal> {
             public_key: array(&enrol.public_key, "public_key must be 32 bytes")?,
             proof: enrol.proof,
         })),
-        Body::Authenticate(v1::Authenticate { device, proof }) => {
-            Request::Authenticate { device: DeviceId::try_from(&device)?, proof }
+        Body::Authenticate(v1::Authenticate { device, proof, certificate }) => {
+            Request::Authenticate { device: DeviceId::try_from(&device)?, proof, certificate }
         }
         Body::Ping(_) => Request::Ping,
         Body::Pong(_) => Request::Pong,

@@ -5,12 +5,12 @@ use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 use super::*;
 use crate::init;
 
-struct Installation {
+pub(super) struct Installation {
     _directory: tempfile::TempDir,
-    data: PathBuf,
+    pub(super) data: PathBuf,
 }
 
-async fn installation() -> Installation {
+pub(super) async fn installation() -> Installation {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("hub");
     let options = init::Options {

@@ -99,6 +99,14 @@ impl PushSettings {
         }
     }
 
+    /// Addresses of the push services whose address is known beforehand: those that accounts are set up for.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<String> {
+        let apns = self.apns.as_ref().map(|apns| apns.endpoint.as_deref().unwrap_or(apns::ENDPOINT));
+        let fcm = self.fcm.as_ref().map(|fcm| fcm.endpoint.as_deref().unwrap_or(fcm::ENDPOINT));
+        apns.into_iter().chain(fcm).map(str::to_owned).collect()
+    }
+
     /// The push services; relative paths count from `directory`. Makes the key of the hub if there is none.
     ///
     /// # Errors

@@ -18,13 +18,14 @@ use tokio::{
 use super::StartError;
 use crate::{
     admin::{self, Answer},
+    backup,
     error::Refusal,
     limits,
     session::actor::Services,
 };
 
 /// Binds the socket and serves it until the shutdown, then removes it.
-pub(super) fn start(path: &Path, services: &Services) -> Result<(), StartError> {
+pub(super) fn start(path: &Path, services: &Services, source: backup::Source) -> Result<(), StartError> {
     let failed = |cause| StartError::Bind {
         what: "the operator's socket",
         place: path.display().to_string(),
@@ -34,7 +35,7 @@ pub(super) fn start(path: &Path, services: &Services) -> Result<(), StartError> 
     remove_stale(path).map_err(failed)?;
     let listener = UnixListener::bind(path).map_err(failed)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    services.tracker.spawn(serve(listener, services.clone(), RemovedOnDrop(path.to_owned())));
+    services.tracker.spawn(serve(listener, services.clone(), source, RemovedOnDrop(path.to_owned())));
     Ok(())
 }
 
@@ -55,7 +56,7 @@ impl Drop for RemovedOnDrop {
     }
 }
 
-async fn serve(listener: UnixListener, services: Services, _remove: RemovedOnDrop) {
+async fn serve(listener: UnixListener, services: Services, source: backup::Source, _remove: RemovedOnDrop) {
     let places = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS_MAX));
     loop {
         let accepted = tokio::select! {
@@ -68,16 +69,16 @@ async fn serve(listener: UnixListener, services: Services, _remove: RemovedOnDro
             continue;
         };
         let (shutdown, tracker) = (services.shutdown.clone(), services.tracker.clone());
-        let services = services.clone();
+        let (services, source) = (services.clone(), source.clone());
         tracker.spawn(async move {
-            let _ = shutdown.run_until_cancelled(converse(stream, services)).await;
+            let _ = shutdown.run_until_cancelled(converse(stream, services, source)).await;
             drop(place);
         });
     }
 }
 
 /// Answers line after line until the other end closes, is silent for too long, or sends too long a line.
-async fn converse(stream: UnixStream, services: Services) -> io::Result<()> {
+async fn converse(stream: UnixStream, services: Services, source: backup::Source) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut lines = BufReader::new(read);
     loop {
@@ -89,7 +90,7 @@ async fn converse(stream: UnixStream, services: Services) -> io::Result<()> {
             return Ok(());
         }
         let answer = match serde_json::from_str(&line) {
-            Ok(command) => admin::execute(command, &services.dispatch, &*services.store).await,
+            Ok(command) => admin::execute(command, &services.dispatch, &services.store, &source).await,
             Err(error) => Answer::error(&Refusal::new(ErrorCode::InvalidField, error.to_string())),
         };
         let mut line = serde_json::to_string(&answer).expect("an answer is made of JSON values");

@@ -286,8 +286,9 @@ impl<L: Link> Actor<L> {
                 let verdict = Box::pin(carry_out_enrolment(&self.services, &self.nonce, *enrol)).await;
                 Some(Event::Enrolled(number, verdict))
             }
-            Action::Prove { number, device, proof } => {
-                let verdict = Box::pin(check_proof(&self.services, &self.nonce, device, &proof)).await;
+            Action::Prove { number, device, proof, certificate } => {
+                let proving = check_proof(&self.services, &self.nonce, device, &proof, &certificate);
+                let verdict = Box::pin(proving).await;
                 Some(Event::Proved(number, verdict))
             }
             Action::Open(identity) => {
@@ -398,8 +399,12 @@ async fn check_proof(
     nonce: &[u8; NONCE_BYTES],
     device: DeviceId,
     proof: &[u8],
+    certificate: &[u8],
 ) -> Result<(Reply, Arc<Identity>), Refusal> {
     let Dispatch { auth, clock, .. } = &services.dispatch;
+    if !certificate.is_empty() {
+        auth.readmit(nonce, device, proof, certificate, clock.now()).await?;
+    }
     let session = auth.authenticate(nonce, device, proof, clock.now()).await;
     services.metrics.authentication("session", session.is_ok());
     let session = session?;

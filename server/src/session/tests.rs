@@ -32,7 +32,10 @@ fn identity(certificate_expired: bool) -> Arc<Identity> {
 fn open_session(certificate_expired: bool) -> Session {
     let mut session = Session::new(TIMING);
     session.on(hello(), at(0));
-    session.on(received(Request::Authenticate { device: DEVICE, proof: Bytes::new() }), at(0));
+    session.on(
+        received(Request::Authenticate { device: DEVICE, proof: Bytes::new(), certificate: Bytes::new() }),
+        at(0),
+    );
     let proved = Event::Proved(1, Ok((Reply::Done, identity(certificate_expired))));
     let actions = session.on(proved, at(0));
     assert!(matches!(actions[..], [Action::Open(_), Action::Answer(1, Ok(_))]), "{actions:?}");

@@ -16,6 +16,12 @@ pub enum Format {
     Json,
 }
 
+/// Whether a filter can be read.
+#[must_use]
+pub fn is_readable(filter: &str) -> bool {
+    EnvFilter::try_new(filter).is_ok()
+}
+
 /// Starts logging. `filter` is a level, or levels by module as `tracing` reads them; an unreadable filter
 /// counts as `info`. A second call changes nothing.
 pub fn start(format: Format, filter: &str) {

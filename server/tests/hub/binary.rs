@@ -114,7 +114,11 @@ fn a_hub_is_made_served_asked_and_ended() {
     let mut hub = Hub::serve(&data);
     assert_eq!(text(&run(&["health", "--config", &config]).stdout), "ready\n");
     let doctor = run(&["doctor", "--config", &config]);
-    assert!(doctor.status.success(), "{}", text(&doctor.stdout));
+    let faults = text(&doctor.stdout);
+    let faults: Vec<&str> = faults.lines().filter(|line| !line.starts_with("ok ")).collect();
+    assert!(faults[0].starts_with("warn backups: none are known"), "{faults:?}");
+    assert!(!faults.iter().any(|line| line.starts_with("BAD")), "{faults:?}");
+    assert_eq!(doctor.status.code(), Some(3));
 
     let invited = run(&[
         "admin",
@@ -133,6 +137,20 @@ fn a_hub_is_made_served_asked_and_ended() {
     assert!(invited["link"].as_str().unwrap().starts_with("cercle://127.0.0.1:"));
     let audit = run(&["admin", "--config", &config, "audit"]);
     assert!(text(&audit.stdout).contains("invitation.created"), "{}", text(&audit.stdout));
+    let chain = run(&["audit", "verify", "--config", &config]);
+    assert!(text(&chain.stdout).starts_with("the chain holds"), "{}", text(&chain.stderr));
+    let export = directory.path().join("audit.json");
+    std::fs::write(&export, run(&["audit", "export", "--config", &config]).stdout).unwrap();
+    let chain = run(&["audit", "verify", "--export", export.to_str().unwrap()]);
+    assert!(text(&chain.stdout).starts_with("the chain holds"), "{}", text(&chain.stderr));
+    let changed =
+        std::fs::read_to_string(&export).unwrap().replace("invitation.created", "invitation.creat3d");
+    std::fs::write(&export, changed).unwrap();
+    let chain = run(&["audit", "verify", "--export", export.to_str().unwrap()]);
+    assert!(text(&chain.stderr).contains("the chain breaks at record 1"), "{}", text(&chain.stderr));
+    let fhir = run(&["audit", "export", "--config", &config, "--form", "fhir"]);
+    assert!(text(&fhir.stdout).contains("\"resourceType\":\"AuditEvent\""), "{}", text(&fhir.stderr));
+
     let groups = run(&["admin", "--config", &config, "--json", "groups"]);
     assert_eq!(text(&groups.stdout), "[]\n");
     let unknown = run(&["admin", "--config", &config, "revoke", &"ab".repeat(16)]);
@@ -232,4 +250,69 @@ fn a_killed_hub_starts_again_beside_its_old_socket() {
 fn the_sample_configuration_is_printed() {
     let printed = text(&run(&["config"]).stdout);
     assert!(printed.contains("#retention_days = 90"), "{printed}");
+}
+
+#[test]
+fn a_backup_is_made_while_the_hub_serves_and_restored_in_one_go() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("hub");
+    init(&data);
+    let (config, repository) = (data.to_str().unwrap(), directory.path().join("backups"));
+    let (repository, key) = (repository.to_str().unwrap(), directory.path().join("backup.key"));
+    let key = key.to_str().unwrap();
+    let keys = run(&["backup", "--json", "keygen", key]);
+    let keys: serde_json::Value = serde_json::from_slice(&keys.stdout).unwrap();
+    let recipient = keys["public_key"].as_str().unwrap();
+
+    let hub = Hub::serve(&data);
+    let create = |more: &[&str]| {
+        let common = ["backup", "--json", "create", "--config", config, "--repository", repository];
+        let made = run(&[&common[..], more].concat());
+        assert!(made.status.success(), "{}", text(&made.stderr));
+        serde_json::from_slice::<serde_json::Value>(&made.stdout).unwrap()
+    };
+    let first = create(&["--recipient", recipient]);
+    assert_eq!(first["sealed"], true);
+    let invited = run(&["admin", "--config", config, "invite", "claire", "--name", "Claire Martin"]);
+    assert!(invited.status.success());
+    let second = create(&[]);
+    assert!(second["new_bytes"].as_u64() < first["new_bytes"].as_u64(), "{first} {second}");
+    hub.signal(Signal::SIGTERM);
+    assert!(hub.end().0);
+    create(&[]);
+
+    let listed = run(&["backup", "list", "--repository", repository]);
+    assert_eq!(text(&listed.stdout).lines().count(), 3, "{}", text(&listed.stderr));
+    let verified = run(&["backup", "verify", "--repository", repository, "--key-file", key]);
+    assert!(text(&verified.stdout).contains("rows: "), "{}", text(&verified.stderr));
+    let pruned = run(&[
+        "backup",
+        "prune",
+        "--repository",
+        repository,
+        "--keep-last",
+        "1",
+        "--keep-daily",
+        "0",
+        "--keep-weekly",
+        "0",
+    ]);
+    assert!(text(&pruned.stdout).contains("kept: 1"), "{} {}", text(&pruned.stdout), text(&pruned.stderr));
+    assert!(run(&["backup", "verify", "--repository", repository, "--key-file", key]).status.success());
+
+    let successor = directory.path().join("successor");
+    let data = successor.to_str().unwrap();
+    let refused = run(&["restore", repository, "--data", data]);
+    assert!(text(&refused.stderr).contains("--key-file"), "{}", text(&refused.stderr));
+    assert!(!successor.exists());
+    let restored = run(&["restore", repository, "--data", data, "--key-file", key]);
+    assert!(text(&restored.stdout).contains("must be revoked again"), "{}", text(&restored.stderr));
+    let refused = run(&["restore", repository, "--data", data, "--key-file", key]);
+    assert!(text(&refused.stderr).contains("is not empty"), "{}", text(&refused.stderr));
+    let hub = Hub::serve(&successor);
+    let audit = run(&["admin", "--config", data, "audit"]);
+    assert!(text(&audit.stdout).contains("store.restored"), "{}", text(&audit.stdout));
+    assert!(text(&audit.stdout).contains("backup.created"), "{}", text(&audit.stdout));
+    hub.signal(Signal::SIGTERM);
+    assert!(hub.end().0);
 }

@@ -316,7 +316,8 @@ impl Device {
 
     pub(crate) fn proof(&self, nonce: &[u8; 32]) -> v1::Authenticate {
         let signature = self.key.sign(&signing::session_message(nonce, self.id));
-        v1::Authenticate { device: self.id.to_bytes(), proof: Bytes::copy_from_slice(signature.as_ref()) }
+        let proof = Bytes::copy_from_slice(signature.as_ref());
+        v1::Authenticate { device: self.id.to_bytes(), proof, certificate: Bytes::new() }
     }
 }
 

@@ -53,6 +53,18 @@ async fn enrol(store: &Arc<dyn Store>, number: u64, owner: u64, secret: u8) {
     store.enrol(enrolment(number, owner, secret), 10).await.unwrap();
 }
 
+pub(super) async fn a_device_is_readmitted_once_and_its_user_kept(store: Arc<dyn Store>) {
+    store.put_user(user_record(1)).await.unwrap();
+    let renamed = UserRecord { display_name: "Another".into(), ..user_record(1) };
+    assert_eq!(store.readmit(device_record(5, 1), renamed).await, Ok(device_record(5, 1)));
+    assert_eq!(store.user(&user(1)).await, Ok(Some(user_record(1))), "the user on file stays");
+    let other_key = DeviceRecord { public_key: [8; 32], ..device_record(5, 1) };
+    assert_eq!(store.readmit(other_key, user_record(1)).await, Ok(device_record(5, 1)), "as does the device");
+    store.readmit(device_record(6, 2), user_record(2)).await.unwrap();
+    assert_eq!(store.user(&user(2)).await, Ok(Some(user_record(2))));
+    assert_eq!(store.devices_of(&user(2)).await, Ok(vec![device_record(6, 2)]));
+}
+
 pub(super) async fn an_invitation_enrols_one_device_once(store: Arc<dyn Store>) {
     store.put_invitation(invitation(1, 1)).await.unwrap();
     assert_eq!(store.user(&user(1)).await, Ok(None));

@@ -56,6 +56,23 @@ impl Accounts for Embedded {
         self.write(move |tx| enrol(tx, enrolment, devices_max)).await
     }
 
+    async fn readmit(&self, device: DeviceRecord, user: UserRecord) -> Result<DeviceRecord, WriteError> {
+        self.write(move |tx| {
+            let key = table::device(device.device);
+            if let Some(on_file) = tx.load::<DeviceRecord>(&key)? {
+                return Ok(on_file);
+            }
+            let user_key = table::user(&user.user);
+            if !tx.exists(Table::Users, &user_key)? {
+                tx.put(user_key, &user);
+            }
+            tx.put(key, &device);
+            tx.put_mark(Table::UserDevices, table::user_device(&device.user, device.device));
+            Ok(device)
+        })
+        .await
+    }
+
     async fn device(&self, device: DeviceId) -> Result<Option<DeviceRecord>, ReadError> {
         self.on_snapshot(move |snapshot| rows::load(snapshot, &table::device(device))).await
     }

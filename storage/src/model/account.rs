@@ -40,6 +40,16 @@ impl Accounts for Model {
         self.state().enrol(enrolment, devices_max)
     }
 
+    async fn readmit(&self, device: DeviceRecord, user: UserRecord) -> Result<DeviceRecord, WriteError> {
+        let mut state = self.state();
+        if let Some(on_file) = state.devices.get(&device.device) {
+            return Ok(on_file.clone());
+        }
+        state.users.entry(user.user.clone()).or_insert(user);
+        state.devices.insert(device.device, device.clone());
+        Ok(device)
+    }
+
     async fn device(&self, device: DeviceId) -> Result<Option<DeviceRecord>, ReadError> {
         Ok(self.state().devices.get(&device).cloned())
     }

@@ -30,6 +30,14 @@ impl Record for AuditRecord {
     }
 }
 
+impl AuditRecord {
+    /// Whether this record follows another (`None`: is the first), unchanged, without one between them.
+    #[must_use]
+    pub fn follows(&self, before: Option<&Self>) -> bool {
+        *self == before.map(AuditHeadRow::of).unwrap_or_default().next(self.entry.clone())
+    }
+}
+
 /// The newest record's place, kept apart so that an append need not search for it, and so that a log
 /// that was cut off at its end is noticed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

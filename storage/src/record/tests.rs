@@ -9,6 +9,7 @@ use proptest::prelude::{any, proptest};
 use super::{
     Record, Writer,
     audit::AuditHeadRow,
+    copies::{ForksRow, RestoresRow},
     expiry::ExpiryRow,
     group::{GroupRow, RosterRow},
     inbox::{InboxHeadRow, InboxRow, WelcomePointersRow},
@@ -17,8 +18,8 @@ use super::{
     timer::TimerRow,
 };
 use crate::store::{
-    AuditEntry, AuditRecord, BlobRecord, BlobUsage, Claim, ClaimedPackage, DeviceRecord, Entry,
-    InvitationRecord, Kind, RosterEntry, UserRecord,
+    AuditEntry, AuditRecord, BlobRecord, BlobUsage, Claim, ClaimedPackage, DeviceRecord, Entry, Fork,
+    InvitationRecord, Kind, Restore, RosterEntry, UserRecord,
 };
 
 /// The record is written as these bytes and read from them.
@@ -169,6 +170,16 @@ fn rows_of_registers_and_blobs_keep_their_bytes() {
 }
 
 #[test]
+fn rows_of_restored_copies_keep_their_bytes() {
+    let (before, after) = ("bb".repeat(16), "aa".repeat(16));
+    let restore = Restore { before: [0xbb; 16], after: [0xaa; 16], copy_at: 1, restored_at: 2 };
+    let times = "0000000000000001 0000000000000002";
+    is_written_as(&RestoresRow(vec![restore]), &format!("01 00000001 {before} {after} {times}"));
+    let fork = Fork { incarnation: [0xaa; 16], head: 1, epoch: 2 };
+    is_written_as(&ForksRow(vec![fork]), &format!("01 00000001 {after} {times}"));
+}
+
+#[test]
 fn what_is_cut_short_too_long_or_of_another_version_is_refused() {
     let whole = VerdictRow { seq: 1, epoch: 2, at: 3 }.encode();
     for length in 0..whole.len() {
@@ -196,6 +207,7 @@ proptest! {
         drop((GroupRow::decode(&bytes), RosterRow::decode(&bytes), EntryRow::decode(&bytes)));
         drop((InboxRow::decode(&bytes), ClaimRow::decode(&bytes), ExpiryRow::decode(&bytes)));
         drop((UserRecord::decode(&bytes), DeviceRecord::decode(&bytes), InvitationRecord::decode(&bytes)));
+        drop((ForksRow::decode(&bytes), RestoresRow::decode(&bytes)));
         drop((Claim::decode(&bytes), BlobRecord::decode(&bytes), BlobUsage::decode(&bytes)));
         drop((AuditRecord::decode(&bytes), TimerRow::decode(&bytes), KeyPackageRow::decode(&bytes)));
     }

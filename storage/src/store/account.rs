@@ -136,6 +136,14 @@ pub trait Accounts: Send + Sync {
     /// As [`EnrolError`] says.
     async fn enrol(&self, enrolment: Enrolment, devices_max: usize) -> Result<DeviceRecord, EnrolError>;
 
+    /// Stores a device without an invitation, and its user if there is no such user: for a restored hub, to
+    /// which a device shows what it was given before. A device on file is left as it is. Returns the record
+    /// on file.
+    ///
+    /// # Errors
+    /// As any write.
+    async fn readmit(&self, device: DeviceRecord, user: UserRecord) -> Result<DeviceRecord, WriteError>;
+
     /// A device, or `None`.
     ///
     /// # Errors
