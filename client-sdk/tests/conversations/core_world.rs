@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeSet,
     num::NonZeroU32,
-    path::PathBuf,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -29,7 +29,7 @@ use cercle_server::{
     attachments::{self, Attachments},
     auth::{
         self, AuthenticationService, InvitationRequest, Inviter, Issuer,
-        authority::{make_hub_sender, make_root},
+        authority::{KeyedCertificate, make_hub_sender, make_root},
     },
     clock::Clock,
     delivery::{self, Delivery, HubSender},
@@ -46,7 +46,7 @@ use cercle_server::{
     telemetry::Metrics,
     transport::rate::{DeviceRates, Rate},
 };
-use cercle_storage::store::ExpirePolicy;
+use cercle_storage::store::{ExpirePolicy, Store};
 use futures_util::{Sink, Stream};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -95,70 +95,103 @@ impl Link for HubEnd {
     async fn finish(self, _: Duration) {}
 }
 
+/// What makes a hub itself: its root and its voice in groups.
+pub(crate) struct HubKeys {
+    root: KeyedCertificate,
+    sender: KeyedCertificate,
+}
+
+impl HubKeys {
+    pub(crate) fn new(now: u64) -> Self {
+        let root = make_root(DOMAIN, now).unwrap();
+        let sender = make_hub_sender(&root, DOMAIN, now).unwrap();
+        Self { root, sender }
+    }
+}
+
+/// The services of a hub over a store. The folder is for attachments and the directory.
+pub(crate) fn services(store: Arc<dyn Store>, keys: &HubKeys, clock: &Clock, folder: &Path) -> Services {
+    let certificate = keys.sender.certificate.clone();
+    let issuer = Issuer::load(&keys.root, certificate, DOMAIN, clock.now()).unwrap();
+    let fanout = Fanout::new();
+    let metrics = Arc::new(Metrics::new());
+    let trusted = issuer.root().clone();
+    let link = LinkTarget {
+        address: "127.0.0.1:8443".into(),
+        root_fingerprint: trusted.fingerprint(),
+        web_certificate: false,
+    };
+    let sender = HubSender::new(&keys.sender).unwrap();
+    let (blobs, blob_settings) = (folder.join("blobs"), attachments::Settings::default());
+    std::fs::create_dir_all(&blobs).unwrap();
+    let shutdown = CancellationToken::new();
+    let attachments =
+        Attachments::open(store.clone(), &blobs, blob_settings, metrics.clone(), shutdown.clone());
+    let settings = delivery::Settings::default();
+    let push = Push::without_accounts(store.clone(), fanout.clone(), clock.clone(), metrics.clone());
+    let dispatch = Dispatch {
+        alerts: Alerts::without_hook(store.clone(), fanout.clone(), push.clone(), clock.clone()),
+        push,
+        auth: AuthenticationService::new(store.clone(), issuer, auth::Settings::default()),
+        delivery: Delivery::new(store.clone(), trusted, sender, fanout.clone(), settings),
+        registers: RegisterService::new(store.clone(), HubSender::new(&keys.sender).unwrap()),
+        attachments: attachments.unwrap(),
+        directory: Directory::new(folder, store.clone(), directory::Settings::default()),
+        fanout,
+        link: Arc::new(link),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+    };
+    let plenty = NonZeroU32::new(1_000_000).unwrap();
+    // The common clock jumps; nobody is to take a jump for a dead connection.
+    let hour = Duration::from_secs(3_600);
+    Services {
+        dispatch,
+        store,
+        timing: Timing { authentication: hour, ping_interval: hour, write: hour },
+        rates: Arc::new(DeviceRates::new(Rate { per_second: plenty, burst: plenty })),
+        metrics,
+        shutdown,
+        abort: CancellationToken::new(),
+        tracker: TaskTracker::new(),
+    }
+}
+
+/// An invitation of a new user, or of a further device of a known one.
+pub(crate) async fn invitation(services: &Services, user: &str, now: u64) -> Invitation {
+    let request = InvitationRequest {
+        user: Some(user.into()),
+        display_name: format!("Dr {user}"),
+        profession: "10".into(),
+        class: v1::MemberClass::Professional,
+        roles: Vec::new(),
+        valid_for_ms: None,
+    };
+    let created = services.dispatch.auth.create_invitation(Inviter::Operator, request, now).await.unwrap();
+    Invitation::parse(&services.dispatch.link.link(created.secret)).unwrap()
+}
+
 /// A hub and its devices.
 pub(crate) struct World {
     pub(crate) services: Services,
     pub(crate) clock: Clock,
     pub(crate) devices: Vec<Device>,
+    /// The hub's voice in groups, for a hub that misuses it.
+    pub(crate) sender: HubSender,
     /// Settings of devices that are installed from here.
     pub(crate) settings: Settings,
     folder: tempfile::TempDir,
     commands: u64,
-    seed: u64,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
         let clock = Clock::manual(Clock::system().now());
-        let root = make_root(DOMAIN, clock.now()).unwrap();
-        let keyed = make_hub_sender(&root, DOMAIN, clock.now()).unwrap();
-        let issuer = Issuer::load(&root, keyed.certificate.clone(), DOMAIN, clock.now()).unwrap();
-        let store = cercle_storage::open_memory();
-        let fanout = Fanout::new();
-        let metrics = Arc::new(Metrics::new());
-        let trusted = issuer.root().clone();
-        let link = LinkTarget {
-            address: "127.0.0.1:8443".into(),
-            root_fingerprint: trusted.fingerprint(),
-            web_certificate: false,
-        };
-        let sender = HubSender::new(&keyed).unwrap();
+        let keys = HubKeys::new(clock.now());
         let folder = tempfile::tempdir().unwrap();
-        let (blobs, blob_settings) = (folder.path().join("blobs"), attachments::Settings::default());
-        std::fs::create_dir(&blobs).unwrap();
-        let shutdown = CancellationToken::new();
-        let attachments =
-            Attachments::open(store.clone(), &blobs, blob_settings, metrics.clone(), shutdown.clone());
-        let settings = delivery::Settings::default();
-        let push = Push::without_accounts(store.clone(), fanout.clone(), clock.clone(), metrics.clone());
-        let folder = tempfile::tempdir().unwrap();
-        let dispatch = Dispatch {
-            alerts: Alerts::without_hook(store.clone(), fanout.clone(), push.clone(), clock.clone()),
-            push,
-            auth: AuthenticationService::new(store.clone(), issuer, auth::Settings::default()),
-            delivery: Delivery::new(store.clone(), trusted, sender, fanout.clone(), settings),
-            registers: RegisterService::new(store.clone(), HubSender::new(&keyed).unwrap()),
-            attachments: attachments.unwrap(),
-            directory: Directory::new(folder.path(), store.clone(), directory::Settings::default()),
-            fanout,
-            link: Arc::new(link),
-            clock: clock.clone(),
-            metrics: metrics.clone(),
-        };
-        let plenty = NonZeroU32::new(1_000_000).unwrap();
-        // The common clock jumps; nobody is to take a jump for a dead connection.
-        let hour = Duration::from_secs(3_600);
-        let services = Services {
-            dispatch,
-            store,
-            timing: Timing { authentication: hour, ping_interval: hour, write: hour },
-            rates: Arc::new(DeviceRates::new(Rate { per_second: plenty, burst: plenty })),
-            metrics,
-            shutdown,
-            abort: CancellationToken::new(),
-            tracker: TaskTracker::new(),
-        };
-        Self { services, clock, devices: Vec::new(), settings: SETTINGS, folder, commands: 0, seed: 0 }
+        let services = services(cercle_storage::open_memory(), &keys, &clock, folder.path());
+        let sender = HubSender::new(&keys.sender).unwrap();
+        Self { services, clock, devices: Vec::new(), sender, settings: SETTINGS, folder, commands: 0 }
     }
 
     /// A world with some users, one device each, enrolled and connected.
@@ -171,17 +204,7 @@ impl World {
     }
 
     pub(crate) async fn invite(&self, user: &str) -> Invitation {
-        let request = InvitationRequest {
-            user: Some(user.into()),
-            display_name: format!("Dr {user}"),
-            profession: "10".into(),
-            class: v1::MemberClass::Professional,
-            roles: Vec::new(),
-            valid_for_ms: None,
-        };
-        let auth = &self.services.dispatch.auth;
-        let created = auth.create_invitation(Inviter::Operator, request, self.clock.now()).await.unwrap();
-        Invitation::parse(&self.services.dispatch.link.link(created.secret)).unwrap()
+        invitation(&self.services, user, self.clock.now()).await
     }
 
     /// Enrols a device of a user and connects it; returns its number.
@@ -201,6 +224,14 @@ impl World {
         self.devices[number].open();
         self.devices[number].core().begin_enrolment(invitation).unwrap();
         number
+    }
+
+    /// A connection to the hub for a device that is none of this world's.
+    pub(crate) fn raw(&self) -> (mpsc::Sender<Bytes>, mpsc::Receiver<Bytes>) {
+        let (to_hub, frames) = mpsc::channel(QUEUE_FRAMES);
+        let (out, from_hub) = mpsc::channel(QUEUE_FRAMES);
+        tokio::spawn(actor::run(HubEnd { frames, out }, self.services.clone(), None));
+        (to_hub, from_hub)
     }
 
     /// The folder of the hub's directory.
@@ -349,10 +380,7 @@ impl World {
         if self.devices[number].core.is_none() {
             return false;
         }
-        let (to_hub, frames) = mpsc::channel(QUEUE_FRAMES);
-        let (out, from_hub) = mpsc::channel(QUEUE_FRAMES);
-        self.seed += 1;
-        tokio::spawn(actor::run(HubEnd { frames, out }, self.services.clone(), None));
+        let (to_hub, from_hub) = self.raw();
         let device = &mut self.devices[number];
         device.connection = Some(DeviceEnd { out: to_hub, frames: from_hub, unanswered: BTreeSet::new() });
         device.handle(Input::Connected, self.clock.now());
