@@ -27,7 +27,7 @@ use crate::{
     event::Event,
     mls::identity::DeviceKeys,
     store::{Store, StoreError, identity::IdentityRecord},
-    sync::{Cx, Memory},
+    sync::{Cx, Memory, dice::Dice},
 };
 
 mod alert;
@@ -184,6 +184,12 @@ impl Core {
         Ok(())
     }
 
+    /// Takes ids and delays from a seed from here on, so that a simulation can be repeated. Keys never come
+    /// from it. Not for an app: ids that can be guessed are no ids.
+    pub fn seed_for_simulation(&mut self, seed: u64) {
+        self.memory.dice = Dice::seeded(seed);
+    }
+
     /// Who this device is, once it is enrolled.
     #[must_use]
     pub fn identity(&self) -> Option<Identity> {
@@ -258,9 +264,10 @@ impl Core {
     fn recover_from(&mut self, error: StoreError, commands: &[u64]) -> Vec<Action> {
         tracing::error!(%error, "the local store failed");
         let waiting = std::mem::take(&mut self.memory.waiting);
+        let dice = std::mem::take(&mut self.memory.dice);
         let loaded = self.store.begin().and_then(|tx| Memory::load(&tx, self.memory.settings));
         match loaded {
-            Ok(memory) => self.memory = Memory { waiting, ..memory },
+            Ok(memory) => self.memory = Memory { waiting, dice, ..memory },
             Err(again) => tracing::error!(error = %again, "the local store cannot be read"),
         }
         let reason = DisconnectReason::StoreFailed;

@@ -98,14 +98,27 @@ pub(crate) fn open(
     if !signing::verify(&exporter.public_key, &to_be_signed(&signed.archive), &signed.signature) {
         return Err(HistoryError::Signature);
     }
-    let open = decompress_to_vec_zlib_with_limit(&signed.archive, limits::HISTORY_OPEN_BYTES_MAX)
+    unpack(&signed.archive, group, before_seq, &exporter.user)
+}
+
+/// Reads what the signature of an archive covers.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn unpack(
+    archive: &[u8],
+    group: GroupId,
+    before_seq: Seq,
+    exporter: &UserId,
+) -> Result<Vec<MessageRow>, HistoryError> {
+    let open = decompress_to_vec_zlib_with_limit(archive, limits::HISTORY_OPEN_BYTES_MAX)
         .map_err(|_| HistoryError::Damaged)?;
     let archive = HistoryArchive::decode(open.as_slice()).map_err(|_| HistoryError::Damaged)?;
     if archive.group != group.as_bytes() || archive.before_seq != before_seq {
         return Err(HistoryError::OtherContent);
     }
     let rows: Result<Vec<MessageRow>, HistoryError> =
-        archive.messages.into_iter().map(|message| read(message, &exporter.user)).collect();
+        archive.messages.into_iter().map(|message| read(message, exporter)).collect();
     let mut rows = rows?;
     if rows.iter().any(|row| row.seq == 0 || row.seq >= before_seq) {
         return Err(HistoryError::OtherContent);

@@ -101,6 +101,8 @@ pub mod store;
 mod sync;
 pub mod thread;
 pub mod transfer;
+#[cfg(any(test, fuzzing))]
+pub mod untrusted;
 
 #[cfg(test)]
 extern crate self as cercle_sdk;
@@ -109,3 +111,8 @@ extern crate self as cercle_sdk;
 #[path = "../tests/conversations/core_world.rs"]
 #[expect(dead_code, unused_imports, reason = "made for many tests")]
 mod core_world;
+
+#[cfg(test)]
+#[path = "../fuzz/targets.rs"]
+#[expect(dead_code, unreachable_pub, reason = "made for the fuzzing binaries")]
+mod fuzz_targets;

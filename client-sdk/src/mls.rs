@@ -4,6 +4,9 @@
 //! the hub, the log or the outbox. A group that an operation failed on is dropped by the caller and loaded
 //! again after its transaction was rolled back: memory must never be ahead of the store.
 //!
+//! What comes from others is read with `tls_codec::Deserialize`; its twin for slices, `DeserializeBytes`, asserts in
+//! debug builds that a vector is as long as it says.
+//!
 //! - [`provider`]: openmls over the store's transaction, values sealed;
 //! - [`identity`]: own keys and credential, and the verification of everybody else's;
 //! - [`profile`]: ciphersuite, capabilities and settings of docs/protocol.md section 4;
@@ -19,6 +22,8 @@ pub(crate) use openmls::prelude::MlsGroup;
 pub(crate) mod application;
 pub(crate) mod check;
 pub(crate) mod commit;
+#[cfg(test)]
+mod conformance;
 pub(crate) mod external;
 pub(crate) mod founding;
 pub(crate) mod group;

@@ -33,7 +33,6 @@ use cercle_proto::{
     v1,
 };
 use openmls_rust_crypto::RustCrypto;
-use openmls_traits::{OpenMlsProvider as _, random::OpenMlsRand as _};
 
 use crate::{
     core::{Action, DisconnectReason, GroupState, Outcome, Settings},
@@ -53,6 +52,7 @@ use crate::{
     },
 };
 use crate::{search::index::Index, thread::Thread};
+use dice::Dice;
 use pace::Pace;
 use session::Session;
 
@@ -61,6 +61,7 @@ pub(crate) mod certificate;
 pub(crate) mod circle;
 pub(crate) mod commands;
 pub(crate) mod content;
+pub(crate) mod dice;
 pub(crate) mod direct;
 pub(crate) mod entries;
 pub(crate) mod finding;
@@ -112,6 +113,8 @@ pub(crate) struct Memory {
     pub(crate) words: Index,
     /// When the next appointment is due.
     pub(crate) next_appointment: Option<TimestampMs>,
+    /// Ids and delays.
+    pub(crate) dice: Dice,
 }
 
 /// One group: its stored row, and how far it is on the present connection.
@@ -208,12 +211,13 @@ impl Memory {
             threads: HashMap::new(),
             words: Index::default(),
             next_appointment: tx.next_appointment()?,
+            dice: Dice::default(),
         })
     }
 
     /// A fresh random id.
     pub(crate) fn random_id(&self) -> [u8; 16] {
-        self.crypto.random_array().expect("the generator is seeded at start")
+        self.dice.throw(&self.crypto)
     }
 
     /// When the core must be called again at the latest.
@@ -267,7 +271,7 @@ impl<'a> Cx<'a, '_> {
     }
 
     pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
-        self.provider().rand().random_array().expect("the generator is seeded at start")
+        self.m.dice.throw(&self.m.crypto)
     }
 
     /// A number below a bound.

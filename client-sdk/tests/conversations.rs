@@ -15,6 +15,8 @@
 mod client_world;
 #[path = "conversations/core_world.rs"]
 mod core_world;
+#[path = "conversations/interop_peer.rs"]
+mod interop_peer;
 #[path = "conversations/link.rs"]
 mod link;
 
@@ -52,6 +54,8 @@ mod core_direct;
 mod core_documents;
 #[path = "conversations/core_history.rs"]
 mod core_history;
+#[path = "conversations/core_hostile_hub.rs"]
+mod core_hostile_hub;
 #[path = "conversations/core_membership.rs"]
 mod core_membership;
 #[path = "conversations/core_random.rs"]
@@ -68,3 +72,7 @@ mod core_requests_wide;
 mod core_restored_hub;
 #[path = "conversations/core_rules.rs"]
 mod core_rules;
+#[path = "conversations/interop.rs"]
+mod interop;
+#[path = "conversations/simulation.rs"]
+mod simulation;

@@ -77,6 +77,8 @@ fn from_base64url(text: &str) -> Option<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn sample(web_certificate: bool) -> Invitation {
@@ -99,6 +101,28 @@ mod tests {
             [&link[1..], &link[..link.len() - 1], &link.replace("/join", "/joi"), &format!("{link}.x")]
         {
             assert!(Invitation::parse(damaged).is_err(), "{damaged}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_invitation_comes_back_from_its_link(
+            host in "[a-z0-9.-]{1,40}",
+            port: u16,
+            secret: [u8; 32],
+            root_fingerprint: [u8; 32],
+            web_certificate: bool,
+        ) {
+            let invitation =
+                Invitation { address: format!("{host}:{port}"), secret, root_fingerprint, web_certificate };
+            prop_assert_eq!(Invitation::parse(&invitation.to_link()), Ok(invitation));
+        }
+
+        #[test]
+        fn no_text_panics_and_what_is_read_is_written_in_one_way(text in ".{0,200}") {
+            if let Ok(read) = Invitation::parse(&text) {
+                prop_assert_eq!(Invitation::parse(&read.to_link()), Ok(read));
+            }
         }
     }
 }

@@ -218,4 +218,32 @@ mod tests {
         let facts = CommitFacts { new_policy, members_after: vec![user("admin")], ..Default::default() };
         assert_eq!(policy.judge(&user("admin"), &facts), Err(PolicyError::NoAdministrator));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic_and_what_is_read_is_complete(bytes in proptest::collection::vec(0_u8.., 0..120)) {
+            if let Ok(policy) = Policy::decode(&bytes) {
+                proptest::prop_assert!(!policy.administrators().is_empty());
+                proptest::prop_assert_eq!(Policy::decode(&policy.encode()), Ok(policy));
+            }
+        }
+
+        /// Whoever is no administrator changes nothing for others where only administrators may.
+        #[test]
+        fn a_member_never_does_for_others_what_administrators_only_may(
+            added: bool, removed: bool, changed: bool,
+        ) {
+            let policy = Policy::announcements(user("admin"));
+            let members_after = vec![user("admin"), user("member")];
+            let facts = CommitFacts {
+                added: if added { vec![user("x")] } else { Vec::new() },
+                removed: if removed { vec![user("x")] } else { Vec::new() },
+                new_policy: changed.then(|| Policy::conversation(user("member"))),
+                members_after,
+            };
+            let allowed = policy.judge(&user("member"), &facts).is_ok();
+            proptest::prop_assert_eq!(allowed, !(added || removed || changed));
+            proptest::prop_assert!(policy.judge(&user("admin"), &facts).is_ok() || changed);
+        }
+    }
 }

@@ -61,14 +61,29 @@ impl Embedded {
         let incarnation = format::check_or_create(&*engine)?;
         let restores = copies::restores(&*engine)?;
         let writer = Writer::start(Arc::clone(&engine)).map_err(FormatError::Thread)?;
-        Ok(Self {
+        Ok(Self::over(engine, writer, incarnation))
+    }
+
+    /// As [`Embedded::start`], without a thread of its own: whoever writes commits what is queued. For
+    /// simulations, in which one seed has to give one run (ADR 0013).
+    ///
+    /// # Errors
+    /// As [`Embedded::start`].
+    pub fn start_on_callers(engine: Arc<dyn Engine>) -> Result<Self, FormatError> {
+        let incarnation = format::check_or_create(&*engine)?;
+        let writer = Writer::on_callers(Arc::clone(&engine));
+        Ok(Self::over(engine, writer, incarnation))
+    }
+
+    fn over(engine: Arc<dyn Engine>, writer: Writer, incarnation: [u8; 16]) -> Self {
+        Self {
             writer,
             engine,
             reads: Arc::new(Semaphore::new(limits::READS_AT_ONCE_MAX)),
             incarnation,
             restores,
             expire_from: Mutex::new(expire::Position::default()),
-        })
+        }
     }
 
     /// A store in memory, gone with the process.

@@ -5,6 +5,7 @@
 //! it is applied; engines therefore need no transactions that read and write.
 
 mod faulty;
+mod faulty_disk;
 mod journal;
 mod memory;
 mod redb;
@@ -14,6 +15,7 @@ mod sled;
 use std::{collections::BTreeMap, ops::ControlFlow};
 
 pub use self::faulty::{Fault, FaultyEngine};
+pub use self::faulty_disk::{DiskFault, FaultyDisk};
 pub use self::journal::{JournalEngine, JournalError, JournalSizes};
 pub use self::memory::MemoryEngine;
 pub use self::redb::RedbEngine;

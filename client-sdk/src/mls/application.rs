@@ -6,7 +6,7 @@ use cercle_proto::{
 };
 use openmls::prelude::{MlsGroup, MlsMessageIn, ProcessedMessageContent, QueuedProposal, StagedCommit};
 use openmls_traits::OpenMlsProvider as _;
-use tls_codec::DeserializeBytes as _;
+use tls_codec::Deserialize as _;
 
 use super::{
     MlsError,
@@ -31,7 +31,7 @@ pub(crate) enum Processed {
     },
     /// A commit that was judged and may be merged.
     Commit(Box<StagedCommit>, Box<CommitView>),
-    /// A proposal to keep until a commit covers it.
+    /// A proposal that was judged, to keep until a commit covers it.
     Proposal(Box<QueuedProposal>),
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn process(
     message: &[u8],
     now: TimestampMs,
 ) -> Result<Processed, MlsError> {
-    let message = MlsMessageIn::tls_deserialize_exact_bytes(message).map_err(refused("decode"))?;
+    let message = MlsMessageIn::tls_deserialize_exact(message).map_err(refused("decode"))?;
     let message = message.try_into_protocol_message().map_err(refused("decode"))?;
     let processed = group.process_message(provider, message).map_err(refused("process"))?;
     let sender = processed.sender().clone();
@@ -77,7 +77,10 @@ pub(crate) fn process(
             let view = check::judge(group, &staged, &sender, me, now)?;
             Ok(Processed::Commit(staged, Box::new(view)))
         }
-        ProcessedMessageContent::ProposalMessage(proposal) => Ok(Processed::Proposal(proposal)),
+        ProcessedMessageContent::ProposalMessage(proposal) => {
+            check::judge_proposal(group, &proposal, me)?;
+            Ok(Processed::Proposal(proposal))
+        }
         ProcessedMessageContent::ExternalJoinProposalMessage(_)
         | ProcessedMessageContent::OwnPendingCommit
         | ProcessedMessageContent::OwnPrivateMessage => {

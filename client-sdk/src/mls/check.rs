@@ -11,7 +11,7 @@ use cercle_proto::{
     id::TimestampMs,
     policy::{CommitFacts, Policy},
 };
-use openmls::prelude::{LeafNode, LeafNodeIndex, MlsGroup, Proposal, Sender, StagedCommit};
+use openmls::prelude::{LeafNode, LeafNodeIndex, MlsGroup, Proposal, QueuedProposal, Sender, StagedCommit};
 
 use super::{MlsError, group, identity::Myself, profile};
 
@@ -59,6 +59,7 @@ pub(crate) fn judge(
     let members = group::members(before, me)?;
     let committer = committer(&members, staged, sender, me, now)?;
     check_group_context(before, staged)?;
+    check_proposals(&members, staged, sender)?;
     check_update_proposals(&members, staged, me, now)?;
 
     let mut added = Vec::new();
@@ -89,6 +90,57 @@ pub(crate) fn judge(
         policy_changed: group::policy(before)? != profile::policy_of(staged.group_context().extensions())?,
         leaves_added,
     })
+}
+
+/// Whether a proposal may wait for a commit: the hub proposes removals, a member that a device of his own
+/// user goes, and nobody anything else (docs/protocol.md section 6). What waits is committed by members
+/// without asking anybody, so whatever is let in here is as good as done.
+///
+/// # Errors
+/// Says which rule is broken; the proposal must not be kept.
+pub(crate) fn judge_proposal(
+    group: &MlsGroup,
+    proposal: &QueuedProposal,
+    me: &Myself,
+) -> Result<(), MlsError> {
+    check_proposal(&group::members(group, me)?, proposal.proposal(), proposal.sender())
+}
+
+fn check_proposal(members: &Leaves, proposal: &Proposal, proposer: &Sender) -> Result<(), MlsError> {
+    let refused = |why: &str| Err(MlsError::Refused("proposal", why.to_owned()));
+    match (proposal, proposer) {
+        (Proposal::Remove(_), Sender::External(_)) | (Proposal::SelfRemove, Sender::Member(_)) => Ok(()),
+        (Proposal::Remove(remove), Sender::Member(proposer)) => {
+            let own = at(members, *proposer)?.user == at(members, remove.removed())?.user;
+            if own { Ok(()) } else { refused("a member may propose to remove own devices only") }
+        }
+        (_, Sender::External(_)) => refused("the hub may propose removals only"),
+        _ => refused("a member may propose to leave only"),
+    }
+}
+
+/// What others proposed is of the kinds that may wait; what the committer does is of the kinds that the
+/// profile has.
+fn check_proposals(members: &Leaves, staged: &StagedCommit, committer: &Sender) -> Result<(), MlsError> {
+    for queued in staged.queued_proposals() {
+        let own = queued.sender() == committer;
+        let known = matches!(
+            queued.proposal(),
+            Proposal::Add(_)
+                | Proposal::Remove(_)
+                | Proposal::SelfRemove
+                | Proposal::Update(_)
+                | Proposal::GroupContextExtensions(_)
+                | Proposal::ExternalInit(_)
+        );
+        if !known {
+            return Err(MlsError::Refused("commit", "it holds a proposal outside the profile".into()));
+        }
+        if !own && !matches!(queued.proposal(), Proposal::Update(_)) {
+            check_proposal(members, queued.proposal(), queued.sender())?;
+        }
+    }
+    Ok(())
 }
 
 type Leaves = [(LeafNodeIndex, DeviceIdentity)];

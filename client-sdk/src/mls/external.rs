@@ -4,7 +4,7 @@
 use cercle_proto::{id::GroupId, v1};
 use openmls::prelude::{MlsGroup, MlsMessageBodyIn, MlsMessageIn, RatchetTreeIn};
 use openmls_traits::OpenMlsProvider as _;
-use tls_codec::DeserializeBytes as _;
+use tls_codec::Deserialize as _;
 
 use super::{
     MlsError,
@@ -27,13 +27,11 @@ pub(crate) fn rejoin(
     expected: GroupId,
     info: &v1::GroupInfo,
 ) -> Result<(MlsGroup, Bundle), MlsError> {
-    let message =
-        MlsMessageIn::tls_deserialize_exact_bytes(&info.group_info).map_err(refused("group info"))?;
+    let message = MlsMessageIn::tls_deserialize_exact(&info.group_info).map_err(refused("group info"))?;
     let MlsMessageBodyIn::GroupInfo(group_info) = message.extract() else {
         return Err(MlsError::Refused("group info", "it is another kind of message".into()));
     };
-    let tree =
-        RatchetTreeIn::tls_deserialize_exact_bytes(&info.ratchet_tree).map_err(refused("ratchet tree"))?;
+    let tree = RatchetTreeIn::tls_deserialize_exact(&info.ratchet_tree).map_err(refused("ratchet tree"))?;
     if group_info.group_id() != &group::mls_id(expected) || group_info.epoch().as_u64() != info.epoch {
         return Err(MlsError::Refused("group info", "it is for another group or epoch".into()));
     }

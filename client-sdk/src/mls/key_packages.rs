@@ -8,7 +8,7 @@ use cercle_proto::{
 pub(crate) use openmls::prelude::KeyPackage;
 use openmls::prelude::{KeyPackageRef, Lifetime, MlsMessageBodyIn, MlsMessageIn, ProtocolVersion};
 use openmls_traits::{OpenMlsProvider, storage::StorageProvider as _};
-use tls_codec::DeserializeBytes as _;
+use tls_codec::Deserialize as _;
 
 use super::{
     MlsError, group,
@@ -87,7 +87,7 @@ pub(crate) fn verify(
     now: TimestampMs,
 ) -> Result<(KeyPackage, DeviceIdentity), MlsError> {
     let message =
-        MlsMessageIn::tls_deserialize_exact_bytes(&claimed.key_package).map_err(refused("key package"))?;
+        MlsMessageIn::tls_deserialize_exact(&claimed.key_package).map_err(refused("key package"))?;
     let MlsMessageBodyIn::KeyPackage(package) = message.extract() else {
         return Err(MlsError::Refused("key package", "it is another kind of message".into()));
     };

@@ -2,7 +2,7 @@
 
 use cercle_proto::id::GroupId;
 use openmls::prelude::{MlsGroup, MlsMessageBodyIn, MlsMessageIn, StagedWelcome, WelcomeError};
-use tls_codec::DeserializeBytes as _;
+use tls_codec::Deserialize as _;
 
 use super::{MlsError, group, identity::Myself, profile, provider::Provider, refused};
 
@@ -21,7 +21,7 @@ pub(crate) fn join(
     expected: GroupId,
     welcome: &[u8],
 ) -> Result<MlsGroup, MlsError> {
-    let message = MlsMessageIn::tls_deserialize_exact_bytes(welcome).map_err(refused("welcome"))?;
+    let message = MlsMessageIn::tls_deserialize_exact(welcome).map_err(refused("welcome"))?;
     let MlsMessageBodyIn::Welcome(welcome) = message.extract() else {
         return Err(MlsError::Refused("welcome", "it is another kind of message".into()));
     };

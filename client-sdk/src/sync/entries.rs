@@ -224,7 +224,8 @@ impl Cx<'_, '_> {
             // Sent before this device was added: it was never meant to read it.
             return Ok(Applied::Next);
         }
-        if epoch == record.epoch {
+        if epoch >= record.epoch {
+            // Of a later epoch: the commit that leads there was withheld.
             record.undecryptable += 1;
         }
         let forked = record.undecryptable >= limits::UNDECRYPTABLE_IN_A_ROW_MAX;

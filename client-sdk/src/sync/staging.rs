@@ -1,6 +1,7 @@
 //! Making the commit, proposal or group of an intent, and storing it before it is sent.
 
 use cercle_proto::{
+    certificate::CertificateError,
     frame,
     id::{Epoch, GroupId, UserId},
     v1::{self, client_frame::Body as Request},
@@ -205,8 +206,9 @@ fn plan(
 
 type Verified = (key_packages::KeyPackage, cercle_proto::id::DeviceId);
 
-/// The claimed key packages, each verified. One that is refused stops the intent: the hub should not have
-/// given it out, and adding some of a user's devices only would look as if all were there.
+/// The claimed key packages, each verified and of somebody who was asked for. One that is refused stops the
+/// intent: the hub should not have given it out, and adding some of a user's devices only would look as if
+/// all were there.
 fn claimed(provider: &Provider<'_>, author: Author<'_>, intent: &Intent) -> Result<Vec<Verified>, MlsError> {
     let packages = intent.claimed.as_ref().map_or(&[][..], |claimed| &claimed.packages);
     let mut verified = Vec::new();
@@ -215,6 +217,17 @@ fn claimed(provider: &Provider<'_>, author: Author<'_>, intent: &Intent) -> Resu
             .map_err(|_| MlsError::Refused("claim", "a stored key package is damaged".into()))?;
         let verifier = &author.me.verifier;
         let (package, identity) = key_packages::verify(provider, verifier, &package, author.now)?;
+        let asked_for = match &intent.change {
+            Change::Invite { users, .. } => users.iter().any(|user| user == identity.user.as_str()),
+            Change::ReAdd { user, device, .. } => {
+                user == identity.user.as_str() && device == identity.device.as_bytes()
+            }
+            _ => false,
+        };
+        if !asked_for {
+            let error = CertificateError::Malformed("it is of somebody who was not asked for");
+            return Err(MlsError::Certificate(error));
+        }
         verified.push((package, identity.device));
     }
     Ok(verified)

@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeSet,
     num::NonZeroU32,
-    path::PathBuf,
+    path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -124,85 +124,109 @@ impl HubCopy {
     }
 }
 
+/// What makes a hub itself: its root and its voice in groups.
+pub(crate) struct HubKeys {
+    root: KeyedCertificate,
+    sender: KeyedCertificate,
+}
+
+impl HubKeys {
+    pub(crate) fn new(now: u64) -> Self {
+        let root = make_root(DOMAIN, now).unwrap();
+        let sender = make_hub_sender(&root, DOMAIN, now).unwrap();
+        Self { root, sender }
+    }
+}
+
+/// The services of a hub over a store. The folder is for attachments and the directory.
+pub(crate) fn services(store: Arc<dyn Store>, keys: &HubKeys, clock: &Clock, folder: &Path) -> Services {
+    let certificate = keys.sender.certificate.clone();
+    let issuer = Issuer::load(&keys.root, certificate, DOMAIN, clock.now()).unwrap();
+    let fanout = Fanout::new();
+    let metrics = Arc::new(Metrics::new());
+    let trusted = issuer.root().clone();
+    let link = LinkTarget {
+        address: "127.0.0.1:8443".into(),
+        root_fingerprint: trusted.fingerprint(),
+        web_certificate: false,
+    };
+    let sender = HubSender::new(&keys.sender).unwrap();
+    let (blobs, blob_settings) = (folder.join("blobs"), attachments::Settings::default());
+    std::fs::create_dir_all(&blobs).unwrap();
+    let shutdown = CancellationToken::new();
+    let attachments =
+        Attachments::open(store.clone(), &blobs, blob_settings, metrics.clone(), shutdown.clone());
+    let settings = delivery::Settings::default();
+    let push = Push::without_accounts(store.clone(), fanout.clone(), clock.clone(), metrics.clone());
+    let delivery = Delivery::new(store.clone(), trusted, sender, fanout.clone(), settings);
+    let cursors = delivery.cursors().clone();
+    let dispatch = Dispatch {
+        alerts: Alerts::without_hook(store.clone(), cursors, fanout.clone(), push.clone(), clock.clone()),
+        push,
+        auth: AuthenticationService::new(store.clone(), issuer, auth::Settings::default()),
+        delivery,
+        registers: RegisterService::new(store.clone(), HubSender::new(&keys.sender).unwrap()),
+        attachments: attachments.unwrap(),
+        directory: Directory::new(folder, store.clone(), directory::Settings::default()),
+        fanout,
+        link: Arc::new(link),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+    };
+    let plenty = NonZeroU32::new(1_000_000).unwrap();
+    // The common clock jumps; nobody is to take a jump for a dead connection.
+    let hour = Duration::from_secs(3_600);
+    Services {
+        dispatch,
+        store,
+        timing: Timing { authentication: hour, ping_interval: hour, write: hour },
+        rates: Arc::new(DeviceRates::new(Rate { per_second: plenty, burst: plenty })),
+        metrics,
+        shutdown,
+        aborts: Aborts::default(),
+        tracker: TaskTracker::new(),
+    }
+}
+
+/// An invitation of a new user, or of a further device of a known one.
+pub(crate) async fn invitation(services: &Services, user: &str, now: u64) -> Invitation {
+    let request = InvitationRequest {
+        user: Some(user.into()),
+        display_name: format!("Dr {user}"),
+        profession: "10".into(),
+        class: v1::MemberClass::Professional,
+        roles: Vec::new(),
+        valid_for_ms: None,
+    };
+    let created = services.dispatch.auth.create_invitation(Inviter::Operator, request, now).await.unwrap();
+    Invitation::parse(&services.dispatch.link.link(created.secret)).unwrap()
+}
+
 /// A hub and its devices.
 pub(crate) struct World {
     pub(crate) services: Services,
     pub(crate) clock: Clock,
     pub(crate) devices: Vec<Device>,
+    /// The hub's voice in groups, for a hub that misuses it.
+    pub(crate) sender: HubSender,
     /// Settings of devices that are installed from here.
     pub(crate) settings: Settings,
     folder: tempfile::TempDir,
-    /// Root and hub certificate with their keys.
-    authority: (KeyedCertificate, KeyedCertificate),
+    keys: HubKeys,
+    /// How many times the hub was restored.
+    restored: u64,
     commands: u64,
-    seed: u64,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
         let clock = Clock::manual(Clock::system().now());
-        let root = make_root(DOMAIN, clock.now()).unwrap();
-        let keyed = make_hub_sender(&root, DOMAIN, clock.now()).unwrap();
-        let (folder, store) = (tempfile::tempdir().unwrap(), cercle_storage::open_memory());
-        let authority = (root, keyed);
-        let services = Self::hub(&authority, store, &clock, folder.path());
+        let keys = HubKeys::new(clock.now());
+        let folder = tempfile::tempdir().unwrap();
+        let services = services(cercle_storage::open_memory(), &keys, &clock, folder.path());
+        let sender = HubSender::new(&keys.sender).unwrap();
         let (devices, settings) = (Vec::new(), SETTINGS);
-        Self { services, clock, devices, settings, folder, authority, commands: 0, seed: 0 }
-    }
-
-    /// A hub over a store.
-    fn hub(
-        authority: &(KeyedCertificate, KeyedCertificate),
-        store: Arc<dyn Store>,
-        clock: &Clock,
-        folder: &std::path::Path,
-    ) -> Services {
-        let (root, keyed) = authority;
-        let issuer = Issuer::load(root, keyed.certificate.clone(), DOMAIN, clock.now()).unwrap();
-        let fanout = Fanout::new();
-        let metrics = Arc::new(Metrics::new());
-        let trusted = issuer.root().clone();
-        let link = LinkTarget {
-            address: "127.0.0.1:8443".into(),
-            root_fingerprint: trusted.fingerprint(),
-            web_certificate: false,
-        };
-        let sender = HubSender::new(keyed).unwrap();
-        let (blobs, blob_settings) = (folder.join("blobs"), attachments::Settings::default());
-        std::fs::create_dir_all(&blobs).unwrap();
-        let shutdown = CancellationToken::new();
-        let attachments =
-            Attachments::open(store.clone(), &blobs, blob_settings, metrics.clone(), shutdown.clone());
-        let settings = delivery::Settings::default();
-        let push = Push::without_accounts(store.clone(), fanout.clone(), clock.clone(), metrics.clone());
-        let delivery = Delivery::new(store.clone(), trusted, sender, fanout.clone(), settings);
-        let cursors = delivery.cursors().clone();
-        let dispatch = Dispatch {
-            alerts: Alerts::without_hook(store.clone(), cursors, fanout.clone(), push.clone(), clock.clone()),
-            push,
-            auth: AuthenticationService::new(store.clone(), issuer, auth::Settings::default()),
-            delivery,
-            registers: RegisterService::new(store.clone(), HubSender::new(keyed).unwrap()),
-            attachments: attachments.unwrap(),
-            directory: Directory::new(folder, store.clone(), directory::Settings::default()),
-            fanout,
-            link: Arc::new(link),
-            clock: clock.clone(),
-            metrics: metrics.clone(),
-        };
-        let plenty = NonZeroU32::new(1_000_000).unwrap();
-        // The common clock jumps; nobody is to take a jump for a dead connection.
-        let hour = Duration::from_secs(3_600);
-        Services {
-            dispatch,
-            store,
-            timing: Timing { authentication: hour, ping_interval: hour, write: hour },
-            rates: Arc::new(DeviceRates::new(Rate { per_second: plenty, burst: plenty })),
-            metrics,
-            shutdown,
-            aborts: Aborts::default(),
-            tracker: TaskTracker::new(),
-        }
+        Self { services, clock, devices, sender, settings, folder, keys, restored: 0, commands: 0 }
     }
 
     /// Every row of the hub's store as it is.
@@ -226,15 +250,15 @@ impl World {
         }
         self.services.shutdown.cancel();
         self.services.aborts.abort();
-        self.seed += 1;
-        let place = self.folder.path().join(format!("restored-{}", self.seed));
+        self.restored += 1;
+        let place = self.folder.path().join(format!("restored-{}", self.restored));
         let mut importer = Importer::create(&place, EngineKind::Redb).unwrap();
         for (table, key, value) in &copy.rows {
             importer.put(*table, key, value).unwrap();
         }
         importer.finish(copy.at, now).unwrap();
         let store = cercle_storage::open(&place, EngineKind::Redb).unwrap();
-        self.services = Self::hub(&self.authority, store, &self.clock, self.folder.path());
+        self.services = services(store, &self.keys, &self.clock, self.folder.path());
     }
 
     /// A world with some users, one device each, enrolled and connected.
@@ -247,17 +271,7 @@ impl World {
     }
 
     pub(crate) async fn invite(&self, user: &str) -> Invitation {
-        let request = InvitationRequest {
-            user: Some(user.into()),
-            display_name: format!("Dr {user}"),
-            profession: "10".into(),
-            class: v1::MemberClass::Professional,
-            roles: Vec::new(),
-            valid_for_ms: None,
-        };
-        let auth = &self.services.dispatch.auth;
-        let created = auth.create_invitation(Inviter::Operator, request, self.clock.now()).await.unwrap();
-        Invitation::parse(&self.services.dispatch.link.link(created.secret)).unwrap()
+        invitation(&self.services, user, self.clock.now()).await
     }
 
     /// Enrols a device of a user and connects it; returns its number.
@@ -277,6 +291,14 @@ impl World {
         self.devices[number].open();
         self.devices[number].core().begin_enrolment(invitation).unwrap();
         number
+    }
+
+    /// A connection to the hub for a device that is none of this world's.
+    pub(crate) fn raw(&self) -> (mpsc::Sender<Bytes>, mpsc::Receiver<Bytes>) {
+        let (to_hub, frames) = mpsc::channel(QUEUE_FRAMES);
+        let (out, from_hub) = mpsc::channel(QUEUE_FRAMES);
+        tokio::spawn(actor::run(HubEnd { frames, out }, self.services.clone(), None));
+        (to_hub, from_hub)
     }
 
     /// The folder of the hub's directory.
@@ -425,10 +447,7 @@ impl World {
         if self.devices[number].core.is_none() {
             return false;
         }
-        let (to_hub, frames) = mpsc::channel(QUEUE_FRAMES);
-        let (out, from_hub) = mpsc::channel(QUEUE_FRAMES);
-        self.seed += 1;
-        tokio::spawn(actor::run(HubEnd { frames, out }, Arc::new(self.services.clone()), None));
+        let (to_hub, from_hub) = self.raw();
         let device = &mut self.devices[number];
         device.connection = Some(DeviceEnd { out: to_hub, frames: from_hub, unanswered: BTreeSet::new() });
         device.handle(Input::Connected, self.clock.now());

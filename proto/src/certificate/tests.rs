@@ -109,3 +109,20 @@ fn damaged_credentials_are_refused() {
     }
     assert!(decode_credential(&encode_credential(&vec![der; 5])).is_err());
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_chain_comes_back_from_its_credential(
+        chain in proptest::collection::vec(proptest::collection::vec(0_u8.., 0..300), 1..=CHAIN_CERTIFICATES_MAX),
+    ) {
+        proptest::prop_assert_eq!(decode_credential(&encode_credential(&chain)), Ok(chain));
+    }
+
+    #[test]
+    fn no_bytes_are_two_credentials(bytes in proptest::collection::vec(0_u8.., 0..200)) {
+        let _ = read_device(&bytes);
+        if let Ok(chain) = decode_credential(&bytes) {
+            proptest::prop_assert_eq!(decode_credential(&encode_credential(&chain)), Ok(chain));
+        }
+    }
+}

@@ -4,10 +4,14 @@
 //! transaction, commits once, then answers all. Nobody is answered before the commit: even a refusal may
 //! rest on a neighbour's change. After any failed commit the store is poisoned: what the engine holds is no
 //! longer certain, and a repeated sync proves nothing.
+//!
+//! In a simulation there is no such thread: whoever asks carries out what is queued ([`Writer::on_callers`]),
+//! so that the order of commits depends on the order of the tasks and on nothing else.
 
 use std::{
+    collections::VecDeque,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
@@ -23,15 +27,32 @@ use crate::{
     store::WriteError,
 };
 
-/// Handle to the writer thread. Dropping it finishes what is queued and joins the thread.
+/// The way to write. Dropping it finishes what the thread has queued and joins it.
 pub(super) struct Writer {
-    /// `None` only while dropping.
-    queue: Option<mpsc::Sender<Box<dyn Job>>>,
-    thread: Option<JoinHandle<()>>,
+    by: By,
     healthy: Arc<AtomicBool>,
 }
 
+/// Who writes.
+enum By {
+    Thread {
+        /// `None` only while dropping.
+        queue: Option<mpsc::Sender<Box<dyn Job>>>,
+        thread: Option<JoinHandle<()>>,
+    },
+    Callers {
+        engine: Arc<dyn Engine>,
+        queue: Mutex<VecDeque<Box<dyn Job>>>,
+    },
+}
+
 impl Writer {
+    /// Lets callers do it: for simulations.
+    pub(super) fn on_callers(engine: Arc<dyn Engine>) -> Self {
+        let by = By::Callers { engine, queue: Mutex::default() };
+        Self { by, healthy: Arc::new(AtomicBool::new(true)) }
+    }
+
     /// Starts the thread.
     ///
     /// # Errors
@@ -43,7 +64,7 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("cercle-store".into())
             .spawn(move || write_until_closed(&*engine, waiting, &health))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), healthy })
+        Ok(Self { by: By::Thread { queue: Some(queue), thread: Some(thread) }, healthy })
     }
 
     /// Whether no commit has failed.
@@ -63,10 +84,25 @@ impl Writer {
         E: From<WriteError> + Send + 'static,
     {
         let (reply, verdict) = oneshot::channel();
-        let job = Pending { bytes, operation: Some(operation), verdict: None, reply };
-        let queue = self.queue.as_ref().expect("the queue is there until the writer is dropped");
-        if queue.send(Box::new(job)).await.is_err() {
-            return Err(WriteError::Unavailable("the store's writer has ended".into()).into());
+        let job = Box::new(Pending { bytes, operation: Some(operation), verdict: None, reply });
+        match &self.by {
+            By::Thread { queue, .. } => {
+                let queue = queue.as_ref().expect("the queue is there until the writer is dropped");
+                if queue.send(job).await.is_err() {
+                    return Err(WriteError::Unavailable("the store's writer has ended".into()).into());
+                }
+            }
+            By::Callers { engine, queue } => {
+                queue.lock().unwrap_or_else(PoisonError::into_inner).push_back(job);
+                // Whoever is ready to write as well gets into the same batch. A task of its own stands in the
+                // queue of tasks; what yields stands behind threads, whose time is not that of the simulation.
+                let _ = tokio::spawn(async {}).await;
+                let mut waiting = queue.lock().unwrap_or_else(PoisonError::into_inner);
+                let count = waiting.len().min(engine.batch_operations_max());
+                let jobs: Vec<_> = waiting.drain(..count).collect();
+                drop(waiting);
+                carry_out(&**engine, jobs, &PoisonOnPanic(Arc::clone(&self.healthy)));
+            }
         }
         verdict.await.unwrap_or_else(|_| {
             Err(WriteError::OutcomeUnknown("the store's writer ended before it answered".into()).into())
@@ -76,9 +112,11 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        drop(self.queue.take());
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the store's writer thread panicked");
+        if let By::Thread { queue, thread } = &mut self.by {
+            drop(queue.take());
+            if thread.take().is_some_and(|thread| thread.join().is_err()) {
+                tracing::error!("the store's writer thread panicked");
+            }
         }
     }
 }
@@ -146,17 +184,22 @@ fn write_until_closed(engine: &dyn Engine, mut queue: mpsc::Receiver<Box<dyn Job
     let operations_max = engine.batch_operations_max();
     let mut before = Before { jobs: 0, took: Duration::ZERO };
     while let Some(first) = queue.blocking_recv() {
-        let mut jobs = gather(first, &mut queue, operations_max, before);
-        let began = now();
-        let outcome = if health.0.load(Ordering::Acquire) {
-            commit(engine, &mut jobs, health)
-        } else {
-            Err(WriteError::Unavailable("an earlier commit failed: the store has to be opened again".into()))
-        };
-        before = Before { jobs: jobs.len(), took: began.elapsed() };
-        for job in jobs {
-            job.answer(outcome.clone());
-        }
+        let jobs = gather(first, &mut queue, operations_max, before);
+        let (count, began) = (jobs.len(), now());
+        carry_out(engine, jobs, health);
+        before = Before { jobs: count, took: began.elapsed() };
+    }
+}
+
+/// Commits these operations together and answers each.
+fn carry_out(engine: &dyn Engine, mut jobs: Vec<Box<dyn Job>>, health: &PoisonOnPanic) {
+    let outcome = if health.0.load(Ordering::Acquire) {
+        commit(engine, &mut jobs, health)
+    } else {
+        Err(WriteError::Unavailable("an earlier commit failed: the store has to be opened again".into()))
+    };
+    for job in jobs {
+        job.answer(outcome.clone());
     }
 }
 

@@ -34,13 +34,25 @@ impl RedbEngine {
     /// # Errors
     /// When the file is locked, damaged or cannot be written.
     pub fn open(file: &Path) -> Result<Self, redb::DatabaseError> {
-        let mut builder = Database::builder();
-        builder.set_cache_size(limits::ENGINE_CACHE_BYTES);
-        builder.set_repair_callback(|session| {
-            tracing::warn!(progress = session.progress(), "walking the whole store file to repair it");
-        });
-        Ok(Self { database: builder.create(file)? })
+        Ok(Self { database: builder().create(file)? })
     }
+
+    /// Opens what lies on a disk that is no file, or makes it.
+    ///
+    /// # Errors
+    /// When it is damaged or cannot be written.
+    pub(super) fn over(disk: impl redb::StorageBackend) -> Result<Self, redb::DatabaseError> {
+        Ok(Self { database: builder().create_with_backend(disk)? })
+    }
+}
+
+fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(limits::ENGINE_CACHE_BYTES);
+    builder.set_repair_callback(|session| {
+        tracing::warn!(progress = session.progress(), "walking the whole store file to repair it");
+    });
+    builder
 }
 
 impl Engine for RedbEngine {

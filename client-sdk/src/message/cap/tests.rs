@@ -86,6 +86,15 @@ fn entities_of_its_own_are_never_expanded() {
     assert_eq!(refused(external).what, "a document type is not taken");
 }
 
+/// Fuzzing found it: a zero byte was read, and left out when the alert was written again.
+#[test]
+fn characters_that_xml_does_not_have_are_refused_with_the_place() {
+    for character in ['\0', '\u{1}', '\u{b}', '\u{fffe}'] {
+        let error = refused(&EARTHQUAKE.replace("Actual", &format!("Act{character}ual")));
+        assert_eq!((error.position.line, error.what.as_str()), (7, "a character that XML does not have"));
+    }
+}
+
 #[test]
 fn other_encodings_are_refused_with_the_place() {
     let mut latin1 = EARTHQUAKE.as_bytes().to_vec();

@@ -58,6 +58,11 @@ fn position(bytes: &[u8], at: usize) -> Position {
     Position { line: before.matches('\n').count() + 1, column: line.chars().count() + 1 }
 }
 
+/// Whether XML 1.0 has the character (section 2.2).
+const fn is_character(character: char) -> bool {
+    matches!(character, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
+}
+
 /// The text of a file in UTF-8.
 pub(super) fn text(bytes: &[u8]) -> Result<&str, CapError> {
     let fault = |at, what: &str| CapError { position: position(bytes, at), what: what.to_owned() };
@@ -68,6 +73,9 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, CapError> {
         return Err(fault(0, "the file is in UTF-16: save it as UTF-8"));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| fault(error.valid_up_to(), "not UTF-8"))?;
+    if let Some((at, _)) = text.char_indices().find(|(_, character)| !is_character(*character)) {
+        return Err(fault(at, "a character that XML does not have"));
+    }
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
@@ -129,7 +137,7 @@ fn is_cap(space: &ResolveResult<'_>) -> bool {
 /// A character of `&name;`: the five of XML, and numbers of characters that XML allows.
 fn resolve(reference: &quick_xml::events::BytesRef<'_>) -> Option<char> {
     if reference.is_char_ref() {
-        let allowed = |character: &char| matches!(character, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..);
+        let allowed = |character: &char| is_character(*character);
         return reference.resolve_char_ref().ok()?.filter(allowed);
     }
     match &**reference {
