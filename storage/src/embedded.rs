@@ -61,7 +61,7 @@ impl Embedded {
         let incarnation = format::check_or_create(&*engine)?;
         let restores = copies::restores(&*engine)?;
         let writer = Writer::start(Arc::clone(&engine)).map_err(FormatError::Thread)?;
-        Ok(Self::over(engine, writer, incarnation))
+        Ok(Self::over(engine, writer, incarnation, restores))
     }
 
     /// As [`Embedded::start`], without a thread of its own: whoever writes commits what is queued. For
@@ -71,11 +71,12 @@ impl Embedded {
     /// As [`Embedded::start`].
     pub fn start_on_callers(engine: Arc<dyn Engine>) -> Result<Self, FormatError> {
         let incarnation = format::check_or_create(&*engine)?;
+        let restores = copies::restores(&*engine)?;
         let writer = Writer::on_callers(Arc::clone(&engine));
-        Ok(Self::over(engine, writer, incarnation))
+        Ok(Self::over(engine, writer, incarnation, restores))
     }
 
-    fn over(engine: Arc<dyn Engine>, writer: Writer, incarnation: [u8; 16]) -> Self {
+    fn over(engine: Arc<dyn Engine>, writer: Writer, incarnation: [u8; 16], restores: Vec<Restore>) -> Self {
         Self {
             writer,
             engine,
