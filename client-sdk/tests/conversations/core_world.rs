@@ -297,7 +297,7 @@ impl World {
     pub(crate) fn raw(&self) -> (mpsc::Sender<Bytes>, mpsc::Receiver<Bytes>) {
         let (to_hub, frames) = mpsc::channel(QUEUE_FRAMES);
         let (out, from_hub) = mpsc::channel(QUEUE_FRAMES);
-        tokio::spawn(actor::run(HubEnd { frames, out }, self.services.clone(), None));
+        tokio::spawn(actor::run(HubEnd { frames, out }, Arc::new(self.services.clone()), None));
         (to_hub, from_hub)
     }
 

@@ -235,7 +235,7 @@ impl<'a> Sim<'a> {
             return;
         }
         let (line, end) = Line::new();
-        tokio::spawn(actor::run(end, hub.clone(), None));
+        tokio::spawn(actor::run(end, Arc::new(hub.clone()), None));
         node.line = Some(line);
         node.handle(Input::Connected, self.clock.now());
         self.note(format!("{number} connects"));
