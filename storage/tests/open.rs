@@ -1,5 +1,7 @@
 //! Opening a store on disk: what is kept, and what is refused with which words.
 
+#![expect(clippy::unwrap_used, reason = "a failure of the test's own world is a failed test")]
+
 use cercle_storage::{EngineKind, OpenError, open, store::AuditEntry};
 
 #[path = "open/copies.rs"]

@@ -35,8 +35,8 @@ fn joined(device: DeviceId, name: &str, leaf: u32) -> Joined {
     Joined { device, user: user(name), leaf, may_post: true }
 }
 
-/// A little of everything that a store holds.
-async fn fill(store: &dyn Store) {
+/// Users and their devices.
+async fn enrol(store: &dyn Store) {
     for (device, name, secret) in [(ANNE, "anne", 1), (BRUNO, "bruno", 2)] {
         let record = UserRecord {
             user: user(name),
@@ -67,6 +67,11 @@ async fn fill(store: &dyn Store) {
         };
         store.enrol(Enrolment { secret_hash: [secret; 32], device, now: 2_000 }, 9).await.unwrap();
     }
+}
+
+/// A little of everything that a store holds.
+async fn fill(store: &dyn Store) {
+    enrol(store).await;
     let package = |hash| KeyPackageRecord { hash: [hash; 32], body: bytes("package"), expires_at: 70_000 };
     store.publish(BRUNO, 7, vec![package(1), package(2)], Some(package(3)), 9).await.unwrap();
     store.claim(ANNE, [4; 16], vec![(user("bruno"), BRUNO)], 3_000).await.unwrap();
@@ -103,6 +108,12 @@ async fn fill(store: &dyn Store) {
     let new = NewBlob { blob, group: GROUP, uploader: user("anne"), size: 10, at: 5_500 };
     store.announce_blob(new, BlobUsage { blobs: 9, bytes: 99 }).await.unwrap();
     store.complete_blob(blob, 5_600).await.unwrap();
+    say(store, blob).await;
+    rest(store).await;
+}
+
+/// Messages, one with a document, and how far they were read.
+async fn say(store: &dyn Store, blob: BlobId) {
     let message = |number: u8, blobs| Append {
         group: GROUP,
         sender: Some(ANNE),
@@ -120,6 +131,10 @@ async fn fill(store: &dyn Store) {
     }
     store.acknowledge(ANNE, vec![(GROUP, 2)]).await.unwrap();
     store.set_needs_re_add(GROUP, BRUNO, true).await.unwrap();
+}
+
+/// What services keep.
+async fn rest(store: &dyn Store) {
     store.arm(Timer { id: [5; 16], due: 9_000, payload: bytes("timer") }).await.unwrap();
     let note = NoteKey::new(NoteKind::PushAddress, ANNE.as_bytes().to_vec());
     let keep = move |_: &[Option<Bytes>]| vec![Effect::Put(note, bytes("note"))];
