@@ -27,7 +27,7 @@ use cercle_storage::store::{NoteKey, NoteKind, ReadError, Store};
 use dashmap::DashMap;
 use tokio::sync::Notify;
 
-use crate::{auth::Identity, clock::Clock, fanout::Fanout, limits, push::Push};
+use crate::{auth::Identity, clock::Clock, delivery::cursors::Cursors, fanout::Fanout, limits, push::Push};
 pub use error::Error;
 use hook::Hook;
 use live::Live;
@@ -79,6 +79,7 @@ pub struct Alerts(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn Store>,
+    cursors: Cursors,
     fanout: Fanout,
     push: Push,
     clock: Clock,
@@ -101,6 +102,7 @@ impl std::fmt::Debug for Alerts {
 impl Alerts {
     pub(crate) fn new(
         store: Arc<dyn Store>,
+        cursors: Cursors,
         fanout: Fanout,
         push: Push,
         clock: Clock,
@@ -108,13 +110,19 @@ impl Alerts {
         two_persons: bool,
     ) -> Self {
         let (live, groups, armed) = (DashMap::new(), DashMap::new(), Notify::new());
-        Self(Arc::new(Inner { store, fanout, push, clock, hook, two_persons, live, groups, armed }))
+        Self(Arc::new(Inner { store, cursors, fanout, push, clock, hook, two_persons, live, groups, armed }))
     }
 
     /// Without a fallback hook, one publisher enough: for hubs without files.
     #[must_use]
-    pub fn without_hook(store: Arc<dyn Store>, fanout: Fanout, push: Push, clock: Clock) -> Self {
-        Self::new(store, fanout, push, clock, Hook::None, false)
+    pub fn without_hook(
+        store: Arc<dyn Store>,
+        cursors: Cursors,
+        fanout: Fanout,
+        push: Push,
+        clock: Clock,
+    ) -> Self {
+        Self::new(store, cursors, fanout, push, clock, Hook::None, false)
     }
 
     /// Reads the alerts that are not over; called once, before anything is served.

@@ -8,6 +8,7 @@
 //! - `leaf`, `welcome`, `group_info`: the parts of that judgement. `group_state`, `group_cache`: the public
 //!   group behind it, at rest and in memory.
 //! - `removal`: Remove proposals for revoked devices. `recovery`: lost welcomes, re-adds, reports.
+//! - [`cursors`]: how far devices have read, until it is stored.
 //! - `standing`: who is in a group and who administers it.
 //! - `key_package`: publish and claim. `reading`: lists, cursors, group info. `rate`: bounded rate limits.
 
@@ -26,6 +27,7 @@ use crate::{fanout::Fanout, limits};
 mod application;
 mod commit;
 mod create;
+pub mod cursors;
 mod error;
 mod group_cache;
 mod group_info;
@@ -47,6 +49,7 @@ pub use error::Error;
 pub use hub_sender::HubSender;
 pub use standing::Standing;
 
+use cursors::Cursors;
 use group_cache::GroupCache;
 use rate::RateLimit;
 use verify::Rules;
@@ -212,6 +215,7 @@ struct Inner {
     hub: HubSender,
     rules: Arc<Rules>,
     groups: GroupCache,
+    cursors: Cursors,
     claims: RateLimit<UserId>,
     claim_pairs: RateLimit<(UserId, UserId)>,
     group_infos: RateLimit<(DeviceId, GroupId)>,
@@ -235,6 +239,7 @@ impl Delivery {
             hub: hub.external_sender(),
             devices_max: settings.group_devices_max,
         });
+        let cursors = Cursors::new(Arc::clone(&store));
         let inner = Inner {
             store,
             fanout,
@@ -242,12 +247,19 @@ impl Delivery {
             hub,
             rules,
             groups: GroupCache::new(),
+            cursors,
             claims: RateLimit::new(limits::CLAIM_RATE),
             claim_pairs: RateLimit::new(limits::CLAIM_PAIR_RATE),
             group_infos: RateLimit::new(limits::GROUP_INFO_RATE),
             assistance: RateLimit::new(limits::ASSISTANCE_RATE),
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// How far devices have read, until it is stored.
+    #[must_use]
+    pub fn cursors(&self) -> &Cursors {
+        &self.inner.cursors
     }
 
     /// The first verdict of a write, if this message id was accepted before.

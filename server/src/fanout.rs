@@ -6,15 +6,23 @@
 //! `ring` of the group or else from the log. So a lost, doubled or late wake-up costs a read, never an
 //! entry, and a slow reader costs nobody anything.
 //!
+//! [`bell`]: what wakes a session. `encoding`: entries as bytes that readers share. `mailbox`: what a session has
+//! to look at. `ring`: the newest entries of a group.
+//!
 //! No lock is held across an `.await`: the map's shard, then a group's lock, then a mailbox's lock, always in
 //! this order.
 
+pub mod bell;
+mod encoding;
 mod mailbox;
 mod ring;
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -27,9 +35,11 @@ use dashmap::{DashMap, Entry as Place};
 use prometheus_client::metrics::counter::Counter;
 
 use crate::{joining::Request, membership::Due};
+use bell::Bell;
+pub use encoding::{Encoded, ForReaders, encode_entry, put_frames};
 pub use mailbox::{Mailbox, News, Relayed};
 use ring::Ring;
-pub use ring::{Encoded, RingRead, encode_entry, entries_frame};
+pub use ring::RingRead;
 
 /// Wakes sessions and keeps the newest entries of the groups they read. Cheap to clone.
 #[derive(Clone, Default)]
@@ -39,15 +49,18 @@ pub struct Fanout(Arc<Inner>);
 struct Inner {
     sessions: DashMap<DeviceId, Arc<Mailbox>>,
     groups: DashMap<GroupId, Arc<Mutex<LiveGroup>>>,
+    /// The hub shuts down: whoever registers is told to end.
+    closed: AtomicBool,
     appended: Counter,
     connections: AtomicU64,
 }
 
 /// A group that at least one session reads.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct LiveGroup {
     ring: Ring,
-    subscribers: Vec<Arc<Mailbox>>,
+    /// Shared with whoever is waking them: an append does not hold the group's lock for that.
+    subscribers: Arc<Vec<Arc<Mailbox>>>,
 }
 
 /// Something about a member that the others should know; what counts is in the log.
@@ -91,11 +104,15 @@ impl Fanout {
     pub fn appended(&self, group: GroupId, entries: Vec<Entry>) {
         self.0.appended.inc_by(entries.len() as u64);
         let Some(live) = self.live(group) else { return };
-        let mut live = lock(&live);
-        for entry in &entries {
-            live.ring.push(group, entry);
-        }
-        for mailbox in &live.subscribers {
+        let encoded: Vec<Encoded> = entries.iter().map(|entry| encode_entry(group, entry)).collect();
+        let subscribers = {
+            let mut live = lock(&live);
+            for entry in encoded {
+                live.ring.push(entry);
+            }
+            live.subscribers.clone()
+        };
+        for mailbox in subscribers.iter() {
             mailbox.mark_group(group);
         }
     }
@@ -143,6 +160,15 @@ impl Fanout {
         self.with_session(device, |mailbox| mailbox.end(code));
     }
 
+    /// Ends all sessions, and those that register from now on: the hub shuts down.
+    pub fn close(&self) {
+        // A session that registers meanwhile is in the map or sees this.
+        self.0.closed.store(true, Ordering::SeqCst);
+        for mailbox in &self.0.sessions {
+            mailbox.end(ErrorCode::ShuttingDown);
+        }
+    }
+
     /// Drops entries that have been in memory for a whole round of housekeeping; who still needs them reads
     /// the log.
     pub fn forget_old(&self) {
@@ -186,12 +212,12 @@ impl Fanout {
         self.0.connections.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Opens the mailbox of a device's session. Of two sessions of a device, that of the later connection
+    /// Opens the mailbox of a device's session, which rings `bell`. Of two sessions of a device, that of the later connection
     /// goes on, and the other is told that it is replaced: a proof that comes late over a dying connection
     /// must not end the connection that the device made instead.
     #[must_use]
-    pub fn register(&self, device: DeviceId, connection: u64) -> Registration {
-        let mailbox = Arc::new(Mailbox::new(device, connection));
+    pub fn register(&self, device: DeviceId, connection: u64, bell: Arc<Bell>) -> Registration {
+        let mailbox = Arc::new(Mailbox::new(device, connection, bell));
         let replaced = match self.0.sessions.entry(device) {
             Place::Vacant(free) => {
                 free.insert(mailbox.clone());
@@ -203,7 +229,10 @@ impl Fanout {
         if let Some(replaced) = replaced {
             replaced.end(ErrorCode::SessionReplaced);
         }
-        Registration { fanout: self.clone(), mailbox, groups: std::collections::HashSet::new() }
+        if self.0.closed.load(Ordering::SeqCst) {
+            mailbox.end(ErrorCode::ShuttingDown);
+        }
+        Registration { fanout: self.clone(), mailbox, groups: HashMap::new() }
     }
 
     fn live(&self, group: GroupId) -> Option<Arc<Mutex<LiveGroup>>> {
@@ -219,7 +248,8 @@ impl Fanout {
 
     fn relay(&self, group: GroupId, except: Option<DeviceId>, what: &Relayed) {
         let Some(live) = self.live(group) else { return };
-        for mailbox in &lock(&live).subscribers {
+        let subscribers = lock(&live).subscribers.clone();
+        for mailbox in subscribers.iter() {
             if Some(mailbox.device()) != except {
                 mailbox.relay(what.clone());
             }
@@ -233,7 +263,7 @@ impl Fanout {
 pub struct Registration {
     fanout: Fanout,
     mailbox: Arc<Mailbox>,
-    groups: std::collections::HashSet<GroupId>,
+    groups: HashMap<GroupId, Arc<Mutex<LiveGroup>>>,
 }
 
 impl Registration {
@@ -251,35 +281,31 @@ impl Registration {
 
     /// Wakes the session from now on when something is appended to the group.
     pub fn subscribe(&mut self, group: GroupId) {
-        if !self.groups.insert(group) {
-            return;
-        }
+        let std::collections::hash_map::Entry::Vacant(place) = self.groups.entry(group) else { return };
         // The group's lock is taken under the map's shard, so that the last subscriber cannot take the group
         // out of the map in between.
         let live = self.fanout.0.groups.entry(group).or_default();
-        lock(&live).subscribers.push(self.mailbox.clone());
+        Arc::make_mut(&mut lock(&live).subscribers).push(self.mailbox.clone());
+        place.insert(live.clone());
     }
 
     /// No longer wakes the session for the group.
     pub fn unsubscribe(&mut self, group: GroupId) {
-        if self.groups.remove(&group) {
+        if self.groups.remove(&group).is_some() {
             self.leave(group);
         }
     }
 
-    /// Reads the newest entries of a group after a cursor, if they are still in memory.
-    #[must_use]
-    pub fn read(&self, group: GroupId, after: Seq) -> RingRead {
-        match self.fanout.live(group) {
-            Some(live) => lock(&live).ring.after(after),
-            None => RingRead::Miss,
-        }
+    /// Adds the newest entries of a group after a cursor to `into`, if they are still in memory.
+    pub fn read(&self, group: GroupId, after: Seq, into: &mut Vec<Encoded>) -> RingRead {
+        self.groups.get(&group).map_or(RingRead::Miss, |live| lock(live).ring.after(after, into))
     }
 
     fn leave(&self, group: GroupId) {
         self.fanout.0.groups.remove_if(&group, |_, live| {
             let mut live = lock(live);
-            live.subscribers.retain(|mailbox| !Arc::ptr_eq(mailbox, &self.mailbox));
+            let subscribers = Arc::make_mut(&mut live.subscribers);
+            subscribers.retain(|mailbox| !Arc::ptr_eq(mailbox, &self.mailbox));
             live.subscribers.is_empty()
         });
     }
@@ -287,7 +313,7 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        for group in std::mem::take(&mut self.groups) {
+        for group in std::mem::take(&mut self.groups).into_keys() {
             self.leave(group);
         }
         let device = self.mailbox.device();

@@ -51,6 +51,14 @@ pub const PROPOSALS_PENDING_MAX: usize = 64;
 /// Groups in one acknowledgement: more than a device can be in.
 pub const ACK_GROUPS_MAX: usize = GROUPS_PER_DEVICE_MAX;
 
+/// How long an acknowledgement waits in memory to be stored with others: what a kill of the hub makes devices
+/// say again, and short beside the retention that it serves.
+pub const CURSORS_STORED_EVERY: Duration = Duration::from_secs(2);
+/// Acknowledgements that are stored before that time: a few commits of the store.
+pub const CURSORS_WAITING_MANY: usize = 16 * 1024;
+/// Acknowledgements in memory, about 60 bytes each; beyond, whoever acknowledges waits for the store.
+pub const CURSORS_WAITING_MAX: usize = 64 * 1024;
+
 /// Bytes of one key package: about 740 with a certificate under the root.
 pub const KEY_PACKAGE_BYTES_MAX: usize = 4 * 1024;
 /// One-time key packages kept for one device.
@@ -147,6 +155,9 @@ pub const BLOBS_PER_ROUND: usize = 256;
 const _: () = assert!(TICKETS_PER_DEVICE_MAX > TRANSFERS_PER_DEVICE_MAX, "each transfer has its ticket");
 const _: () =
     assert!(BLOB_BYTES_MAX / (BLOB_PART_BYTES as u64) < BLOB_PARTS_MAX as u64, "a blob fits into its parts");
+const _: () = assert!(CURSORS_WAITING_MANY < CURSORS_WAITING_MAX, "the timer comes before the callers");
+const _: () =
+    assert!(OWN_DESCRIPTORS > 4 * REFUSED_CONNECTIONS_MAX as u64, "refusals do not take the hub's own files");
 const _: () = assert!(RECORD_RETENTION_MS > RETENTION_MS, "a verdict outlives its entry");
 const _: () = assert!(KEY_PACKAGES_LOW < KEY_PACKAGES_MAX, "a full stock is not low");
 
@@ -193,8 +204,9 @@ pub const ENTRIES_PER_TURN: usize = 512;
 pub const BYTES_PER_TURN: usize = 256 * 1024;
 /// Inbox items read in one turn; a welcome may hold the tree of a large group (about 350 KB).
 pub const INBOX_ITEMS_PER_TURN: usize = 4;
-/// Entries are packed into frames of about this many bytes.
-pub const ENTRIES_FRAME_BYTES_MAX: usize = 256 * 1024;
+/// Entries are packed into frames of about this many bytes: enough that a frame costs nothing beside its
+/// entries, and little enough to hold for a slow reader.
+pub const ENTRIES_FRAME_BYTES_MAX: usize = 64 * 1024;
 /// When a client may come again after a fault of the hub, ms.
 pub const RETRY_AFTER_FAULT_MS: u32 = 1_000;
 /// When a client may come again after "restarting", ms; clients add their own jitter.
@@ -224,13 +236,25 @@ pub const H2_RESETS_PENDING_MAX: usize = 20;
 pub const H2_PING_INTERVAL: Duration = Duration::from_secs(20);
 /// How long the answer to an HTTP/2 ping may take.
 pub const H2_PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that the system keeps until they are accepted: devices that all come back at once after a restart
+/// (the system may allow fewer, see `net.core.somaxconn`).
+pub const ACCEPT_BACKLOG: u32 = 4_096;
+/// Descriptors that are not for connections: those that are refused politely, files and segments of the store,
+/// parts of an import of the directory, transfers, push services.
+pub const OWN_DESCRIPTORS: u64 = 960;
 /// Pause after an accept that failed for want of descriptors.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-/// Read buffer of a WebSocket, allocated for each: the default of 128 KiB costs twelve times the memory of an
-/// idle session and a third of the processor time of a busy one.
-pub const WS_READ_BUFFER_BYTES: usize = 4_096;
-/// Bytes that wait to be written on a WebSocket: a turn of reading and a frame of full size.
-pub const WS_WRITE_BUFFER_BYTES_MAX: usize = 4 << 20;
+/// Read buffer of a WebSocket, allocated and filled with zeros for each read: the default of 128 KiB costs
+/// twelve times the memory of an idle session and a third of the processor time of a busy one. Most of what
+/// devices send are acknowledgements; longer frames get a buffer of their own.
+pub const WS_READ_BUFFER_BYTES: usize = 1_024;
+/// Bytes that wait on a WebSocket before they are handed to TLS: two of its records. Less costs more writes,
+/// more only memory.
+pub const WS_WRITE_BUFFER_BYTES: usize = 32 * 1024;
+/// Write buffer that an idle WebSocket keeps, bytes: a message or two.
+pub const WS_WRITE_BUFFER_KEPT_BYTES: usize = 2 * 1024;
+/// Places for frames that an idle session keeps.
+pub const FRAMES_KEPT: usize = 4;
 /// Frames that wait to be written on a gRPC stream.
 pub const GRPC_FRAMES_QUEUED_MAX: usize = 4;
 /// How long the hub waits for a peer to close after the last frame.

@@ -5,6 +5,7 @@
 //! [`RunningServer::shutdown`] lets requests finish and tells devices to come back.
 
 mod admin_socket;
+mod cursors;
 mod group_rules;
 mod housekeeping;
 pub mod keys;
@@ -39,7 +40,7 @@ use crate::{
         settings::{PushSettings, SettingsError},
     },
     register::RegisterService,
-    session::actor::Services,
+    session::{aborts::Aborts, actor::Services},
     telemetry::Metrics,
     transport::{
         admission::Admission,
@@ -158,8 +159,8 @@ impl Server {
     /// # Errors
     /// As [`StartError`] says; nothing runs then.
     pub async fn start(self) -> Result<RunningServer, StartError> {
-        let Self { config, clock, store, quiet } = self;
-        system::raise_descriptor_limit(config.connections_max);
+        let Self { mut config, clock, store, quiet } = self;
+        config.connections_max = system::connections_max(config.connections_max);
         let keys = Keys::load(&config)?;
         let certificate = Arc::new(Certificate::new(tls::load(&config.tls_certificate, &config.tls_key)?));
         let store = match store {
@@ -181,7 +182,7 @@ impl Server {
             rates: Arc::new(DeviceRates::new(config.request_rate())),
             metrics,
             shutdown,
-            abort: CancellationToken::new(),
+            aborts: Aborts::default(),
             tracker: TaskTracker::new(),
         };
         serve(&config, services, certificate).await
@@ -254,13 +255,17 @@ impl RunningServer {
     /// Stops accepting, tells devices that the hub restarts, waits for requests that are on their way, then
     /// ends what is left. Returns whether everything ended in time.
     pub async fn shutdown(self) -> bool {
-        let Services { shutdown, abort, tracker, .. } = &self.services;
+        let Services { shutdown, aborts, tracker, .. } = &self.services;
         shutdown.cancel();
+        self.services.dispatch.fanout.close();
         tracker.close();
         let drained = timeout(self.drain, tracker.wait()).await.is_ok();
-        abort.cancel();
+        aborts.abort();
         // What is left only has to notice.
-        drained && timeout(self.drain, tracker.wait()).await.is_ok()
+        let ended = timeout(self.drain, tracker.wait()).await.is_ok();
+        // The sessions are gone: nobody acknowledges any more.
+        cursors::store(&self.services).await;
+        drained && ended
     }
 
     /// Ends everything at once, without a goodbye, and returns when nothing runs any more and the port is
@@ -277,7 +282,7 @@ impl RunningServer {
 impl Drop for RunningServer {
     fn drop(&mut self) {
         self.services.shutdown.cancel();
-        self.services.abort.cancel();
+        self.services.aborts.abort();
     }
 }
 
@@ -315,7 +320,9 @@ fn build(
     let hook = Hook::parse(&config.alert_hook, &http)
         .map_err(|error| ConfigError::Value { key: "alert_hook", wrong: error.to_string() })?;
     let (two_persons, store_of_alerts) = (config.alert_two_persons, store.clone());
-    let alerts = Alerts::new(store_of_alerts, fanout.clone(), push.clone(), clock.clone(), hook, two_persons);
+    let cursors = delivery.cursors().clone();
+    let alerts =
+        Alerts::new(store_of_alerts, cursors, fanout.clone(), push.clone(), clock.clone(), hook, two_persons);
     let registers = RegisterService::new(store.clone(), keys.hub_sender()?);
     let folder = &config.attachments;
     keys::make_directory(folder)?;
@@ -351,7 +358,7 @@ async fn serve(
         cause,
     };
     let listener = Listener::bind(config.listen, tls, admission.clone(), services.clone());
-    let listener = listener.await.map_err(port_in_use)?;
+    let listener = listener.map_err(port_in_use)?;
     let address = listener.address().map_err(port_in_use)?;
     let metrics_address = match config.metrics_address()? {
         Some(address) => Some(metrics_port::start(address, &services).await?),
@@ -361,6 +368,7 @@ async fn serve(
     services.tracker.spawn(listener.run());
     services.tracker.spawn(services.dispatch.push.clone().run(services.shutdown.clone()));
     services.tracker.spawn(timers::run(services.clone()));
+    services.tracker.spawn(cursors::run(services.clone()));
     let interval = Duration::from_millis(config.housekeeping_interval_ms);
     services.tracker.spawn(group_rules::run(services.clone()));
     services.tracker.spawn(housekeeping::run(services.clone(), admission, interval));

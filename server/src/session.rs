@@ -12,10 +12,12 @@
 //!
 //! `now` is the age of the connection. After [`Action::Close`] nothing more comes.
 //!
-//! - [`actor`]: the select loop. [`link`]: what a transport must offer. [`requests`]: requests on their way,
+//! - [`actor`]: the loop that drives it. `alarm`: its timer. [`aborts`]: stops it. [`link`]: what a transport must offer. [`requests`]: requests on their way,
 //!   in the right order. [`reading`]: what the device reads, from memory or from the log.
 
+pub mod aborts;
 pub mod actor;
+mod alarm;
 pub mod lanes;
 pub mod link;
 pub mod reading;

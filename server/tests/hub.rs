@@ -14,6 +14,8 @@ mod support;
 #[path = "hub/push_service.rs"]
 mod push_service;
 
+#[path = "hub/acknowledgements.rs"]
+mod acknowledgements;
 #[path = "hub/alert_targets.rs"]
 mod alert_targets;
 #[path = "hub/alerts.rs"]

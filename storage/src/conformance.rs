@@ -80,6 +80,7 @@ conformance! {
         pages_come_in_the_order_asked_for,
         a_read_stops_at_its_limits_without_a_gap,
         a_cursor_never_goes_back_nor_past_the_head,
+        cursors_of_many_devices_are_recorded_together,
         concurrent_appends_leave_no_gap;
     group:
         a_group_is_made_once,

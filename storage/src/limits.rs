@@ -33,6 +33,9 @@ pub const EXPIRE_GROUPS_PER_CALL_MAX: usize = 4_096;
 /// slices, so that appends get their turn in between.
 pub const EXPIRE_ROWS_PER_WRITE_MAX: usize = 1_000;
 
+/// Cursors that one operation of the writer records, so that appends get their turn in between.
+pub const CURSORS_PER_WRITE_MAX: usize = 1_000;
+
 /// Memory for cached pages of an engine, in bytes. Holds the upper levels of every tree and the newest
 /// entries of active groups; the operating system caches the file besides.
 pub const ENGINE_CACHE_BYTES: usize = 64 << 20;

@@ -27,7 +27,7 @@ pub use group::{
 };
 pub use inbox::{Inbox, InboxBody, InboxRecord};
 pub use key_package::{ClaimedPackage, KeyPackageRecord, KeyPackages, PublishError};
-pub use log::{Append, AppendError, Appended, Entry, Kind, Log, Page, ReadFrom, ReadLimit};
+pub use log::{Append, AppendError, Appended, Cursor, Entry, Kind, Log, Page, ReadFrom, ReadLimit};
 pub use note::{NoteDecision, NoteKey, NoteKind, Notes};
 pub use register::{Claim, Registers};
 pub use timer::{Effect, Timer, TimerEffects, Timers};

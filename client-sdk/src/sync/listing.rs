@@ -54,13 +54,18 @@ impl Cx<'_, '_> {
         };
         let (cursor, epoch) = (lane.row.cursor, lane.row.record.epoch);
         let following = matches!(lane.state(), GroupState::Active | GroupState::Leaving);
+        let closed = lane.state() == GroupState::Closed;
         let rejoining = lane.row.record.recovery.as_ref().is_some_and(|recovery| recovery.rejoin.is_some());
         // What lies before the device's newest join is not given out to it any more.
         let readable = state.joined_at <= cursor;
+        if following && state.acked < cursor && cursor <= state.head {
+            // It was told and stopped before it had stored that.
+            self.acknowledge(group)?;
+        }
         if following && state.acked > cursor {
             self.rollback_detected()?;
             self.begin_recovery(group, GapReason::Rollback, readable)?;
-        } else if !readable && !rejoining && lane.state() != GroupState::Closed {
+        } else if !readable && !rejoining && !closed {
             // Added again by somebody: the welcome is on its way, or was lost with an older store.
             self.begin_recovery(group, GapReason::WelcomeLost, false)?;
             self.await_welcome(group)?;

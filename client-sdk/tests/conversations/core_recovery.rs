@@ -237,6 +237,37 @@ async fn a_hub_that_lost_entries_is_followed_by_joining_again() {
     world.reads(0, group, &["before", "after"]).await;
 }
 
+/// A hub keeps acknowledgements in memory for a moment; one that is killed forgets them.
+#[tokio::test]
+async fn an_acknowledgement_that_the_hub_lost_is_repeated_at_the_next_connection() {
+    let mut world = World::with(&["anne", "bruno"]).await;
+    let group = world.conversation("A", &[0, 1]).await;
+    world.all_at_one_epoch(group, &[0, 1]).await;
+    world.devices[1].keep_sent =
+        Some(Box::new(|frame| !matches!(frame.body, Some(client_frame::Body::Ack(_)))));
+    world.send(0, group, "read and not acknowledged");
+    world.reads(1, group, &["read and not acknowledged"]).await;
+    let (store, delivery) = (world.services.store.clone(), world.services.dispatch.delivery.clone());
+    let everybody_has_it = async || {
+        delivery.cursors().store().await.unwrap();
+        let head = store.group(group).await.unwrap().unwrap().head;
+        store.delivered(group).await.unwrap().iter().all(|device| device.acked == head)
+    };
+    assert!(!everybody_has_it().await);
+    let now = world.clock.now();
+    world.devices[1].disconnect(now);
+    world.devices[1].lose_nothing();
+    world.devices[1].online = true;
+    let turns = std::cell::Cell::new(0);
+    let repeated = async {
+        while !everybody_has_it().await {
+            // Some turns, in which time goes on where nothing else does.
+            world.until(|_| turns.replace(turns.get() + 1) % 8 == 7).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), repeated).await.unwrap();
+}
+
 #[tokio::test]
 async fn messages_wait_while_a_group_recovers() {
     let mut world = World::with(&["anne", "bruno"]).await;

@@ -40,6 +40,7 @@ use cercle_server::{
     register::RegisterService,
     session::{
         Timing,
+        aborts::Aborts,
         actor::{self, Services},
         link::{Inbound, Link, LinkError},
     },
@@ -132,11 +133,13 @@ impl World {
         let settings = delivery::Settings::default();
         let push = Push::without_accounts(store.clone(), fanout.clone(), clock.clone(), metrics.clone());
         let folder = tempfile::tempdir().unwrap();
+        let delivery = Delivery::new(store.clone(), trusted, sender, fanout.clone(), settings);
+        let cursors = delivery.cursors().clone();
         let dispatch = Dispatch {
-            alerts: Alerts::without_hook(store.clone(), fanout.clone(), push.clone(), clock.clone()),
+            alerts: Alerts::without_hook(store.clone(), cursors, fanout.clone(), push.clone(), clock.clone()),
             push,
             auth: AuthenticationService::new(store.clone(), issuer, auth::Settings::default()),
-            delivery: Delivery::new(store.clone(), trusted, sender, fanout.clone(), settings),
+            delivery,
             registers: RegisterService::new(store.clone(), HubSender::new(&keyed).unwrap()),
             attachments: attachments.unwrap(),
             directory: Directory::new(folder.path(), store.clone(), directory::Settings::default()),
@@ -155,7 +158,7 @@ impl World {
             rates: Arc::new(DeviceRates::new(Rate { per_second: plenty, burst: plenty })),
             metrics,
             shutdown,
-            abort: CancellationToken::new(),
+            aborts: Aborts::default(),
             tracker: TaskTracker::new(),
         };
         Self { services, clock, devices: Vec::new(), settings: SETTINGS, folder, commands: 0, seed: 0 }
@@ -352,7 +355,7 @@ impl World {
         let (to_hub, frames) = mpsc::channel(QUEUE_FRAMES);
         let (out, from_hub) = mpsc::channel(QUEUE_FRAMES);
         self.seed += 1;
-        tokio::spawn(actor::run(HubEnd { frames, out }, self.services.clone(), None));
+        tokio::spawn(actor::run(HubEnd { frames, out }, Arc::new(self.services.clone()), None));
         let device = &mut self.devices[number];
         device.connection = Some(DeviceEnd { out: to_hub, frames: from_hub, unanswered: BTreeSet::new() });
         device.handle(Input::Connected, self.clock.now());

@@ -40,6 +40,12 @@ impl Alerts {
         Ok(())
     }
 
+    /// Whether one of these groups carries an alert that is not over.
+    #[must_use]
+    pub(crate) fn concern(&self, cursors: &[(GroupId, Seq)]) -> bool {
+        cursors.iter().any(|(group, _)| self.0.groups.contains_key(group))
+    }
+
     /// A device has stored entries up to these: perhaps an alert is among them.
     ///
     /// # Errors
@@ -67,6 +73,7 @@ impl Alerts {
     /// Looks at all cursors of an alert's groups.
     pub(super) async fn sweep(&self, live: &Live, now: TimestampMs) -> Result<(), Error> {
         for (group, place) in live.record().places() {
+            self.0.cursors.store_of(group).await?;
             for device in self.0.store.delivered(group).await? {
                 if device.acked >= place {
                     self.delivered(live, &device.user, now).await?;

@@ -23,7 +23,7 @@ impl AuthenticationService {
         now: TimestampMs,
     ) -> Result<Authenticated, Error> {
         let store = &self.inner.store;
-        let record = store.device(device).await?.ok_or(Error::DeviceUnknown)?;
+        let (record, user) = store.device_and_user(device).await?.ok_or(Error::DeviceUnknown)?;
         // The proof comes before the revocation: only the device itself learns that it was revoked.
         if !verify(&record.public_key, &session_message(nonce, device), proof) {
             return Err(Error::ProofInvalid);
@@ -31,7 +31,6 @@ impl AuthenticationService {
         if record.revoked_at.is_some() {
             return Err(Error::DeviceRevoked);
         }
-        let user = store.user(&record.user).await?.ok_or(Error::DeviceUnknown)?;
         let today = now / limits::DAY_MS * limits::DAY_MS;
         if record.last_seen_at < today {
             store.set_last_seen(device, today).await?;

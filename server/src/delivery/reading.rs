@@ -14,7 +14,9 @@ impl Delivery {
     /// # Errors
     /// A store failure.
     pub async fn list_groups(&self, identity: &Identity) -> Result<Vec<Membership>, Error> {
-        Ok(self.inner.store.memberships(identity.device).await?)
+        let mut memberships = self.inner.store.memberships(identity.device).await?;
+        self.inner.cursors.overlay(identity.device, &mut memberships);
+        Ok(memberships)
     }
 
     /// How far each device of a group has acknowledged.
@@ -26,36 +28,30 @@ impl Delivery {
         identity: &Identity,
         group: GroupId,
     ) -> Result<Vec<Delivered>, Error> {
+        self.inner.cursors.store_of(group).await?;
         self.member(group, identity.device).await?;
         Ok(self.inner.store.delivered(group).await?)
     }
 
-    /// Records what the device has safely stored. A group that removed it leaves its list once the removal
-    /// is acknowledged.
+    /// Notes what the device has safely stored; it is written with the cursors of others a little later. A
+    /// group that removed it leaves its list once the removal is acknowledged.
     ///
     /// # Errors
     /// [`Error::TooMany`] groups, or a store failure.
     pub async fn acknowledge(
         &self,
         identity: &Identity,
-        cursors: Vec<(GroupId, Seq)>,
+        cursors: &[(GroupId, Seq)],
         inbox: u64,
     ) -> Result<(), Error> {
         if cursors.len() > limits::ACK_GROUPS_MAX {
             return Err(Error::TooMany("groups in one Ack"));
         }
-        let (store, device) = (&self.inner.store, identity.device);
-        if !cursors.is_empty() {
-            store.acknowledge(device, cursors.clone()).await?;
-        }
-        for (group, seq) in cursors {
-            let entry = store.roster_entry(group, device).await?;
-            if entry.and_then(|entry| entry.removed_at).is_some_and(|removed_at| seq >= removed_at) {
-                store.forget_removed(group, device).await?;
-            }
+        if !self.inner.cursors.note(identity.device, cursors) {
+            self.inner.cursors.store().await?;
         }
         if inbox > 0 {
-            store.acknowledge_inbox(device, inbox).await?;
+            self.inner.store.acknowledge_inbox(identity.device, inbox).await?;
         }
         Ok(())
     }

@@ -35,6 +35,7 @@ impl Delivery {
     /// # Errors
     /// The last failure of the proposals, or the first of the store; calling again is always safe.
     pub async fn housekeeping(&self, now: TimestampMs) -> Result<(), Error> {
+        self.inner.cursors.store().await?;
         let proposed = self.propose_in(self.inner.store.revoked_members().await?, now).await;
         let policy = ExpirePolicy {
             keep_after: now.saturating_sub(self.inner.settings.retention_ms),

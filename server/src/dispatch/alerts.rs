@@ -9,7 +9,7 @@ use super::{
     reply::Reply,
     request::alert::{AlertCall, RegisterPush, Target},
 };
-use crate::{alert::Audience, auth::Identity, error::Refusal, push::RegisterError};
+use crate::{alert::Audience, auth::Identity, error::Refusal, limits, push::RegisterError};
 
 impl Dispatch {
     /// Carries out a request about push or alerts.
@@ -74,6 +74,20 @@ impl Dispatch {
         Ok(Reply::PushKey { public_key: push.public_key().to_vec(), reachable })
     }
 
+    /// Notes how far a device has read, if nobody has to wait or to be told. False: the acknowledgement must be
+    /// carried out as a request.
+    #[must_use]
+    pub fn note_cursors(&self, by: &Identity, groups: &[(GroupId, Seq)]) -> bool {
+        // In this order: an alert that begins after the question finds the cursor noted.
+        let noted = groups.len() <= limits::ACK_GROUPS_MAX
+            && self.delivery.cursors().note(by.device, groups)
+            && !self.alerts.concern(groups);
+        if noted {
+            self.metrics.acknowledged();
+        }
+        noted
+    }
+
     /// Stores how far a device has read, then tells the alerts. What fails there is seen again by the next
     /// step of the alert.
     pub(super) async fn acknowledge(
@@ -83,9 +97,8 @@ impl Dispatch {
         inbox: u64,
         now: TimestampMs,
     ) -> Result<Reply, Refusal> {
-        let cursors = groups.clone();
-        self.delivery.acknowledge(by, groups, inbox).await?;
-        self.alerts.cursors_moved(&by.user, &cursors, now).await?;
+        self.delivery.acknowledge(by, &groups, inbox).await?;
+        self.alerts.cursors_moved(&by.user, &groups, now).await?;
         Ok(Reply::Done)
     }
 }

@@ -178,6 +178,14 @@ pub enum Pipelining {
     Alone,
 }
 
+impl Received {
+    /// Whether it only says how far the device has read.
+    #[must_use]
+    pub const fn is_acknowledgement(&self) -> bool {
+        matches!(self.request, Ok(Request::Call(Call::Acknowledge { .. })))
+    }
+}
+
 /// Reads a frame.
 #[must_use]
 pub fn read(frame: v1::ClientFrame) -> Received {

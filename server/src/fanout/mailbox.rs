@@ -13,9 +13,8 @@ use cercle_proto::{
     ErrorCode,
     id::{DeviceId, GroupId},
 };
-use tokio::sync::Notify;
 
-use super::{MembershipHint, lock};
+use super::{MembershipHint, bell::Bell, lock};
 use crate::{joining::Request, limits, membership::Due};
 
 /// The wake-ups of one session.
@@ -24,7 +23,7 @@ pub struct Mailbox {
     device: DeviceId,
     connection: u64,
     news: Mutex<News>,
-    changed: Notify,
+    bell: Arc<Bell>,
 }
 
 /// Everything that happened since the session last looked.
@@ -70,8 +69,8 @@ pub enum Relayed {
 }
 
 impl Mailbox {
-    pub(super) fn new(device: DeviceId, connection: u64) -> Self {
-        Self { device, connection, news: Mutex::default(), changed: Notify::new() }
+    pub(super) fn new(device: DeviceId, connection: u64, bell: Arc<Bell>) -> Self {
+        Self { device, connection, news: Mutex::default(), bell }
     }
 
     /// The device whose session this is.
@@ -87,7 +86,7 @@ impl Mailbox {
 
     /// Returns when there may be news. Cancel-safe: a wake-up that nobody waited for is kept.
     pub async fn changed(&self) {
-        self.changed.notified().await;
+        self.bell.rung().await;
     }
 
     /// Moves the news into `into`, which must be empty; its room is used for the next ones.
@@ -132,6 +131,6 @@ impl Mailbox {
 
     fn change(&self, change: impl FnOnce(&mut News)) {
         change(&mut lock(&self.news));
-        self.changed.notify_one();
+        self.bell.ring();
     }
 }

@@ -40,15 +40,15 @@ fn news(registration: &Registration) -> News {
 
 /// The numbers that a reader gets after a cursor; `None`: it must read the log.
 fn read(registration: &Registration, after: Seq) -> Option<Vec<Seq>> {
-    match registration.read(GROUP, after) {
-        RingRead::UpToDate => Some(Vec::new()),
-        RingRead::Entries { entries, .. } => Some(entries.iter().map(|entry| entry.seq).collect()),
-        RingRead::Miss => None,
-    }
+    let mut entries = Vec::new();
+    let read = registration.read(GROUP, after, &mut entries);
+    let numbers: Vec<Seq> = entries.iter().map(|entry| entry.seq).collect();
+    assert_eq!(matches!(read, RingRead::Entries { .. }), !numbers.is_empty());
+    (read != RingRead::Miss).then_some(numbers)
 }
 
 fn subscribed(fanout: &Fanout, device: DeviceId) -> Registration {
-    let mut registration = fanout.register(device, fanout.next_connection());
+    let mut registration = fanout.register(device, fanout.next_connection(), Arc::default());
     registration.subscribe(GROUP);
     registration
 }
@@ -65,7 +65,7 @@ fn decoded(frame: Bytes) -> v1::Entries {
 async fn an_append_wakes_the_readers_of_its_group_and_nobody_else() {
     let fanout = Fanout::new();
     let reader = subscribed(&fanout, ANNE);
-    let other = fanout.register(BRUNO, fanout.next_connection());
+    let other = fanout.register(BRUNO, fanout.next_connection(), Arc::default());
     append(&fanout, [1]);
     reader.mailbox().changed().await;
     assert!(news(&reader).groups.contains(&GROUP));
@@ -157,11 +157,21 @@ fn the_last_reader_takes_the_group_out_of_memory() {
 }
 
 #[test]
+fn a_hub_that_shuts_down_ends_the_sessions_it_has_and_those_that_come() {
+    let fanout = Fanout::new();
+    let early = fanout.register(ANNE, fanout.next_connection(), Arc::default());
+    fanout.close();
+    let late = fanout.register(BRUNO, fanout.next_connection(), Arc::default());
+    assert_eq!(news(&early).end, Some(ErrorCode::ShuttingDown));
+    assert_eq!(news(&late).end, Some(ErrorCode::ShuttingDown));
+}
+
+#[test]
 fn a_newer_session_ends_the_older_and_keeps_its_own_place() {
     let fanout = Fanout::new();
     let [first, second] = [fanout.next_connection(), fanout.next_connection()];
-    let older = fanout.register(ANNE, first);
-    let newer = fanout.register(ANNE, second);
+    let older = fanout.register(ANNE, first, Arc::default());
+    let newer = fanout.register(ANNE, second, Arc::default());
     assert_eq!(news(&older).end, Some(ErrorCode::SessionReplaced));
     drop(older);
     assert_eq!(fanout.sessions(), 1, "the older one must not take the newer one out");
@@ -174,8 +184,8 @@ fn a_newer_session_ends_the_older_and_keeps_its_own_place() {
 fn a_late_proof_over_an_older_connection_does_not_replace_the_newer_session() {
     let fanout = Fanout::new();
     let [first, second] = [fanout.next_connection(), fanout.next_connection()];
-    let newer = fanout.register(ANNE, second);
-    let late = fanout.register(ANNE, first);
+    let newer = fanout.register(ANNE, second, Arc::default());
+    let late = fanout.register(ANNE, first, Arc::default());
     assert_eq!(news(&late).end, Some(ErrorCode::SessionReplaced));
     assert_eq!(news(&newer).end, None);
     drop(late);
@@ -194,26 +204,15 @@ fn relayed_hints_are_bounded_and_skip_their_sender() {
 }
 
 #[test]
-fn frames_of_entries_decode_to_what_was_appended() {
-    let encoded: Vec<Encoded> = (1..=3).map(|seq| encode_entry(GROUP, &entry(seq))).collect();
-    for (wave, entries) in [(0, &encoded[..1]), (0, &encoded[..]), (300, &encoded[..])] {
-        let frame = decoded(entries_frame(GROUP, wave, entries, BRUNO));
-        assert_eq!((frame.group, frame.wave), (GROUP.to_bytes(), wave));
-        let numbers: Vec<Seq> = frame.entries.iter().map(|entry| entry.seq).collect();
-        assert_eq!(numbers, entries.iter().map(|entry| entry.seq).collect::<Vec<_>>());
-        let original = entry(1);
-        let first = &frame.entries[0];
-        assert_eq!(first.mls, original.body);
-        assert_eq!((first.epoch, first.at_ms), (original.epoch, original.at));
-        assert_eq!(first.message_id, original.message_id.to_bytes());
-    }
-}
-
-#[test]
 fn the_sender_gets_the_header_and_others_share_the_same_bytes() {
     let encoded = [encode_entry(GROUP, &entry(1))];
-    let own = decoded(entries_frame(GROUP, 0, &encoded, ANNE));
+    let frame_for = |reader| {
+        let mut frames = Vec::new();
+        put_frames(GROUP, 0, &encoded, reader, &mut frames);
+        frames.pop().unwrap()
+    };
+    let own = decoded(frame_for(ANNE));
     assert_eq!((own.entries[0].seq, own.entries[0].mls.len()), (1, 0));
-    let (one, two) = (entries_frame(GROUP, 0, &encoded, BRUNO), entries_frame(GROUP, 0, &encoded, BRUNO));
+    let (one, two) = (frame_for(BRUNO), frame_for(BRUNO));
     assert_eq!(one.as_ptr(), two.as_ptr(), "encoded once");
 }

@@ -1,11 +1,20 @@
 //! Drives one session over its transport: the only place where frames, services, time and wake-ups of a
 //! connection meet.
 //!
-//! Spawned by the transport for each connection. One biased `select!`, then at most one turn of reading, then
-//! one flush: many entries go out in one write. Whatever happens, the connection ends once and leaves the
+//! Spawned by the transport for each connection. It waits for one thing, then makes at most one turn of reading,
+//! then one flush: many entries go out in one write. Whatever happens, the connection ends once and leaves the
 //! registry by the drop of its [`crate::fanout::Registration`].
+//!
+//! Its state is the memory of an idle connection, so what is rare is boxed where it is awaited; and its wait is
+//! the cost of every delivery, so nothing that all connections share is touched there.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use cercle_proto::{ErrorCode, frame, id::DeviceId, signing::NONCE_BYTES};
@@ -13,10 +22,15 @@ use cercle_storage::store::Store;
 use futures_util::{SinkExt, StreamExt};
 use ring::rand::SecureRandom;
 use tokio::time::{Instant, timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::{CancellationToken, WaitForCancellationFutureOwned},
+    task::TaskTracker,
+};
 
 use super::{
     Action, Event, Session, Timing,
+    aborts::Aborts,
+    alarm::Alarm,
     link::{Inbound, Link, LinkError},
     reading::Reading,
     requests::{Finished, Purpose, Requests},
@@ -29,6 +43,7 @@ use crate::{
         request::{self, Enrol},
     },
     error::Refusal,
+    fanout::bell::Bell,
     limits,
     telemetry::Metrics,
     transport::rate::DeviceRates,
@@ -49,8 +64,8 @@ pub struct Services {
     pub metrics: Arc<Metrics>,
     /// Sessions say goodbye when this is cancelled.
     pub shutdown: CancellationToken,
-    /// Sessions stop at once when this is cancelled.
-    pub abort: CancellationToken,
+    /// Connections that are stopped at once when the drain took too long.
+    pub aborts: Aborts,
     /// Owns the tasks of sessions and requests.
     pub tracker: TaskTracker,
 }
@@ -62,24 +77,24 @@ impl std::fmt::Debug for Services {
 }
 
 /// Runs a connection until it ends. `refused` ends it with its first frame, before anything is looked at.
-pub async fn run<L: Link>(link: L, services: Services, refused: Option<Refusal>) {
+pub async fn run<L: Link>(link: L, services: Arc<Services>, refused: Option<Refusal>) {
     services.metrics.session_started(L::NAME);
-    let metrics = services.metrics.clone();
-    let abort = services.abort.clone();
-    let actor = Actor::new(link, services);
-    tokio::select! {
-        biased;
-        () = abort.cancelled() => {}
-        () = actor.run(refused) => {}
-    }
-    metrics.session_ended(L::NAME);
+    services.aborts.run(Actor::new(link, services.clone()).run(refused)).await;
+    services.metrics.session_ended(L::NAME);
 }
 
 struct Actor<L> {
     link: L,
-    services: Services,
+    services: Arc<Services>,
     session: Session,
     started: Instant,
+    alarm: Alarm,
+    /// Rung by the mailbox and by finished requests.
+    bell: Arc<Bell>,
+    /// The bell comes second at the next wait, so that a device is heard even while it is told a lot.
+    rang_last: bool,
+    /// Before authentication; then the mailbox tells.
+    shutdown: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     /// Number of this connection, in the order in which connections were made.
     connection: u64,
     nonce: [u8; NONCE_BYTES],
@@ -96,24 +111,29 @@ struct Actor<L> {
 /// What woke the session.
 enum Woken {
     Shutdown,
-    News,
-    Finished(Finished),
+    Rung,
     Inbound(Option<Result<Inbound, LinkError>>),
     Read,
     Tick,
 }
 
 impl<L: Link> Actor<L> {
-    fn new(link: L, services: Services) -> Self {
+    fn new(link: L, services: Arc<Services>) -> Self {
         let mut nonce = [0; NONCE_BYTES];
         ring::rand::SystemRandom::new().fill(&mut nonce).expect("the operating system has randomness");
+        let (session, started) = (Session::new(services.timing), Instant::now());
+        let bell = Arc::<Bell>::default();
         Self {
             link,
-            session: Session::new(services.timing),
-            started: Instant::now(),
+            alarm: Alarm::new(started + session.wakes_at()),
+            session,
+            started,
+            rang_last: false,
+            shutdown: Some(Box::pin(services.shutdown.clone().cancelled_owned())),
             connection: services.dispatch.fanout.next_connection(),
             nonce,
-            requests: Requests::new(services.dispatch.clone(), services.tracker.clone()),
+            requests: Requests::new(services.clone(), bell.clone()),
+            bell,
             reading: None,
             out: Vec::new(),
             frame_bytes: 0,
@@ -138,9 +158,6 @@ impl<L: Link> Actor<L> {
                 return;
             }
             self.react(woken).await;
-            while let Some(finished) = self.requests.try_finished() {
-                self.finished(finished).await;
-            }
             self.read().await;
         }
         // The registration ends before the goodbye, so that a new session of the device is not kept waiting.
@@ -148,34 +165,46 @@ impl<L: Link> Actor<L> {
         self.link.finish(limits::GOODBYE).await;
     }
 
-    /// Waits for the first thing that happens, in order of priority. Every branch is cancel-safe.
+    /// Waits for the first thing that happens. Cancel-safe.
     async fn wait(&mut self) -> Woken {
         let wakes_at = self.started + self.session.wakes_at();
         let has_work = self.reading.as_ref().is_some_and(Reading::has_work);
-        let has_room = self.requests.has_room();
-        let mailbox = self.reading.as_ref().map(|reading| reading.registration().mailbox().clone());
-        let news = async {
-            match &mailbox {
-                Some(mailbox) => mailbox.changed().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            () = self.services.shutdown.cancelled() => Woken::Shutdown,
-            () = news => Woken::News,
-            finished = self.requests.finished() => Woken::Finished(finished),
-            inbound = self.link.next(), if has_room => Woken::Inbound(inbound),
-            () = std::future::ready(()), if has_work => Woken::Read,
-            () = tokio::time::sleep_until(wakes_at) => Woken::Tick,
+        let woken = poll_fn(|cx| self.poll_wait(wakes_at, has_work, cx)).await;
+        self.rang_last = matches!(woken, Woken::Rung);
+        woken
+    }
+
+    fn poll_wait(&mut self, wakes_at: Instant, has_work: bool, cx: &mut Context<'_>) -> Poll<Woken> {
+        if self.shutdown.as_mut().is_some_and(|shutdown| shutdown.as_mut().poll(cx).is_ready()) {
+            self.shutdown = None;
+            return Poll::Ready(Woken::Shutdown);
         }
+        if !self.rang_last && self.bell.poll_rung(cx).is_ready() {
+            return Poll::Ready(Woken::Rung);
+        }
+        if self.requests.has_room()
+            && let Poll::Ready(inbound) = self.link.poll_next_unpin(cx)
+        {
+            return Poll::Ready(Woken::Inbound(inbound));
+        }
+        if self.rang_last && self.bell.poll_rung(cx).is_ready() {
+            return Poll::Ready(Woken::Rung);
+        }
+        if has_work {
+            return Poll::Ready(Woken::Read);
+        }
+        self.alarm.poll(wakes_at, cx).map(|()| Woken::Tick)
     }
 
     async fn react(&mut self, woken: Woken) {
         match woken {
             Woken::Shutdown => self.on(Event::End(ErrorCode::ShuttingDown)).await,
-            Woken::News => self.look().await,
-            Woken::Finished(finished) => self.finished(finished).await,
+            Woken::Rung => {
+                for finished in self.requests.finished() {
+                    self.finished(finished).await;
+                }
+                self.look().await;
+            }
             Woken::Inbound(Some(Err(LinkError::TooLarge))) => {
                 self.on(Event::Unreadable(Refusal::of(ErrorCode::FrameTooLarge))).await;
             }
@@ -195,9 +224,12 @@ impl<L: Link> Actor<L> {
         self.frame_bytes = bytes.len();
         let event = match frame::decode_client(bytes) {
             Ok(frame) => {
+                let received = request::read(frame);
                 let device = self.reading.as_ref().map(|reading| reading.registration().mailbox().device());
-                let within_rate = device.map_or(Ok(()), |device| self.services.rates.check(device));
-                Event::Received(request::read(frame), within_rate)
+                let within_rate = device
+                    .filter(|_| !received.is_acknowledgement())
+                    .map_or(Ok(()), |device| self.services.rates.check(device));
+                Event::Received(received, within_rate)
             }
             Err(error) => Event::Unreadable(error.into()),
         };
@@ -206,9 +238,7 @@ impl<L: Link> Actor<L> {
 
     async fn look(&mut self) {
         let Some(reading) = &mut self.reading else { return };
-        let (frames, end) = reading.look();
-        self.out.extend(frames);
-        if let Some(code) = end {
+        if let Some(code) = reading.look(&mut self.out) {
             self.on(Event::End(code)).await;
         }
     }
@@ -228,10 +258,11 @@ impl<L: Link> Actor<L> {
 
     /// Feeds the state machine and does what it says, and what follows from that.
     async fn on(&mut self, event: Event) {
-        let mut events = vec![event];
-        while let Some(event) = events.pop() {
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
             for action in self.session.on(event, self.started.elapsed()) {
-                events.extend(self.act(action).await);
+                // At most one action of an event leads to another.
+                next = self.act(action).await.or(next);
             }
         }
     }
@@ -252,11 +283,11 @@ impl<L: Link> Actor<L> {
                 None
             }
             Action::Enrol(number, enrol) => {
-                let verdict = carry_out_enrolment(&self.services, &self.nonce, *enrol).await;
+                let verdict = Box::pin(carry_out_enrolment(&self.services, &self.nonce, *enrol)).await;
                 Some(Event::Enrolled(number, verdict))
             }
             Action::Prove { number, device, proof } => {
-                let verdict = check_proof(&self.services, &self.nonce, device, &proof).await;
+                let verdict = Box::pin(check_proof(&self.services, &self.nonce, device, &proof)).await;
                 Some(Event::Proved(number, verdict))
             }
             Action::Open(identity) => {
@@ -269,7 +300,7 @@ impl<L: Link> Actor<L> {
             }
             Action::Subscribe(number, subscribe) => {
                 let reading = self.reading.as_mut()?;
-                if let Err(refusal) = reading.subscribe(subscribe).await {
+                if let Err(refusal) = Box::pin(reading.subscribe(subscribe)).await {
                     self.out.push(refusal.frame(number));
                 }
                 None
@@ -296,7 +327,9 @@ impl<L: Link> Actor<L> {
         self.link.trust();
         tracing::debug!(device = ?identity.device, transport = L::NAME, "session opened");
         self.services.dispatch.push.session_opened(identity.device);
-        let registration = self.services.dispatch.fanout.register(identity.device, self.connection);
+        let fanout = &self.services.dispatch.fanout;
+        let registration = fanout.register(identity.device, self.connection, self.bell.clone());
+        self.shutdown = None;
         let (store, metrics) = (self.services.store.clone(), self.services.metrics.clone());
         self.reading = Some(Reading::new(registration, store, metrics));
     }
@@ -306,9 +339,8 @@ impl<L: Link> Actor<L> {
         else {
             return;
         };
-        match reading.turn().await {
-            Ok(turn) => self.out.extend(turn.frames),
-            Err(error) => self.on(Event::Unreadable(error.into())).await,
+        if let Err(error) = reading.turn(&mut self.out).await {
+            self.on(Event::Unreadable(error.into())).await;
         }
     }
 
@@ -328,6 +360,7 @@ impl<L: Link> Actor<L> {
         let written = timeout(limit, write).await;
         match written {
             Ok(Ok(())) => {
+                self.out.shrink_to(limits::FRAMES_KEPT);
                 self.session.on(Event::Sent, self.started.elapsed());
                 true
             }

@@ -2,7 +2,7 @@
 //!
 //! Owned by the session's [`super::actor`], which calls [`Reading::turn`] while [`Reading::has_work`]. A turn
 //! reads at most a few hundred kilobytes, from the ring of a group or from the log after the device's cursor,
-//! and returns the frames to send; so a slow device costs one turn of memory and nothing else.
+//! and adds the frames to send; so a slow device costs one turn of memory and nothing else.
 //!
 //! A device reads `joined_at < seq <= removed_at` (and the header of its own commit at `joined_at`). The
 //! roster is read again after each page that holds a commit, because only a commit can change it: what was
@@ -27,7 +27,7 @@ use place::Place;
 use crate::{
     dispatch::{reply, request::Subscribe},
     error::{Details, Refusal},
-    fanout::{Encoded, News, Registration, RingRead, encode_entry, entries_frame},
+    fanout::{Encoded, ForReaders, News, Registration, RingRead, put_frames},
     limits,
     telemetry::Metrics,
 };
@@ -44,6 +44,9 @@ pub struct Reading {
     dirty: HashSet<GroupId>,
     inbox: Option<Inbox>,
     news: News,
+    /// Room for the groups of a turn, and for the entries of one of them.
+    due: Vec<GroupId>,
+    entries: Vec<Encoded>,
 }
 
 #[derive(Debug)]
@@ -67,12 +70,11 @@ impl std::fmt::Debug for Reading {
 }
 
 /// What a turn found.
-#[derive(Debug, Default)]
-pub struct Turn {
+struct Turn<'a> {
     /// Frames to send, in order.
-    pub frames: Vec<Bytes>,
+    frames: &'a mut Vec<Bytes>,
     /// Entries in them.
-    pub entries: usize,
+    entries: usize,
 }
 
 impl Reading {
@@ -89,6 +91,8 @@ impl Reading {
             dirty: HashSet::new(),
             inbox: None,
             news: News::default(),
+            due: Vec::new(),
+            entries: Vec::new(),
         }
     }
 
@@ -106,22 +110,23 @@ impl Reading {
             || self.dirty.iter().any(|group| self.is_live(*group))
     }
 
-    /// Takes what the mailbox holds. Returns frames to pass on and why the session must end, if it must.
-    pub fn look(&mut self) -> (Vec<Bytes>, Option<ErrorCode>) {
-        let mut news = std::mem::take(&mut self.news);
-        self.registration.mailbox().take(&mut news);
-        self.dirty.extend(news.groups.drain());
+    /// Takes what the mailbox holds: adds frames to pass on, and returns why the session must end, if it must.
+    pub fn look(&mut self, frames: &mut Vec<Bytes>) -> Option<ErrorCode> {
+        let news = &mut self.news;
+        self.registration.mailbox().take(news);
+        if self.dirty.is_empty() {
+            std::mem::swap(&mut self.dirty, &mut news.groups);
+        } else {
+            self.dirty.extend(news.groups.drain());
+        }
         if std::mem::take(&mut news.inbox)
             && let Some(inbox) = &mut self.inbox
         {
             inbox.dirty = true;
         }
-        let mut frames: Vec<Bytes> =
-            news.key_packages_left.take().map(reply::key_packages_low).into_iter().collect();
+        frames.extend(news.key_packages_left.take().map(reply::key_packages_low));
         frames.extend(news.relayed.drain(..).map(|what| reply::relayed(&what)));
-        let end = news.end.take();
-        self.news = news;
-        (frames, end)
+        news.end.take()
     }
 
     /// Starts a wave.
@@ -170,20 +175,25 @@ impl Reading {
         Ok(())
     }
 
-    /// Reads a little of everything that is due: inbox, live entries, then one step of the oldest wave.
+    /// Reads a little of everything that is due: inbox, live entries, then one step of the oldest wave. Adds the
+    /// frames to send.
     ///
     /// # Errors
     /// When the store cannot be read: the session must end, and the device connects again.
-    pub async fn turn(&mut self) -> Result<Turn, ReadError> {
-        let mut turn = Turn::default();
-        self.read_inbox(&mut turn).await?;
+    pub async fn turn(&mut self, frames: &mut Vec<Bytes>) -> Result<(), ReadError> {
+        let mut turn = Turn { frames, entries: 0 };
+        if self.inbox.as_ref().is_some_and(|inbox| inbox.dirty) {
+            Box::pin(self.read_inbox(&mut turn)).await?;
+        }
         self.read_live(&mut turn).await?;
-        self.read_history(&mut turn).await?;
+        if !self.waves.is_empty() {
+            Box::pin(self.read_history(&mut turn)).await?;
+        }
         self.metrics.delivered(turn.entries);
-        Ok(turn)
+        Ok(())
     }
 
-    async fn read_inbox(&mut self, turn: &mut Turn) -> Result<(), ReadError> {
+    async fn read_inbox(&mut self, turn: &mut Turn<'_>) -> Result<(), ReadError> {
         let Some(inbox) = self.inbox.as_mut().filter(|inbox| inbox.dirty) else { return Ok(()) };
         let items = self.store.inbox(self.device, inbox.after, limits::INBOX_ITEMS_PER_TURN).await?;
         inbox.dirty = items.len() == limits::INBOX_ITEMS_PER_TURN;
@@ -194,18 +204,19 @@ impl Reading {
         Ok(())
     }
 
-    async fn read_live(&mut self, turn: &mut Turn) -> Result<(), ReadError> {
+    async fn read_live(&mut self, turn: &mut Turn<'_>) -> Result<(), ReadError> {
+        let (mut due, mut entries) = (std::mem::take(&mut self.due), std::mem::take(&mut self.entries));
         let live = |group: &GroupId| self.is_live(*group);
-        let due: Vec<GroupId> =
-            self.dirty.iter().copied().filter(live).take(limits::GROUPS_PER_TURN).collect();
+        due.extend(self.dirty.iter().copied().filter(live).take(limits::GROUPS_PER_TURN));
         let mut missed = Vec::new();
-        for group in due {
+        for group in due.drain(..) {
             self.dirty.remove(&group);
             let Some(place) = self.places.get(&group) else { continue };
-            match self.registration.read(group, place.cursor) {
+            match self.registration.read(group, place.cursor, &mut entries) {
                 RingRead::UpToDate => {}
-                RingRead::Entries { entries, more } => {
-                    self.send(group, entries, turn).await?;
+                RingRead::Entries { more } => {
+                    self.send(group, &mut entries, turn).await?;
+                    entries.clear();
                     if more {
                         self.dirty.insert(group);
                     }
@@ -213,7 +224,13 @@ impl Reading {
                 RingRead::Miss => missed.push(group),
             }
         }
-        let read = self.read_log(&missed, turn).await?;
+        (self.due, self.entries) = (due, entries);
+        if missed.is_empty() { Ok(()) } else { Box::pin(self.read_missed(&missed, turn)).await }
+    }
+
+    /// Reads live groups from the log that memory no longer holds.
+    async fn read_missed(&mut self, missed: &[GroupId], turn: &mut Turn<'_>) -> Result<(), ReadError> {
+        let read = self.read_log(missed, turn).await?;
         self.dirty.extend(read.unread);
         for (group, floor) in read.lost {
             let details = Details::ResyncRequired { group, floor };
@@ -222,7 +239,7 @@ impl Reading {
         Ok(())
     }
 
-    async fn read_history(&mut self, turn: &mut Turn) -> Result<(), ReadError> {
+    async fn read_history(&mut self, turn: &mut Turn<'_>) -> Result<(), ReadError> {
         let Some(mut wave) = self.waves.pop_front() else { return Ok(()) };
         // Groups that were removed, or subscribed again in a later wave, are no longer this wave's.
         let places = &self.places;
@@ -250,7 +267,7 @@ impl Reading {
     }
 
     /// Reads several groups from the log after their cursors.
-    async fn read_log(&mut self, groups: &[GroupId], turn: &mut Turn) -> Result<LogRead, ReadError> {
+    async fn read_log(&mut self, groups: &[GroupId], turn: &mut Turn<'_>) -> Result<LogRead, ReadError> {
         let mut read = LogRead::default();
         let from: Vec<ReadFrom> = groups
             .iter()
@@ -264,15 +281,14 @@ impl Reading {
         }
         self.metrics.log_read();
         let limit = ReadLimit { entries: limits::ENTRIES_PER_TURN, bytes: limits::BYTES_PER_TURN };
-        for Page { group, entries, more, floor } in self.store.read(from, limit).await? {
+        for Page { group, mut entries, more, floor } in self.store.read(from, limit).await? {
             let Some(place) = self.places.get(&group) else { continue };
             if floor > place.cursor {
                 self.forget(group);
                 read.lost.push((group, floor));
                 continue;
             }
-            let entries = entries.iter().map(|entry| encode_entry(group, entry)).collect();
-            self.send(group, entries, turn).await?;
+            self.send(group, &mut entries, turn).await?;
             if more && self.places.contains_key(&group) {
                 read.unread.push(group);
             }
@@ -281,13 +297,13 @@ impl Reading {
     }
 
     /// Adds entries that follow the device's cursor to the turn, as far as the device may have them.
-    async fn send(
+    async fn send<E: ForReaders>(
         &mut self,
         group: GroupId,
-        mut entries: Vec<Encoded>,
-        turn: &mut Turn,
+        entries: &mut Vec<E>,
+        turn: &mut Turn<'_>,
     ) -> Result<(), ReadError> {
-        let roster = if entries.iter().any(|entry| entry.is_commit) {
+        let roster = if entries.iter().any(ForReaders::is_commit) {
             Some(self.store.roster_entry(group, self.device).await?)
         } else {
             None
@@ -296,13 +312,11 @@ impl Reading {
         if let Some(entry) = roster {
             place.limit(entry.as_ref());
         }
-        place.admit(&mut entries, self.device);
+        place.admit(entries, self.device);
         let wave = place.wave;
         let finished = place.is_finished();
         turn.entries += entries.len();
-        for chunk in chunks(&entries, self.device) {
-            turn.frames.push(entries_frame(group, wave, chunk, self.device));
-        }
+        put_frames(group, wave, entries, self.device, turn.frames);
         if finished {
             self.forget(group);
         }
@@ -327,21 +341,4 @@ struct LogRead {
     unread: Vec<GroupId>,
     /// Groups whose log no longer reaches back to the cursor, and their floor.
     lost: Vec<(GroupId, Seq)>,
-}
-
-/// Cuts entries into frames well below the frame limit. An entry is never cut.
-fn chunks(mut entries: &[Encoded], reader: DeviceId) -> Vec<&[Encoded]> {
-    let mut chunks = Vec::new();
-    while !entries.is_empty() {
-        let mut bytes = 0;
-        let fits = |entry: &&Encoded| {
-            bytes += entry.len_for(reader);
-            bytes <= limits::ENTRIES_FRAME_BYTES_MAX
-        };
-        let count = entries.iter().take_while(fits).count().max(1);
-        let (chunk, rest) = entries.split_at(count);
-        chunks.push(chunk);
-        entries = rest;
-    }
-    chunks
 }

@@ -3,44 +3,48 @@
 //! Owned by the session's [`super::actor`]. A request is handed to its service in the order in which it came
 //! (it is polled once here, which queues a message in the store), then runs as a task of its own: a session
 //! that ends or is slow to read never stops a write halfway, and never delays the wake-up of others.
-//! Acknowledgements are merged: one is on its way, the next holds the highest cursors that came meanwhile.
+//! Acknowledgements of entries are noted on the spot; those that need a service are merged: one is on its way,
+//! the next holds the highest cursors that came meanwhile.
 
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Waker},
 };
 
 use cercle_proto::id::{GroupId, Seq};
-use tokio::sync::mpsc;
-use tokio_util::task::TaskTracker;
 
-use super::lanes::Lanes;
+use super::{actor::Services, lanes::Lanes};
 use crate::{
     auth::Identity,
     dispatch::{
-        Dispatch,
         reply::Reply,
         request::{Call, Pipelining},
     },
     error::Refusal,
+    fanout::bell::Bell,
     limits,
 };
 
 /// Requests of one session.
 #[derive(Debug)]
 pub struct Requests {
-    dispatch: Dispatch,
-    tracker: TaskTracker,
+    services: Arc<Services>,
     lanes: Lanes<Waiting>,
     /// Taken from the device and not yet answered.
     open: usize,
     /// Bytes of their frames.
     open_bytes: usize,
-    finished: mpsc::Receiver<Finished>,
-    report: mpsc::Sender<Finished>,
+    report: Arc<Report>,
     acknowledging: bool,
     acknowledged: Acknowledged,
+}
+
+/// Where requests go when they are carried out. Bounded by the requests of the session.
+#[derive(Debug)]
+struct Report {
+    finished: Mutex<Vec<Finished>>,
+    bell: Arc<Bell>,
 }
 
 /// A request that was carried out.
@@ -86,19 +90,15 @@ struct Acknowledged {
 }
 
 impl Requests {
-    /// No requests yet. `tracker` owns the tasks.
+    /// No requests yet. `bell` is rung when one is finished.
     #[must_use]
-    pub fn new(dispatch: Dispatch, tracker: TaskTracker) -> Self {
-        // One place for each request and one for an acknowledgement: a task never waits to report.
-        let (report, finished) = mpsc::channel(limits::REQUESTS_PER_SESSION_MAX + 1);
+    pub fn new(services: Arc<Services>, bell: Arc<Bell>) -> Self {
         Self {
-            dispatch,
-            tracker,
+            services,
             lanes: Lanes::default(),
             open: 0,
             open_bytes: 0,
-            finished,
-            report,
+            report: Arc::new(Report { finished: Mutex::default(), bell }),
             acknowledging: false,
             acknowledged: Acknowledged::default(),
         }
@@ -114,7 +114,11 @@ impl Requests {
     /// Takes a request whose frame had so many bytes. Must not be called without room.
     pub fn take(&mut self, number: u64, identity: Arc<Identity>, call: Call, bytes: usize) {
         match call {
-            Call::Acknowledge { groups, inbox } => self.acknowledge(identity, groups, inbox),
+            Call::Acknowledge { groups, inbox } => {
+                if inbox != 0 || !self.services.dispatch.note_cursors(&identity, &groups) {
+                    self.acknowledge(identity, groups, inbox);
+                }
+            }
             call => {
                 self.open += 1;
                 self.open_bytes += bytes;
@@ -131,18 +135,13 @@ impl Requests {
         }
     }
 
-    /// Returns the next finished request. Cancel-safe.
-    pub async fn finished(&mut self) -> Finished {
-        let finished = self.finished.recv().await.expect("the session holds a sender itself");
-        self.settle(&finished);
+    /// Returns the requests that were finished since the last call.
+    pub fn finished(&mut self) -> Vec<Finished> {
+        let finished = std::mem::take(&mut *self.report.lock());
+        for finished in &finished {
+            self.settle(finished);
+        }
         finished
-    }
-
-    /// Returns a finished request if there is one.
-    pub fn try_finished(&mut self) -> Option<Finished> {
-        let finished = self.finished.try_recv().ok()?;
-        self.settle(&finished);
-        Some(finished)
     }
 
     fn settle(&mut self, finished: &Finished) {
@@ -195,17 +194,28 @@ impl Requests {
                 call.writes_to().map_or(Purpose::Answer, |(group, _): (_, Pipelining)| Purpose::Write(group))
             }
         };
-        let (dispatch, report) = (self.dispatch.clone(), self.report.clone());
+        let (services, report) = (self.services.clone(), self.report.clone());
         // Not subject to the session's share of its thread, or the first poll might stop short of the store.
         let mut work = Box::pin(tokio::task::unconstrained(async move {
-            let verdict = dispatch.call(&identity, call).await;
+            let verdict = services.dispatch.call(&identity, call).await;
             // Nobody listens any more if the session has ended: the write counts all the same.
-            let _ = report.send(Finished { number, verdict, purpose, bytes }).await;
+            report.put(Finished { number, verdict, purpose, bytes });
         }));
         // Polled here first, so that writes reach the store in the order in which they came.
         match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(()) => {}
-            Poll::Pending => drop(self.tracker.spawn(work)),
+            Poll::Pending => drop(self.services.tracker.spawn(work)),
         }
+    }
+}
+
+impl Report {
+    fn put(&self, finished: Finished) {
+        self.lock().push(finished);
+        self.bell.ring();
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Finished>> {
+        self.finished.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -28,6 +28,8 @@ pub struct Metrics {
     handshakes: Family<Outcome, Counter>,
     authentications: Family<Authentication, Counter>,
     requests: Family<Request, Counter>,
+    /// The one of `requests` that is counted for nearly every delivery.
+    acknowledgements: Counter,
     request_seconds: Family<Kind, Histogram>,
     deliveries: Counter,
     log_reads: Counter,
@@ -95,6 +97,8 @@ impl Metrics {
     /// Metrics that stand at zero.
     #[must_use]
     pub fn new() -> Self {
+        let requests = Family::<Request, Counter>::default();
+        let acknowledgements = requests.get_or_create(&Request { kind: "acknowledge", code: 0 }).clone();
         let metrics = Self {
             registry: Mutex::new(Registry::with_prefix("cercle")),
             sessions: Family::default(),
@@ -104,7 +108,8 @@ impl Metrics {
             connections_refused: Family::default(),
             handshakes: Family::default(),
             authentications: Family::default(),
-            requests: Family::default(),
+            requests,
+            acknowledgements,
             request_seconds: Family::new_with_constructor(seconds),
             deliveries: Counter::default(),
             log_reads: Counter::default(),
@@ -225,6 +230,11 @@ impl Metrics {
         let code = code.map_or(0, ErrorCode::number);
         self.requests.get_or_create(&Request { kind, code }).inc();
         self.request_seconds.get_or_create(&Kind { kind }).observe(took.as_secs_f64());
+    }
+
+    /// An acknowledgement was noted.
+    pub fn acknowledged(&self) {
+        self.acknowledgements.inc();
     }
 
     /// Entries were put into frames for a device.

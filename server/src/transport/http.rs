@@ -31,7 +31,7 @@ use crate::{
 /// Answers the requests of one connection. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Handler {
-    services: Services,
+    services: Arc<Services>,
     /// Held by the connection and by each session on it: an upgraded socket outlives its HTTP connection.
     permit: Arc<Permit>,
 }
@@ -39,7 +39,7 @@ pub struct Handler {
 impl Handler {
     /// For the connection that `permit` was given to.
     #[must_use]
-    pub fn new(services: Services, permit: Permit) -> Self {
+    pub fn new(services: Arc<Services>, permit: Permit) -> Self {
         Self { services, permit: Arc::new(permit) }
     }
 

@@ -12,7 +12,7 @@ use hyper_util::{
     server::conn::auto,
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     time::{sleep, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -36,7 +36,7 @@ pub struct Listener {
 struct Port {
     tls: TlsAcceptor,
     admission: Arc<Admission>,
-    services: Services,
+    services: Arc<Services>,
 }
 
 impl std::fmt::Debug for Port {
@@ -50,14 +50,14 @@ impl Listener {
     ///
     /// # Errors
     /// When the address cannot be bound.
-    pub async fn bind(
+    pub fn bind(
         address: SocketAddr,
         tls: Arc<rustls::ServerConfig>,
         admission: Arc<Admission>,
         services: Services,
     ) -> io::Result<Self> {
-        let tcp = TcpListener::bind(address).await?;
-        Ok(Self { tcp, port: Port { tls: tls.into(), admission, services } })
+        let tcp = listen(address)?;
+        Ok(Self { tcp, port: Port { tls: tls.into(), admission, services: Arc::new(services) } })
     }
 
     /// The address that was bound.
@@ -104,12 +104,8 @@ impl Port {
         let Some(permit) = self.admission.enter(peer.ip()) else { return };
         let port = self.clone();
         self.services.tracker.spawn(async move {
-            let abort = port.services.abort.clone();
-            tokio::select! {
-                biased;
-                () = abort.cancelled() => {}
-                () = port.serve(socket, permit) => {}
-            }
+            let aborts = port.services.aborts.clone();
+            aborts.run(port.serve(socket, permit)).await;
         });
     }
 
@@ -168,6 +164,14 @@ async fn drive(tls: TlsStream<TcpStream>, handler: Handler) {
             }
         }
     }
+}
+
+/// Binds as tokio does, with room for every device that comes back at once after a restart.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(limits::ACCEPT_BACKLOG)
 }
 
 fn builder() -> auto::Builder<TokioExecutor> {

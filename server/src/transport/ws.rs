@@ -1,4 +1,9 @@
 //! The WebSocket adapter: one binary message is one frame.
+//!
+//! tungstenite reads, and writes what belongs to the protocol (pongs, the closing handshake). Frames of ours are
+//! written here, because they are all alike: a few bytes of header and the payload. So everything that waits
+//! goes to TLS in one piece, and the buffer is given back when it is sent; tungstenite keeps the largest that it
+//! ever needed.
 
 use std::{
     pin::Pin,
@@ -13,7 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::timeout,
 };
 use tokio_tungstenite::{
@@ -34,9 +39,22 @@ use crate::{
 type Socket = WebSocketStream<LimitedIo<TokioIo<Upgraded>>>;
 
 /// A WebSocket that carries frames.
+///
+/// Reading and writing take turns: whoever has begun to write frames polls [`Sink::poll_flush`] until it is done
+/// before it reads again, so that a pong never lands in the middle of a frame.
 pub struct WsLink {
     socket: Box<Socket>,
     allowance: Allowance,
+    outgoing: Outgoing,
+    /// tungstenite may have something to write.
+    owes_answer: bool,
+}
+
+/// Frames that wait to be written.
+#[derive(Debug, Default)]
+struct Outgoing {
+    bytes: Vec<u8>,
+    written: usize,
 }
 
 impl std::fmt::Debug for WsLink {
@@ -50,13 +68,52 @@ impl WsLink {
     pub async fn new(upgraded: Upgraded) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(limits::WS_READ_BUFFER_BYTES)
-            .max_write_buffer_size(limits::WS_WRITE_BUFFER_BYTES_MAX)
             .max_message_size(Some(FRAME_BYTES_MAX))
             .max_frame_size(Some(FRAME_BYTES_MAX));
         let allowance = Allowance::new();
         let stream = LimitedIo::new(TokioIo::new(upgraded), allowance.clone());
         let socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-        Self { socket: Box::new(socket), allowance }
+        Self { socket: Box::new(socket), allowance, outgoing: Outgoing::default(), owes_answer: false }
+    }
+
+    /// Hands everything that waits to TLS.
+    fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        if self.owes_answer {
+            ready!(self.socket.poll_flush_unpin(cx)).map_err(|error| link_error(&error))?;
+            self.owes_answer = false;
+        }
+        let Outgoing { bytes, written } = &mut self.outgoing;
+        while *written < bytes.len() {
+            match ready!(Pin::new(self.socket.get_mut()).poll_write(cx, &bytes[*written..])) {
+                Ok(0) | Err(_) => return Poll::Ready(Err(LinkError::Closed)),
+                Ok(count) => *written += count,
+            }
+        }
+        bytes.clear();
+        *written = 0;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Outgoing {
+    /// Adds a frame as one unmasked, unfragmented binary message (RFC 6455 section 5.2).
+    fn put(&mut self, frame: &[u8]) {
+        const FIN_BINARY: u8 = 0x82;
+        let bytes = &mut self.bytes;
+        bytes.reserve(frame.len() + 10);
+        bytes.push(FIN_BINARY);
+        match (u8::try_from(frame.len()), u16::try_from(frame.len())) {
+            (Ok(length @ 0..=125), _) => bytes.push(length),
+            (_, Ok(length)) => {
+                bytes.push(126);
+                bytes.extend(length.to_be_bytes());
+            }
+            (_, Err(_)) => {
+                bytes.push(127);
+                bytes.extend((frame.len() as u64).to_be_bytes());
+            }
+        }
+        bytes.extend_from_slice(frame);
     }
 }
 
@@ -124,7 +181,9 @@ impl Stream for WsLink {
     type Item = Result<Inbound, LinkError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Poll::Ready(match ready!(Pin::new(&mut self.socket).poll_next(cx)) {
+        let next = ready!(Pin::new(&mut self.socket).poll_next(cx));
+        self.owes_answer |= matches!(next, Some(Ok(Message::Ping(_) | Message::Close(_))));
+        Poll::Ready(match next {
             None => None,
             Some(Ok(Message::Binary(frame))) => Some(Ok(Inbound::Frame(frame))),
             Some(Ok(Message::Text(_))) => Some(Err(LinkError::NotBinary)),
@@ -140,18 +199,28 @@ impl Sink<Bytes> for WsLink {
     type Error = LinkError;
 
     fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        self.socket.poll_ready_unpin(cx).map_err(|error| link_error(&error))
+        if self.outgoing.bytes.len() < limits::WS_WRITE_BUFFER_BYTES {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_write_out(cx)
     }
 
     fn start_send(mut self: Pin<&mut Self>, frame: Bytes) -> Result<(), LinkError> {
-        self.socket.start_send_unpin(Message::Binary(frame)).map_err(|error| link_error(&error))
+        self.outgoing.put(&frame);
+        Ok(())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
-        self.socket.poll_flush_unpin(cx).map_err(|error| link_error(&error))
+        ready!(self.poll_write_out(cx))?;
+        ready!(Pin::new(self.socket.get_mut()).poll_flush(cx)).map_err(|_| LinkError::Closed)?;
+        if self.outgoing.bytes.capacity() > limits::WS_WRITE_BUFFER_KEPT_BYTES {
+            self.outgoing.bytes = Vec::new();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        ready!(self.poll_write_out(cx))?;
         self.socket.poll_close_unpin(cx).map_err(|error| link_error(&error))
     }
 }
@@ -166,6 +235,11 @@ fn link_error(error: &Error) -> LinkError {
 
 #[cfg(test)]
 mod tests {
+    use tokio_tungstenite::tungstenite::protocol::frame::{
+        FrameSocket,
+        coding::{Data, OpCode},
+    };
+
     use super::*;
 
     fn headers(replace: &[(&'static str, &str)]) -> HeaderMap {
@@ -183,6 +257,24 @@ mod tests {
             headers.insert(*name, HeaderValue::from_str(value).unwrap());
         }
         headers
+    }
+
+    #[test]
+    fn frames_have_the_header_that_their_length_asks_for() {
+        let mut outgoing = Outgoing::default();
+        let lengths = [0, 125, 126, 65_535, 65_536];
+        for length in lengths {
+            outgoing.put(&vec![7; length]);
+        }
+        // Read by the library that clients use.
+        let mut reader = FrameSocket::new(std::io::Cursor::new(outgoing.bytes));
+        for length in lengths {
+            let frame = reader.read(None).unwrap().unwrap();
+            assert!(frame.header().is_final && frame.header().mask.is_none());
+            assert_eq!(frame.header().opcode, OpCode::Data(Data::Binary));
+            assert_eq!(frame.payload(), vec![7; length]);
+        }
+        assert!(reader.read(None).unwrap().is_none());
     }
 
     #[test]

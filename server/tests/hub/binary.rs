@@ -8,12 +8,16 @@ use std::{
     sync::mpsc,
 };
 
+use cercle_proto::{
+    ErrorCode,
+    v1::{self, client_frame::Body, server_frame},
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, Peer, tls_to, websocket_over};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cercle-server");
 
@@ -43,13 +47,21 @@ pub(crate) struct Hub {
 
 impl Hub {
     pub(crate) fn serve(data: &Path) -> Self {
-        let mut child = Command::new(PROGRAM)
-            .args(["serve", "--config", data.to_str().unwrap()])
-            .env_clear()
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(PROGRAM);
+        command.args(["serve", "--config", data.to_str().unwrap()]);
+        Self::start(command)
+    }
+
+    /// The same with a hard limit of file descriptors.
+    fn serve_with_descriptors(data: &Path, descriptors: u32) -> Self {
+        let mut command = Command::new("/bin/sh");
+        let limited = format!("ulimit -n {descriptors} && exec \"$0\" serve --config \"$1\"");
+        command.args(["-c", &limited, PROGRAM, data.to_str().unwrap()]);
+        Self::start(command)
+    }
+
+    fn start(mut command: Command) -> Self {
+        let mut child = command.env_clear().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut first = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
         let address = first.trim().strip_prefix("ready ").and_then(|address| address.parse().ok());
@@ -141,6 +153,45 @@ fn a_hub_is_made_served_asked_and_ended() {
     let asked = run(&["health", "--config", &config]);
     assert!(!asked.status.success());
     assert!(text(&asked.stderr).contains("is the hub running"), "{}", text(&asked.stderr));
+}
+
+/// Says hello over a new connection; returns the connection if it is greeted, else the code of the refusal.
+async fn knock(hub: &Hub, data: &Path) -> Result<Peer, u32> {
+    let mut peer = Peer::WebSocket(Box::new(websocket_over(tls_to(hub.address, data, b"").await).await));
+    let hello = v1::Hello { version_min: 1, version_max: 1, client: String::new() };
+    peer.send(1, Body::Hello(hello)).await;
+    match peer.body().await {
+        server_frame::Body::HelloOk(_) => Ok(peer),
+        server_frame::Body::Error(error) => Err(error.code),
+        body => panic!("unexpected {body:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hub_with_few_descriptors_admits_as_many_and_tells_the_others_to_wait() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("hub");
+    init(&data);
+    let mut hub = Hub::serve_with_descriptors(&data, 256);
+    hub.wait_for("fewer file descriptors than connections_max");
+    let mut held = Vec::new();
+    let refused = loop {
+        match knock(&hub, &data).await {
+            Ok(peer) => held.push(peer),
+            Err(code) => break code,
+        }
+        assert!(held.len() <= 256, "descriptors are a limit");
+    };
+    assert_eq!((refused, held.len()), (ErrorCode::TooManyConnections.number(), 128));
+    // One leaves: its place is free as soon as the hub has noticed.
+    held.pop();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while knock(&hub, &data).await.is_err() {
+        assert!(tokio::time::Instant::now() < deadline, "the place stays taken");
+    }
+    hub.signal(Signal::SIGTERM);
+    let (good, log) = hub.end();
+    assert!(good, "{log}");
 }
 
 #[test]

@@ -74,6 +74,14 @@ impl Hub {
         Self { directory, data, running, store, config }
     }
 
+    /// The same hub, stopped at once without a drain, and started again.
+    pub(crate) async fn stop_and_start(self) -> Self {
+        let Self { directory, data, running, store, config } = self;
+        drop(running);
+        let running = Server::new(config.clone()).with_store(store.clone()).start().await.unwrap();
+        Self { directory, data, running, store, config }
+    }
+
     /// Invites a user; returns the secret.
     pub(crate) async fn invite(&self, user: &str) -> [u8; 32] {
         self.invite_as(user, Role::Member).await

@@ -138,7 +138,7 @@ async fn delivery_status_follows_the_acknowledgements() {
     hub.add(&anne, &mut annes, &[&bruno]).await;
     let id = id_of(&annes);
     let sent = hub.send(&anne, &mut annes, "reçu ?").await.unwrap();
-    hub.delivery.acknowledge(&bruno.identity, vec![(id, sent.seq)], 1).await.unwrap();
+    hub.delivery.acknowledge(&bruno.identity, &[(id, sent.seq)], 1).await.unwrap();
     let status = hub.delivery.delivery_status(&anne.identity, id).await.unwrap();
     let acked = |device| status.iter().find(|row| row.device == device).unwrap().acked;
     assert_eq!((acked(bruno.device()), acked(anne.device()) < sent.seq), (sent.seq, true));

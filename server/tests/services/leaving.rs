@@ -33,7 +33,7 @@ async fn who_leaves_is_taken_out_by_the_next_commit_of_any_member() {
     assert!(matches!(refused, Err(Error::NotMember)), "{refused:?}");
     let listed = hub.delivery.list_groups(&chloe.identity).await.unwrap();
     assert_eq!(listed[0].entry.removed_at, Some(accepted.seq));
-    hub.delivery.acknowledge(&chloe.identity, vec![(group, accepted.seq)], 0).await.unwrap();
+    hub.delivery.acknowledge(&chloe.identity, &[(group, accepted.seq)], 0).await.unwrap();
     assert!(hub.delivery.list_groups(&chloe.identity).await.unwrap().is_empty());
     let refused = hub.delivery.delivery_status(&chloe.identity, group).await;
     assert!(matches!(refused, Err(Error::GroupUnknown)), "{refused:?}");
@@ -78,7 +78,7 @@ async fn the_last_member_leaves_and_the_group_is_closed() {
     assert_eq!(listed[0].entry.removed_at, Some(accepted.seq));
     let refused = hub.delivery.group_info(&tablet.identity, group, hub.now).await;
     assert!(matches!(refused, Err(Error::GroupUnknown)), "{refused:?}");
-    hub.delivery.acknowledge(&anne.identity, vec![(group, accepted.seq)], 0).await.unwrap();
+    hub.delivery.acknowledge(&anne.identity, &[(group, accepted.seq)], 0).await.unwrap();
     assert!(hub.delivery.list_groups(&anne.identity).await.unwrap().is_empty());
 }
 

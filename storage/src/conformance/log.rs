@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::sample::{
     NO_LIMIT, application, bytes, commit, device, entries, group, make_group, message, new_group,
 };
-use crate::store::{Append, AppendError, CreateGroup, Kind, ReadFrom, ReadLimit, Store, WriteError};
+use crate::store::{Append, AppendError, CreateGroup, Cursor, Kind, ReadFrom, ReadLimit, Store, WriteError};
 
 pub(super) async fn entries_are_numbered_from_one_without_gaps(store: Arc<dyn Store>) {
     make_group(&store, 1, 1).await;
@@ -176,6 +176,19 @@ pub(super) async fn a_cursor_never_goes_back_nor_past_the_head(store: Arc<dyn St
     assert_eq!(acked().await, [(device(1), 0), (device(2), 3)]);
     store.acknowledge(device(2), vec![(group(1), 99)]).await.unwrap();
     assert_eq!(acked().await, [(device(1), 0), (device(2), 5)]);
+}
+
+pub(super) async fn cursors_of_many_devices_are_recorded_together(store: Arc<dyn Store>) {
+    make_group(&store, 1, 2).await;
+    let last = entries(&store, 1, 0).await.last().unwrap().seq;
+    let cursor = |id, member, up_to| Cursor { group: group(id), device: device(member), up_to };
+    // Of two for one device the higher counts; strangers, unknown groups and what lies ahead do no harm.
+    let cursors =
+        vec![cursor(1, 1, 99), cursor(1, 2, last), cursor(1, 2, 0), cursor(1, 7, last), cursor(9, 1, last)];
+    store.acknowledge_all(cursors).await.unwrap();
+    let delivered = store.delivered(group(1)).await.unwrap();
+    let acked: Vec<_> = delivered.into_iter().map(|row| (row.device, row.acked)).collect();
+    assert_eq!(acked, [(device(1), last), (device(2), last)]);
 }
 
 pub(super) async fn concurrent_appends_leave_no_gap(store: Arc<dyn Store>) {

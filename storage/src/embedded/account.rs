@@ -60,6 +60,20 @@ impl Accounts for Embedded {
         self.on_snapshot(move |snapshot| rows::load(snapshot, &table::device(device))).await
     }
 
+    async fn device_and_user(
+        &self,
+        device: DeviceId,
+    ) -> Result<Option<(DeviceRecord, UserRecord)>, ReadError> {
+        self.on_snapshot(move |snapshot| {
+            let Some(record) = rows::load::<DeviceRecord>(snapshot, &table::device(device))? else {
+                return Ok(None);
+            };
+            let user = rows::load::<UserRecord>(snapshot, &table::user(&record.user))?;
+            Ok(user.map(|user| (record, user)))
+        })
+        .await
+    }
+
     async fn devices_of(&self, user: &UserId) -> Result<Vec<DeviceRecord>, ReadError> {
         let user = user.clone();
         self.on_snapshot(move |snapshot| devices_of(snapshot, &user)).await

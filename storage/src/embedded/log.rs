@@ -12,7 +12,8 @@ use crate::{
         log::{EntryRow, VerdictRow},
     },
     store::{
-        Append, AppendError, Appended, Entry, Kind, Log, Page, ReadError, ReadFrom, ReadLimit, WriteError,
+        Append, AppendError, Appended, Cursor, Entry, Kind, Log, Page, ReadError, ReadFrom, ReadLimit,
+        WriteError,
     },
     table::{self, KeyRange, Table},
 };
@@ -52,6 +53,22 @@ impl Log for Embedded {
             Ok(())
         })
         .await
+    }
+
+    async fn acknowledge_all(&self, mut cursors: Vec<Cursor>) -> Result<(), WriteError> {
+        // Rows of one group lie together, so that a commit touches few pages.
+        cursors.sort_unstable_by_key(|cursor| (cursor.group, cursor.device));
+        for slice in cursors.chunks(limits::CURSORS_PER_WRITE_MAX) {
+            let slice = slice.to_vec();
+            self.write(move |tx| -> Result<(), WriteError> {
+                for Cursor { group, device, up_to } in slice {
+                    acknowledge(tx, group, device, up_to)?;
+                }
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
     }
 }
 

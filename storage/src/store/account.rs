@@ -142,6 +142,19 @@ pub trait Accounts: Send + Sync {
     /// When the store cannot be read.
     async fn device(&self, device: DeviceId) -> Result<Option<DeviceRecord>, ReadError>;
 
+    /// A device and its user, or `None`: what opening a session needs, in one read where the store can.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    async fn device_and_user(
+        &self,
+        device: DeviceId,
+    ) -> Result<Option<(DeviceRecord, UserRecord)>, ReadError> {
+        let Some(record) = self.device(device).await? else { return Ok(None) };
+        let user = self.user(&record.user).await?;
+        Ok(user.map(|user| (record, user)))
+    }
+
     /// The devices of a user, revoked ones included.
     ///
     /// # Errors

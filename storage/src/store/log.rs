@@ -127,6 +127,17 @@ pub struct ReadLimit {
     pub bytes: usize,
 }
 
+/// How far one device has safely stored one group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// The group.
+    pub group: GroupId,
+    /// The device.
+    pub device: DeviceId,
+    /// Everything up to and including this entry.
+    pub up_to: Seq,
+}
+
 /// What a read found in one group. Pages come in the order asked for; groups the limit left out get an
 /// empty page with `more`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,4 +175,16 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// As any write.
     async fn acknowledge(&self, device: DeviceId, up_to: Vec<(GroupId, Seq)>) -> Result<(), WriteError>;
+
+    /// The same for cursors of many devices, in as few physical commits as the store can make of them. A
+    /// failure may leave some of them recorded; repeating is safe.
+    ///
+    /// # Errors
+    /// As any write.
+    async fn acknowledge_all(&self, cursors: Vec<Cursor>) -> Result<(), WriteError> {
+        for Cursor { group, device, up_to } in cursors {
+            self.acknowledge(device, vec![(group, up_to)]).await?;
+        }
+        Ok(())
+    }
 }

@@ -6,7 +6,7 @@ use cercle_proto::{
 };
 use cercle_storage::store::{Membership, RosterEntry};
 
-use crate::fanout::Encoded;
+use crate::fanout::ForReaders;
 
 /// The place of one device in one group's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,14 +63,14 @@ impl Place {
 
     /// Moves past entries that follow the cursor and keeps those that the device may have. Its own entry at
     /// `joined_at` is the external commit by which it joined.
-    pub(super) fn admit(&mut self, entries: &mut Vec<Encoded>, device: DeviceId) {
+    pub(super) fn admit<E: ForReaders>(&mut self, entries: &mut Vec<E>, device: DeviceId) {
         let (joined_at, until) = (self.joined_at, self.until);
         if let Some(last) = entries.last() {
-            self.cursor = last.seq.min(until).max(self.cursor);
+            self.cursor = last.seq().min(until).max(self.cursor);
         }
         entries.retain(|entry| {
-            let own_join = entry.seq == joined_at && entry.sender == Some(device);
-            (entry.seq > joined_at || own_join) && entry.seq <= until
+            let own_join = entry.seq() == joined_at && entry.sender() == Some(device);
+            (entry.seq() > joined_at || own_join) && entry.seq() <= until
         });
     }
 }
@@ -82,13 +82,12 @@ mod tests {
     use cercle_storage::store::{Entry, Kind};
 
     use super::*;
-    use crate::fanout::encode_entry;
 
     const ME: DeviceId = DeviceId::new([1; 16]);
     const OTHER: DeviceId = DeviceId::new([2; 16]);
     const GROUP: GroupId = GroupId::new([9; 16]);
 
-    fn entries(range: std::ops::RangeInclusive<Seq>, sender: DeviceId) -> Vec<Encoded> {
+    fn entries(range: std::ops::RangeInclusive<Seq>, sender: DeviceId) -> Vec<Entry> {
         let entry = |seq| Entry {
             seq,
             kind: Kind::Application,
@@ -98,7 +97,7 @@ mod tests {
             at: 5,
             body: Bytes::from_static(b"x"),
         };
-        range.map(|seq| encode_entry(GROUP, &entry(seq))).collect()
+        range.map(entry).collect()
     }
 
     fn membership(joined_at: Seq, removed_at: Option<Seq>, floor: Seq, head: Seq) -> Membership {
@@ -116,7 +115,7 @@ mod tests {
         Membership { group: GROUP, epoch: 1, head, floor, entry, needs_re_add: Vec::new() }
     }
 
-    fn admitted(place: &mut Place, mut entries: Vec<Encoded>) -> Vec<Seq> {
+    fn admitted(place: &mut Place, mut entries: Vec<Entry>) -> Vec<Seq> {
         place.admit(&mut entries, ME);
         entries.iter().map(|entry| entry.seq).collect()
     }
