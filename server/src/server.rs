@@ -271,9 +271,9 @@ impl RunningServer {
     /// Ends everything at once, without a goodbye, and returns when nothing runs any more and the port is
     /// free. Returns whether that was so in time.
     pub async fn end(self) -> bool {
-        let Services { shutdown, abort, tracker, .. } = &self.services;
+        let Services { shutdown, aborts, tracker, .. } = &self.services;
         shutdown.cancel();
-        abort.cancel();
+        aborts.abort();
         tracker.close();
         timeout(self.drain, tracker.wait()).await.is_ok()
     }

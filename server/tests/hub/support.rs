@@ -77,7 +77,7 @@ impl Hub {
     /// The same hub, stopped at once without a drain, and started again.
     pub(crate) async fn stop_and_start(self) -> Self {
         let Self { directory, data, running, store, config } = self;
-        drop(running);
+        running.end().await;
         let running = Server::new(config.clone()).with_store(store.clone()).start().await.unwrap();
         Self { directory, data, running, store, config }
     }
