@@ -36,3 +36,5 @@ pub(crate) const DEMO_NOTICES_MAX: usize = 1024;
 
 /// How long one line of the demonstration may take to reach all its readers before it counts as lost.
 pub(crate) const DEMO_LINE_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a hub takes no other request to join after one was declined, ms: it says so itself, this says when.
+pub(crate) const DECLINED_MS: u64 = 24 * 60 * 60 * 1000;
