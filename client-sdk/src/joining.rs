@@ -12,6 +12,7 @@ use crate::{
     core::{Command, Outcome},
     directory::Question,
     error::Error,
+    limits,
 };
 
 /// Somebody wants to join groups that this device administers. `Debug` shows no name.
@@ -36,6 +37,9 @@ impl Client {
         let profile = summary.ok_or(Error::UnknownGroup(group))?.profile;
         if !profile.thread.may_follow_directory() {
             return Err(Error::Invalid("this thread is for those in it alone: it cannot be listed").into());
+        }
+        if about.chars().count() > limits::LISTING_ABOUT_CHARS_MAX {
+            return Err(Error::Invalid("what a listed group is for has at most 280 characters").into());
         }
         let listing = GroupListing { title: profile.title, about: about.to_owned() };
         self.done(Command::Directory(Question::Publish(group, Some(listing)).into())).await

@@ -284,6 +284,9 @@ pub const ALERT_DEPUTIES_MAX: usize = 32;
 /// Alerts of one group that are kept in memory; older ones are found as messages.
 pub const ALERTS_PER_THREAD_MAX: usize = 256;
 
+/// Characters that say what a listed group is for, as the hub allows: a few lines.
+pub const LISTING_ABOUT_CHARS_MAX: usize = 280;
+
 const _: () = assert!(PAST_EPOCHS >= 2, "the hub takes messages that are two epochs old");
 const _: () = assert!(TYPING_IN_A_ROW_MAX * 2 < FORWARD_MESSAGES, "signs must not cost a message");
 const _: () = assert!(KEY_PACKAGES_LOW < KEY_PACKAGES_STOCK);

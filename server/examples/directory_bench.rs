@@ -14,7 +14,10 @@ use std::{
     fs::File,
     io::BufWriter,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -64,14 +67,15 @@ async fn main() -> anyhow::Result<()> {
     )?;
     println!("{persons} persons, {} lines, {} mailboxes", written.lines, written.mailboxes);
     let directory = folder.path().join("directory");
-    let started = Instant::now();
+    let (started, heap) = (Instant::now(), Heap::watch());
     let report = import(&directory, &files)?;
     let took = started.elapsed();
     println!(
-        "import: {} entries in {:.1} s, peak memory {} MB",
+        "import: {} entries in {:.1} s, peak resident memory {} MB, of it not mapped from files {} MB",
         report.entries,
         took.as_secs_f64(),
-        peak_mb()
+        memory_mb("VmHWM:"),
+        heap.peak_mb()
     );
     let service =
         Directory::new(&directory, cercle_storage::open_memory(), Settings { entries_per_day: usize::MAX });
@@ -86,7 +90,7 @@ async fn main() -> anyhow::Result<()> {
     }
     let report = again.await.context("the import does not panic")??;
     print_latencies("searches while importing", during);
-    println!("import again: {} changed, peak memory {} MB", report.changed, peak_mb());
+    println!("import again: {} changed, resident {} MB", report.changed, memory_mb("VmRSS:"));
     Ok(())
 }
 
@@ -148,10 +152,37 @@ fn print_latencies(what: &str, mut latencies: Vec<Duration>) {
     );
 }
 
-/// Most memory that this process ever had resident.
-fn peak_mb() -> u64 {
+/// Memory of this process by its name in the status, MB.
+fn memory_mb(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     kilobytes.unwrap_or_default() / 1024
+}
+
+/// Looks at the memory that is not mapped from files, which the system cannot take back, until it is asked.
+struct Heap {
+    is_over: Arc<AtomicBool>,
+    watching: std::thread::JoinHandle<u64>,
+}
+
+impl Heap {
+    fn watch() -> Self {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let ends = is_over.clone();
+        let watching = std::thread::spawn(move || {
+            let mut peak = 0;
+            while !ends.load(Ordering::Relaxed) {
+                peak = peak.max(memory_mb("RssAnon:"));
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            peak
+        });
+        Self { is_over, watching }
+    }
+
+    fn peak_mb(self) -> u64 {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.watching.join().unwrap_or_default()
+    }
 }

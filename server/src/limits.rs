@@ -431,6 +431,11 @@ pub const DIRECTORY_VALUES_MAX: usize = 50;
 pub const DIRECTORY_RADIUS_KM_MAX: u32 = 200;
 /// Values listed in one facet.
 pub const DIRECTORY_FACETS_MAX: usize = 20;
+/// Found entries that are counted one by one for facets, some 20 ns each; more are counted as sets, one for each value.
+pub const DIRECTORY_COUNTED_ONE_BY_ONE: usize = 200_000;
+/// Bytes of answers of the index that are kept: the hundred most frequent words of the whole country, or every word
+/// that is asked for in a department.
+pub const DIRECTORY_ANSWERS_BYTES: usize = 64 << 20;
 /// Searches of one user: as fast as somebody types, then one a second.
 pub const DIRECTORY_SEARCH_RATE: Rate = Rate { burst: 120, refill_ms: 1_000 };
 /// Different entries that one user may see in a day: a busy secretary needs a few hundred, a copy of a

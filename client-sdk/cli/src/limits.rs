@@ -39,3 +39,6 @@ pub(crate) const DEMO_LINE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Content of a document inside a FHIR bundle, bytes: as base64 it fits into what is read as one file.
 pub(crate) const FHIR_CONTENT_BYTES_MAX: u64 = 5_000_000;
+
+/// How long a hub takes no other request to join after one was declined, ms: it says so itself, this says when.
+pub(crate) const DECLINED_MS: u64 = 24 * 60 * 60 * 1000;

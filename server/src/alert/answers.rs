@@ -26,6 +26,8 @@ impl Alerts {
         now: TimestampMs,
     ) -> Result<(), Error> {
         let known = self.know(id, &by.user, move |known| {
+            // Whoever answers was reached, though his cursor comes later.
+            known.sent_at.get_or_insert(now);
             known.delivered_at.get_or_insert(now);
             known.seen_at.get_or_insert(now);
             if acknowledged {

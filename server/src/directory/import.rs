@@ -284,21 +284,31 @@ fn merge(
         fs::remove_file(&spool).map_err(Error::from)?;
         let known = old.read_part(part)?;
         fragments.extend(known.iter().filter(|known| !sources.contains(&known.source)).cloned());
-        let known = merged(known);
-        let mut entries = merged(fragments.clone());
-        if !options.communes.is_empty() {
-            // Somebody without a place in the territory is none of its directory.
-            entries.retain(|_, entry| entry.kind != Kind::Professional || !entry.activities.is_empty());
-        }
+        fragments.sort_by(|a, b| (&a.entry.key, a.source).cmp(&(&b.entry.key, b.source)));
+        let mut known = merged(known);
+        before += known.len() as u64;
         let mut writer = built.create_part(part)?;
-        for fragment in fragments.iter().filter(|fragment| entries.contains_key(&fragment.entry.key)) {
-            writer.write(fragment)?;
+        for of_one in fragments.chunk_by(|a, b| a.entry.key == b.entry.key) {
+            let entry = merged(of_one.to_vec()).into_values().next();
+            // Somebody without a place in the territory is none of its directory.
+            let belongs = |entry: &Entry| {
+                options.communes.is_empty()
+                    || entry.kind != Kind::Professional
+                    || !entry.activities.is_empty()
+            };
+            let Some(entry) = entry.filter(belongs) else { continue };
+            for fragment in of_one {
+                writer.write(fragment)?;
+            }
+            match known.remove(&entry.key) {
+                None => report.added += 1,
+                Some(before) => report.changed += u64::from(before != entry),
+            }
+            manifest.entries += 1;
+            name_codes(&entry, manifest);
         }
         writer.finish()?;
-        before += known.len() as u64;
-        compare(&known, &entries, report);
-        manifest.entries += entries.len() as u64;
-        entries.values().for_each(|entry| name_codes(entry, manifest));
+        report.removed += known.len() as u64;
     }
     Ok(before)
 }
@@ -315,16 +325,6 @@ fn fused(fragments: Vec<Fragment>) -> Vec<Fragment> {
         }
     }
     fused.into_iter().map(|((_, source), entry)| Fragment { source, entry }).collect()
-}
-
-fn compare(before: &BTreeMap<String, Entry>, after: &BTreeMap<String, Entry>, report: &mut Report) {
-    for (key, entry) in after {
-        match before.get(key) {
-            None => report.added += 1,
-            Some(known) => report.changed += u64::from(known != entry),
-        }
-    }
-    report.removed += before.keys().filter(|key| !after.contains_key(*key)).count() as u64;
 }
 
 fn name_codes(entry: &Entry, manifest: &mut Manifest) {

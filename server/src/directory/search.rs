@@ -3,26 +3,36 @@
 //! Each word that was typed must be found somewhere: in the name best exactly, then as a beginning, then with a
 //! typing error. Equal finds are ordered: members of this hub first, then the nearest, then persons before
 //! places, then by name. The order is total, so pages do not overlap.
+//!
+//! - `words`: what was typed, as questions. `leaf`: the questions and their answers, as `documents`.
+//! - `ranked`: the best of what fits. `facets`: how many have which value. `keyset`, `outline`: what is known before.
 
+mod documents;
 mod facets;
 mod keyset;
+mod leaf;
+mod outline;
+mod ranked;
 mod words;
 
 use std::{
-    cmp::Reverse,
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
 use tantivy::{
-    DocAddress, DocId, Score, Searcher, SegmentReader, TantivyDocument, Term,
-    collector::{Count, TopDocs},
-    query::{AllQuery, BooleanQuery, ConstScoreQuery, Occur, Query, TermQuery, TermSetQuery},
+    DocAddress, DocSet, Searcher, SegmentReader, TERMINATED, TantivyDocument, Term,
     schema::{Field, IndexRecordOption},
 };
 
-pub(super) use self::keyset::KeySet;
-use self::{facets::Facets, words::Tolerance};
+use self::{
+    documents::{Bits, Documents},
+    facets::Counted,
+    leaf::Leaf,
+    ranked::{Rank, Ranking, Rings},
+    words::{Text, Tolerance},
+};
+pub(super) use self::{keyset::KeySet, leaf::Leaves, outline::Outline};
 use super::{
     commune::Communes,
     entry::{Entry, Kind},
@@ -90,8 +100,21 @@ pub(super) struct Found {
     pub(super) communes: Vec<Facet>,
 }
 
-/// A part of a query, and whether it must, may or must not hold.
-type Clause = (Occur, Box<dyn Query>);
+/// What must hold for an entry.
+enum Condition {
+    Leaf(Leaf),
+    Any(Vec<Self>),
+    All(Vec<Self>),
+    Set(KeySet),
+}
+
+/// Where was asked for, and how near it is.
+#[derive(Default)]
+struct Near {
+    /// Distance of communes, km.
+    distances: HashMap<String, f64>,
+    rings: Rings,
+}
 
 /// Who fits what changes by the minute.
 #[derive(Debug, Default)]
@@ -109,20 +132,18 @@ pub(super) struct Scene<'a> {
     pub(super) communes: &'a Communes,
     pub(super) manifest: &'a Manifest,
     pub(super) sets: &'a Sets,
+    pub(super) leaves: &'a Leaves,
+    pub(super) outline: &'a Outline,
 }
-
-/// Order of the found entries, greatest first: how well the words fit, member or not, how near, then persons
-/// before places, by name.
-type Rank = (u32, bool, Reverse<u32>, Reverse<u64>);
 
 impl Scene<'_> {
     /// Searches; a word that is found nowhere as it was typed is allowed a typing error.
     pub(super) fn search(&self, filter: &Filter) -> Result<Found, Error> {
         let near = self.near(filter);
-        let filters = self.filters(filter, near.as_ref())?;
+        let conditions = self.conditions(filter);
         for tolerance in [Tolerance::Unknown, Tolerance::All] {
-            let query = self.query(filter, &filters, tolerance)?;
-            let found = self.collect(&*query, filter, near.clone().unwrap_or_default())?;
+            let text = words::read(self.searcher, self.fields, &filter.text, tolerance)?;
+            let found = self.collect(filter, &conditions, &text, &near)?;
             if found.total > 0 || filter.text.is_empty() || tolerance == Tolerance::All {
                 return Ok(found);
             }
@@ -130,18 +151,20 @@ impl Scene<'_> {
         Ok(Found::default())
     }
 
-    /// Communes that fit, with their distance; `None` if it does not matter where.
-    fn near(&self, filter: &Filter) -> Option<Arc<HashMap<String, f64>>> {
-        if filter.communes.is_empty() {
-            return None;
-        }
+    /// Communes that fit, with their distance; none if it does not matter where.
+    fn near(&self, filter: &Filter) -> Near {
         let named: Vec<String> = filter.communes.iter().flat_map(|name| self.commune_codes(name)).collect();
-        let mut near = match filter.radius_km {
+        let mut distances = match filter.radius_km {
             0 => HashMap::new(),
             radius => self.communes.around(&named, f64::from(radius.min(limits::DIRECTORY_RADIUS_KM_MAX))),
         };
-        near.extend(named.into_iter().map(|code| (code, 0.0)));
-        Some(Arc::new(near))
+        distances.extend(named.into_iter().map(|code| (code, 0.0)));
+        let mut rings = BTreeMap::<u32, Vec<Leaf>>::new();
+        for (code, km) in &distances {
+            let leaf = Leaf::Is(self.fields.commune, code.clone());
+            rings.entry(whole_km(*km)).or_default().push(leaf);
+        }
+        Near { distances, rings: rings.into_iter().collect() }
     }
 
     /// Codes that a name means: of the list of communes, else of the imported entries.
@@ -157,41 +180,33 @@ impl Scene<'_> {
         self.manifest.communes.iter().filter(is_meant).map(|(code, _)| code.clone()).collect()
     }
 
-    fn filters(
-        &self,
-        filter: &Filter,
-        near: Option<&Arc<HashMap<String, f64>>>,
-    ) -> Result<Vec<Clause>, Error> {
+    fn conditions(&self, filter: &Filter) -> Vec<Condition> {
         let fields = self.fields;
-        let mut clauses: Vec<Clause> = Vec::new();
-        let mut must = |query: Box<dyn Query>| clauses.push((Occur::Must, silent(query)));
+        let any_of = |field: Field, values: Vec<String>| {
+            Condition::Any(values.into_iter().map(|value| Condition::Leaf(Leaf::Is(field, value))).collect())
+        };
+        let mut conditions = Vec::new();
         if !filter.professions.is_empty() {
             let codes = filter.professions.iter().flat_map(|name| self.profession_codes(name));
-            must(any_of(fields.profession, codes));
+            conditions.push(any_of(fields.profession, codes.collect()));
         }
         if !filter.skills.is_empty() {
-            let skills = filter.skills.iter().map(|skill| self.skill(skill));
-            must(Box::new(BooleanQuery::union(skills.collect())));
+            let skills = filter.skills.iter().map(|skill| named(fields.skill, fields.skill_words, skill));
+            conditions.push(Condition::Any(skills.collect()));
         }
         if !filter.structure.is_empty() {
-            must(self.structure(&filter.structure));
-        }
-        if let Some(near) = near {
-            must(any_of(fields.commune, near.keys().cloned()));
+            conditions.push(named(fields.structure, fields.place_words, &filter.structure));
         }
         if let Some(kind) = filter.kind {
-            must(exactly(fields.kind, kind_word(kind)));
+            conditions.push(any_of(fields.kind, vec![kind_word(kind).to_owned()]));
         }
         for set in [&self.sets.accepting, &self.sets.on_duty].into_iter().flatten() {
-            must(Box::new(set.clone()));
+            conditions.push(Condition::Set(set.clone()));
         }
-        match filter.member {
-            Some(true) => must(Box::new(self.sets.members.clone())),
-            Some(false) => clauses.push((Occur::MustNot, Box::new(self.sets.members.clone()))),
-            None => {}
+        if filter.member == Some(true) {
+            conditions.push(Condition::Set(self.sets.members.clone()));
         }
-        clauses.push((Occur::MustNot, Box::new(self.sets.hidden.clone())));
-        Ok(clauses)
+        conditions
     }
 
     fn profession_codes(&self, name: &str) -> Vec<String> {
@@ -211,50 +226,117 @@ impl Scene<'_> {
         if codes.is_empty() { vec![name.to_owned()] } else { codes }
     }
 
-    fn skill(&self, skill: &str) -> Box<dyn Query> {
-        let by_code = exactly(self.fields.skill, skill.trim());
-        let by_words = words::all_begin(self.fields.skill_words, skill);
-        Box::new(BooleanQuery::union(std::iter::once(by_code).chain(by_words).collect()))
-    }
-
-    fn structure(&self, structure: &str) -> Box<dyn Query> {
-        let by_key = exactly(self.fields.structure, structure.trim());
-        let by_words = words::all_begin(self.fields.place_words, structure);
-        Box::new(BooleanQuery::union(std::iter::once(by_key).chain(by_words).collect()))
-    }
-
-    fn query(
+    /// Documents of a segment that fit.
+    fn candidates(
         &self,
+        segment: &SegmentReader,
         filter: &Filter,
-        filters: &[Clause],
-        tolerance: Tolerance,
-    ) -> Result<Box<dyn Query>, Error> {
-        let mut clauses = words::clauses(self.searcher, self.fields, &filter.text, tolerance)?;
-        clauses.extend(filters.iter().map(|(occur, query)| (*occur, query.box_clone())));
-        if clauses.iter().all(|(occur, _)| *occur != Occur::Must) {
-            clauses.push((Occur::Must, silent(Box::new(AllQuery))));
+        conditions: &[Condition],
+        text: &Text,
+        near: &Near,
+    ) -> Result<Bits, Error> {
+        let mut candidates = Bits::all(segment.max_doc());
+        if let Some(alive) = segment.alive_bitset() {
+            candidates = Bits::none(segment.max_doc());
+            alive.iter_alive().for_each(|document| candidates.insert(document));
         }
-        Ok(Box::new(BooleanQuery::new(clauses)))
+        let out =
+            [Some(&self.sets.hidden), Some(&self.sets.members).filter(|_| filter.member == Some(false))];
+        for set in out.into_iter().flatten().filter_map(|set| set.of(segment)) {
+            candidates.take_out(set);
+        }
+        for condition in conditions {
+            candidates.keep(&self.fitting(segment, condition)?);
+        }
+        if !filter.communes.is_empty() {
+            candidates.keep(&self.any(segment, near.rings.iter().flat_map(|(_, leaves)| leaves))?);
+        }
+        for ways in &text.words {
+            // Nothing is left that further words could narrow.
+            if candidates.is_empty() {
+                break;
+            }
+            candidates.keep(&self.any(segment, ways.iter().map(|(_, leaf)| leaf))?);
+        }
+        Ok(candidates)
+    }
+
+    fn fitting(&self, segment: &SegmentReader, condition: &Condition) -> Result<Bits, Error> {
+        match condition {
+            Condition::Leaf(leaf) => self.any(segment, std::iter::once(leaf)),
+            Condition::Any(conditions) => {
+                let mut any = Bits::none(segment.max_doc());
+                for condition in conditions {
+                    match condition {
+                        Condition::Leaf(leaf) => any.add(&*self.leaf(segment, leaf)?),
+                        other => any.add(&Documents::Many(self.fitting(segment, other)?)),
+                    }
+                }
+                Ok(any)
+            }
+            Condition::All(conditions) => {
+                let mut all = Bits::all(segment.max_doc());
+                for condition in conditions {
+                    all.keep(&self.fitting(segment, condition)?);
+                }
+                Ok(all)
+            }
+            Condition::Set(set) => {
+                Ok(set.of(segment).cloned().unwrap_or_else(|| Bits::none(segment.max_doc())))
+            }
+        }
+    }
+
+    fn any<'l>(
+        &self,
+        segment: &SegmentReader,
+        leaves: impl Iterator<Item = &'l Leaf>,
+    ) -> Result<Bits, Error> {
+        let mut any = Bits::none(segment.max_doc());
+        for leaf in leaves {
+            any.add(&*self.leaf(segment, leaf)?);
+        }
+        Ok(any)
+    }
+
+    /// Documents of a segment with a word, deleted ones among them.
+    fn leaf(&self, segment: &SegmentReader, leaf: &Leaf) -> Result<Arc<Documents>, Error> {
+        self.leaves.of(self.searcher, segment, leaf)
     }
 
     fn collect(
         &self,
-        query: &dyn Query,
         filter: &Filter,
-        near: Arc<HashMap<String, f64>>,
+        conditions: &[Condition],
+        text: &Text,
+        near: &Near,
     ) -> Result<Found, Error> {
         let limit = if filter.limit == 0 { limits::DIRECTORY_PAGE_MAX } else { filter.limit };
-        let top = TopDocs::with_limit(limit).and_offset(filter.offset);
-        let top = top.tweak_score(ranking(self.sets.members.clone(), near.clone()));
-        let (ranked, total, professions, communes) = if filter.facets {
-            let all = (top, Count, Facets("profession"), Facets("commune"));
-            self.searcher.search(query, &all)?
-        } else {
-            let (ranked, total) = self.searcher.search(query, &(top, Count))?;
-            (ranked, total, HashMap::new(), HashMap::new())
-        };
-        let addresses = ranked.into_iter().map(|(_, address)| address);
-        let entries = addresses.map(|address| self.entry(address, &near)).collect::<Result<_, _>>()?;
+        let mut best: Vec<Rank> = Vec::new();
+        let mut parts = Vec::new();
+        let mut total = 0;
+        for (ordinal, segment) in (0..).zip(self.searcher.segment_readers()) {
+            let candidates = self.candidates(segment, filter, conditions, text, near)?;
+            total += candidates.count();
+            if filter.facets {
+                parts.push((segment, candidates.clone()));
+            }
+            let ranking = Ranking::of(self, (ordinal, segment), &near.distances, &near.rings)?;
+            best.extend(ranking.best(candidates, text, filter.offset + limit)?);
+        }
+        best.sort_unstable_by(|a, b| b.cmp(a));
+        let page = best.into_iter().skip(filter.offset).take(limit);
+        let entries = page.map(|(.., address)| self.entry(address.0, &near.distances));
+        let entries = entries.collect::<Result<_, _>>()?;
+        let (professions, communes) = if filter.facets { self.facets(&parts)? } else { Default::default() };
+        Ok(Found { entries, total, professions, communes })
+    }
+
+    fn facets(&self, parts: &[(&SegmentReader, Bits)]) -> Result<(Vec<Facet>, Vec<Facet>), Error> {
+        let (fields, outline) = (self.fields, self.outline);
+        let professions =
+            Counted { column: "profession", field: fields.profession, values: &outline.professions };
+        let communes = Counted { column: "commune", field: fields.commune, values: &outline.communes };
         let profession_label = |code: &str| match self.manifest.professions.get(code) {
             Some(label) => label.clone(),
             None => nomenclature::profession_label(code).to_owned(),
@@ -263,12 +345,10 @@ impl Scene<'_> {
             Some(commune) => commune.name.clone(),
             None => self.manifest.communes.get(code).cloned().unwrap_or_default(),
         };
-        Ok(Found {
-            entries,
-            total,
-            professions: most(professions, profession_label),
-            communes: most(communes, commune_label),
-        })
+        Ok((
+            most(facets::count(self, parts, professions)?, profession_label),
+            most(facets::count(self, parts, communes)?, commune_label),
+        ))
     }
 
     fn entry(&self, address: DocAddress, near: &HashMap<String, f64>) -> Result<(Entry, Option<u32>), Error> {
@@ -281,11 +361,19 @@ impl Scene<'_> {
 
     /// The entry with a key, hidden or not.
     pub(super) fn get(&self, key: &str) -> Result<Option<Entry>, Error> {
-        let query = exactly(self.fields.key, key);
-        let found = self.searcher.search(&*query, &TopDocs::with_limit(1).order_by_score())?;
-        let Some((_, address)) = found.into_iter().next() else { return Ok(None) };
-        let document: TantivyDocument = self.searcher.doc(address)?;
-        index::entry(self.fields, &document).map(Some)
+        let term = Term::from_field_text(self.fields.key, key);
+        for (ordinal, segment) in (0..).zip(self.searcher.segment_readers()) {
+            let inverted = segment.inverted_index(self.fields.key)?;
+            let Some(mut found) = inverted.read_postings(&term, IndexRecordOption::Basic)? else { continue };
+            while found.doc() != TERMINATED && segment.is_deleted(found.doc()) {
+                found.advance();
+            }
+            if found.doc() != TERMINATED {
+                let document: TantivyDocument = self.searcher.doc(DocAddress::new(ordinal, found.doc()))?;
+                return index::entry(self.fields, &document).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// Those of the keys that the index holds.
@@ -304,60 +392,19 @@ impl Scene<'_> {
     }
 }
 
-/// Computes the order of a document of a segment.
-fn ranking(
-    members: KeySet,
-    near: Arc<HashMap<String, f64>>,
-) -> impl Fn(&SegmentReader) -> Box<dyn Fn(DocId, Score) -> Rank> + Send + Sync + 'static {
-    move |segment: &SegmentReader| {
-        let members = members.of(segment);
-        let columns = segment.fast_fields();
-        let order = columns.u64("order").ok().map(|column| column.first_or_default_col(0));
-        let communes = if near.is_empty() { None } else { columns.str("commune").ok().flatten() };
-        let distances = communes.as_ref().map(|column| {
-            let of = |value| {
-                let mut code = String::new();
-                let is_there = column.ord_to_str(value, &mut code).unwrap_or(false);
-                near.get(&code).filter(|_| is_there).map_or(u32::MAX, |km| whole_km(*km))
-            };
-            (0..column.num_terms() as u64).map(of).collect::<Vec<u32>>()
-        });
-        Box::new(move |document, score| {
-            let is_member = members.as_ref().is_some_and(|members| members.contains(document));
-            let distance = match (&communes, &distances) {
-                (Some(column), Some(distances)) => {
-                    let all = column.term_ords(document).filter_map(|value| usize::try_from(value).ok());
-                    all.filter_map(|value| distances.get(value).copied()).min().unwrap_or(u32::MAX)
-                }
-                _ => 0,
-            };
-            let name = order.as_ref().map_or(0, |order| order.get_val(document));
-            (whole_score(score), is_member, Reverse(distance), Reverse(name))
-        })
+/// Entries that have this as a code, or all its words as beginnings.
+fn named(code: Field, in_words: Field, text: &str) -> Condition {
+    let mut ways = vec![Condition::Leaf(Leaf::Is(code, text.trim().to_owned()))];
+    let begin: Vec<Condition> = words::all_begin(in_words, text).into_iter().map(Condition::Leaf).collect();
+    if !begin.is_empty() {
+        ways.push(Condition::All(begin));
     }
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a score is small and positive")]
-fn whole_score(score: Score) -> u32 {
-    (score * 10.0).round() as u32
+    Condition::Any(ways)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a distance on earth, in km")]
 fn whole_km(km: f64) -> u32 {
     km.round() as u32
-}
-
-/// A clause that must hold and says nothing about how well.
-fn silent(query: Box<dyn Query>) -> Box<dyn Query> {
-    Box::new(ConstScoreQuery::new(query, 0.0))
-}
-
-fn exactly(field: Field, text: &str) -> Box<dyn Query> {
-    Box::new(TermQuery::new(Term::from_field_text(field, text), IndexRecordOption::Basic))
-}
-
-fn any_of(field: Field, values: impl Iterator<Item = String>) -> Box<dyn Query> {
-    Box::new(TermSetQuery::new(values.map(|value| Term::from_field_text(field, &value))))
 }
 
 /// The most frequent values, then by code.

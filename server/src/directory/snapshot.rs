@@ -32,7 +32,7 @@ use super::{
     local::{LocalEntry, LocalFolder},
     nomenclature::profession_label,
     rule::Rule,
-    search::{Filter, Found, KeySet, Scene, Sets},
+    search::{Filter, Found, KeySet, Leaves, Outline, Scene, Sets},
 };
 use crate::limits;
 
@@ -58,6 +58,7 @@ impl fmt::Debug for Snapshots {
 struct Known {
     view: Option<Arc<View>>,
     local: Option<(LocalState, Arc<LocalFiles>)>,
+    outline: Outline,
     reachable: HashSet<UserId>,
     checked_at: TimestampMs,
 }
@@ -80,12 +81,14 @@ struct View {
     index: Index,
     reader: IndexReader,
     fields: Fields,
+    leaves: Leaves,
 }
 
 /// What there is at one moment.
 pub(super) struct Snapshot {
     view: Arc<View>,
     searcher: Searcher,
+    outline: Outline,
     people: People,
     members: KeySet,
     hidden: KeySet,
@@ -228,7 +231,9 @@ impl Known {
         };
         self.local = Some((state, files.clone()));
         let searcher = view.reader.searcher();
-        let existing = view.scene(&searcher, &Sets::default()).existing(&candidates(users))?;
+        let sets = Sets::default();
+        let scene = view.scene(&searcher, &self.outline, &sets);
+        let existing = scene.existing(&candidates(users))?;
         let (people, additions) = people(users, &files, &existing);
         let mark = mark(&additions);
         if index::local_mark(&view.index)? != mark {
@@ -239,7 +244,9 @@ impl Known {
         let key = view.fields.key;
         let members = KeySet::new(&searcher, key, people.behind.keys().map(String::as_str))?;
         let hidden = KeySet::new(&searcher, key, people.hidden.iter().map(String::as_str))?;
-        Ok(Snapshot { view, searcher, people, members, hidden })
+        self.outline = Outline::of(&searcher, &view.fields, &self.outline)?;
+        let outline = self.outline.clone();
+        Ok(Snapshot { view, searcher, outline, people, members, hidden })
     }
 
     /// The generation in use.
@@ -253,7 +260,8 @@ impl Known {
         let index = index::open(&generation)?;
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         let communes = Communes::load(&folder.path().join("communes.csv"))?;
-        let view = View { number, manifest, communes, index, reader, fields: index::schema().1 };
+        let (fields, leaves) = (index::schema().1, Leaves::default());
+        let view = View { number, manifest, communes, index, reader, fields, leaves };
         let view = Arc::new(view);
         self.view = Some(view.clone());
         tracing::info!(generation = number, entries = view.manifest.entries, "the directory is open");
@@ -262,14 +270,19 @@ impl Known {
 }
 
 impl View {
-    fn scene<'a>(&'a self, searcher: &'a Searcher, sets: &'a Sets) -> Scene<'a> {
-        Scene { searcher, fields: &self.fields, communes: &self.communes, manifest: &self.manifest, sets }
+    fn scene<'a>(&'a self, searcher: &'a Searcher, outline: &'a Outline, sets: &'a Sets) -> Scene<'a> {
+        let Self { manifest, communes, fields, leaves, .. } = self;
+        Scene { searcher, fields, communes, manifest, sets, leaves, outline }
     }
 }
 
 impl Snapshot {
     pub(super) fn manifest(&self) -> &Manifest {
         &self.view.manifest
+    }
+
+    fn scene<'a>(&'a self, sets: &'a Sets) -> Scene<'a> {
+        self.view.scene(&self.searcher, &self.outline, sets)
     }
 
     pub(super) fn search(&self, filter: &Filter, now: TimestampMs) -> Result<Found, Error> {
@@ -286,13 +299,13 @@ impl Snapshot {
             accepting: fitting(filter.accepting, &|card| card.is_accepting(now))?,
             on_duty: fitting(filter.on_duty, &|card| card.is_on_duty(now))?,
         };
-        self.view.scene(&self.searcher, &sets).search(filter)
+        self.scene(&sets).search(filter)
     }
 
     /// The entry that a key, a number or a user id means, hidden or not.
     pub(super) fn get(&self, key: &str) -> Result<Option<Entry>, Error> {
         let sets = Sets::default();
-        let scene = self.view.scene(&self.searcher, &sets);
+        let scene = self.scene(&sets);
         let of_user = self.people.key_of.get(key).cloned();
         let spellings = [
             key.to_owned(),
@@ -329,7 +342,7 @@ impl Snapshot {
     /// whatever the number of rules.
     pub(super) fn fitting(&self, rules: &[Rule]) -> Result<Vec<Fitting>, Error> {
         let sets = Sets::default();
-        let scene = self.view.scene(&self.searcher, &sets);
+        let scene = self.scene(&sets);
         let mut all = vec![Fitting::default(); rules.len()];
         let people = self.people.behind.iter().filter(|(key, _)| !key.starts_with("inbox:"));
         for (key, users) in people {
@@ -348,7 +361,7 @@ impl Snapshot {
     pub(super) fn communes_of(&self, user: &UserId) -> Result<Vec<String>, Error> {
         let Some(key) = self.people.key_of.get(user.as_str()) else { return Ok(Vec::new()) };
         let sets = Sets::default();
-        let entry = self.view.scene(&self.searcher, &sets).get(key)?;
+        let entry = self.scene(&sets).get(key)?;
         let places = entry.into_iter().flat_map(|entry| entry.activities);
         let mut codes: Vec<String> = places.map(|place| place.commune.code).collect();
         codes.retain(|code| !code.is_empty());

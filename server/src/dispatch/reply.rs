@@ -214,13 +214,7 @@ fn body(reply: Reply) -> Body {
         }
         Reply::KeyPackages(claimed) => Body::KeyPackages(key_packages(claimed)),
         Reply::RegisterClaimed(claimed) => Body::RegisterClaimed(register_claimed(claimed)),
-        Reply::BlobTicket(ticket) => Body::BlobTicket(v1::BlobTicket {
-            blob: ticket.blob.to_bytes(),
-            ticket: Bytes::copy_from_slice(ticket.secret.as_bytes()),
-            expires_at_ms: ticket.expires_at,
-            size: ticket.size,
-            stored: ticket.stored,
-        }),
+        Reply::BlobTicket(ticket) => Body::BlobTicket(blob_ticket(&ticket)),
         Reply::DirectoryPage(page) => Body::DirectoryPage(super::directory::page(*page)),
         Reply::DirectoryEntry(hit) => Body::DirectoryEntry(super::directory::hit(*hit)),
         Reply::GroupRules(groups) => Body::GroupRules(super::directory::rules(&groups)),
@@ -234,6 +228,16 @@ fn body(reply: Reply) -> Body {
         Reply::Reachability { users, more } => Body::Reachability(alert::reachability(users, more)),
         Reply::Done => Body::Done(v1::Done {}),
         Reply::Pong => Body::Pong(v1::Pong {}),
+    }
+}
+
+fn blob_ticket(ticket: &IssuedTicket) -> v1::BlobTicket {
+    v1::BlobTicket {
+        blob: ticket.blob.to_bytes(),
+        ticket: Bytes::copy_from_slice(ticket.secret.as_bytes()),
+        expires_at_ms: ticket.expires_at,
+        size: ticket.size,
+        stored: ticket.stored,
     }
 }
 

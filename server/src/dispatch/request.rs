@@ -233,12 +233,7 @@ fn call(body: Body) -> Result<Call, Refusal> {
         Body::GetDeliveryStatus(v1::GetDeliveryStatus { group }) => {
             Call::GetDeliveryStatus(GroupId::try_from(&group)?)
         }
-        Body::CreateGroup(request) => Call::CreateGroup(CreateGroupRequest {
-            group: GroupId::try_from(&request.group)?,
-            message_id: MessageId::try_from(&request.message_id)?,
-            group_info: request.group_info,
-            ratchet_tree: request.ratchet_tree,
-        }),
+        Body::CreateGroup(request) => Call::CreateGroup(create_group(request)?),
         Body::CommitBundle(bundle) => Call::Commit(commit(bundle)?),
         Body::SendApplication(send) => {
             let (group, application) = application(send)?;
@@ -262,11 +257,7 @@ fn call(body: Body) -> Result<Call, Refusal> {
             Call::Ephemeral { group: GroupId::try_from(&group)?, mls }
         }
         Body::ClaimOnce(v1::ClaimOnce { register }) => Call::ClaimOnce(RegisterId::try_from(&register)?),
-        Body::CreateBlob(create) => Call::CreateBlob(CreateBlob {
-            blob: BlobId::try_from(&create.blob)?,
-            group: GroupId::try_from(&create.group)?,
-            size: create.size,
-        }),
+        Body::CreateBlob(create) => Call::CreateBlob(create_blob(&create)?),
         Body::OpenBlob(v1::OpenBlob { blob }) => Call::OpenBlob(BlobId::try_from(&blob)?),
         Body::ReleaseBlob(v1::ReleaseBlob { blob }) => Call::ReleaseBlob(BlobId::try_from(&blob)?),
         Body::DirectorySearch(search) => Call::Directory(directory::search(search)?),
@@ -291,6 +282,23 @@ fn call(body: Body) -> Result<Call, Refusal> {
         | Body::Ping(_)
         | Body::Pong(_)
         | Body::Subscribe(_) => return Err(Refusal::of(ErrorCode::UnknownRequest)),
+    })
+}
+
+fn create_blob(create: &v1::CreateBlob) -> Result<CreateBlob, Refusal> {
+    Ok(CreateBlob {
+        blob: BlobId::try_from(&create.blob)?,
+        group: GroupId::try_from(&create.group)?,
+        size: create.size,
+    })
+}
+
+fn create_group(request: v1::CreateGroup) -> Result<CreateGroupRequest, Refusal> {
+    Ok(CreateGroupRequest {
+        group: GroupId::try_from(&request.group)?,
+        message_id: MessageId::try_from(&request.message_id)?,
+        group_info: request.group_info,
+        ratchet_tree: request.ratchet_tree,
     })
 }
 

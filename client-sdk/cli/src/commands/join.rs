@@ -1,7 +1,10 @@
 //! `cercle join`: groups that can be asked for, and who asks.
 
 use cercle_proto::id::{GroupId, to_hex};
-use cercle_sdk::joining::{JoinRequest, ListedGroup};
+use cercle_sdk::{
+    client::now_ms,
+    joining::{JoinRequest, ListedGroup},
+};
 
 use super::{find_group, members};
 use crate::{
@@ -10,7 +13,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     language::Text,
-    limits::ID_PREFIX_DIGITS_MIN,
+    limits::{DECLINED_MS, ID_PREFIX_DIGITS_MIN},
     moment,
     records::{JoinRequestRecord, ListedGroupRecord, Record},
     resolve,
@@ -47,7 +50,23 @@ async fn find(context: &Context<'_>, enrolled: &Enrolled, text: &str) -> Result<
 }
 
 async fn ask(context: &Context<'_>, enrolled: &Enrolled, name: &str, withdraw: bool) -> Result<(), Failure> {
-    let (group, title) = listed(enrolled, name).await?;
+    let ListedGroup { member, declined_at_ms, group, listing, .. } = listed(enrolled, name).await?;
+    let group = GroupId::try_from(&group).map_err(|_| nothing_listed(name))?;
+    let title = listing.unwrap_or_default().title;
+    if !withdraw && member {
+        let what = text!("Vous êtes déjà dans « {title} »."; "You are in \"{title}\" already.");
+        return Err(Failure::new(Exit::Usage, what));
+    }
+    let may_ask_at = declined_at_ms + DECLINED_MS;
+    if !withdraw && declined_at_ms > 0 && now_ms() < may_ask_at {
+        let at = moment::time(may_ask_at);
+        let what = text!(
+            "« {title} » a décliné votre demande.";
+            "\"{title}\" declined your request."
+        );
+        let mend = text!("Vous pouvez redemander après {at}."; "You can ask again after {at}.");
+        return Err(Failure::new(Exit::Refused, what).mend(mend));
+    }
     let (fr, en) = if withdraw {
         enrolled.client.withdraw_request_to_join(group).await?;
         ("est retirée", "is taken back")
@@ -142,7 +161,7 @@ async fn decline(context: &Context<'_>, enrolled: &Enrolled, name: &str, user: &
 }
 
 /// The one listed group whose title or id begins so.
-async fn listed(enrolled: &Enrolled, name: &str) -> Result<(GroupId, String), Failure> {
+async fn listed(enrolled: &Enrolled, name: &str) -> Result<ListedGroup, Failure> {
     let groups = enrolled.client.find_groups("").await?;
     let wanted = name.trim().to_lowercase();
     let is_exact = |group: &&ListedGroup| title(group).to_lowercase() == wanted;
@@ -155,17 +174,18 @@ async fn listed(enrolled: &Enrolled, name: &str) -> Result<(GroupId, String), Fa
     if found.is_empty() {
         found = groups.iter().filter(begins).collect();
     }
-    let group = match found.as_slice() {
-        [group] => GroupId::try_from(&group.group).ok().map(|id| (id, title(group).to_owned())),
-        _ => None,
-    };
-    group.ok_or_else(|| {
-        let what = text!(
-            "Aucun groupe publié ne commence par « {name} », ou plusieurs.";
-            "No listed group begins with \"{name}\", or several do."
-        );
-        Failure::new(Exit::NotFound, what).mend(text!("Voyez : cercle join find"; "See: cercle join find"))
-    })
+    match found.as_slice() {
+        [group] => Ok((*group).clone()),
+        _ => Err(nothing_listed(name)),
+    }
+}
+
+fn nothing_listed(name: &str) -> Failure {
+    let what = text!(
+        "Aucun groupe publié ne commence par « {name} », ou plusieurs.";
+        "No listed group begins with \"{name}\", or several do."
+    );
+    Failure::new(Exit::NotFound, what).mend(text!("Voyez : cercle join find"; "See: cercle join find"))
 }
 
 fn nobody_asked(user: &str) -> Failure {

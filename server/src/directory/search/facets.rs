@@ -1,65 +1,75 @@
 //! Counts how many of the found entries have each value of a field: so many nurses, so many in Toulouse.
+//!
+//! Few entries are counted one by one. Of many, each value is counted as a set, the most frequent values of the whole
+//! directory first, until no other can be among the most frequent of these.
 
 use std::collections::HashMap;
 
-use tantivy::{
-    DocId, Score, SegmentOrdinal, SegmentReader,
-    collector::{Collector, SegmentCollector},
-    columnar::StrColumn,
-};
+use tantivy::{SegmentReader, schema::Field};
 
-/// Counts the values of one field.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Facets(pub(super) &'static str);
+use super::{Scene, documents::Bits, leaf::Leaf};
+use crate::{directory::error::Error, limits};
 
-/// The counts of one segment, by the number of the value there.
-pub(super) struct SegmentFacets {
-    column: Option<StrColumn>,
-    counts: Vec<u32>,
+/// Found entries of each segment.
+pub(super) type Parts<'a> = [(&'a SegmentReader, Bits)];
+
+/// A field that is counted.
+#[derive(Clone, Copy)]
+pub(super) struct Counted<'a> {
+    /// Its name among the columns.
+    pub(super) column: &'static str,
+    /// The field.
+    pub(super) field: Field,
+    /// Its values in the whole index, the most frequent first.
+    pub(super) values: &'a [(String, u64)],
 }
 
-impl Collector for Facets {
-    type Fruit = HashMap<String, u32>;
-    type Child = SegmentFacets;
-
-    fn for_segment(&self, _: SegmentOrdinal, segment: &SegmentReader) -> tantivy::Result<SegmentFacets> {
-        let column = segment.fast_fields().str(self.0)?;
-        let counts = vec![0; column.as_ref().map_or(0, |column| column.num_terms())];
-        Ok(SegmentFacets { column, counts })
+/// Counts of the values of a field, at least of the most frequent ones.
+pub(super) fn count(
+    scene: &Scene<'_>,
+    parts: &Parts<'_>,
+    counted: Counted<'_>,
+) -> Result<HashMap<String, u32>, Error> {
+    let found: usize = parts.iter().map(|(_, found)| found.count()).sum();
+    if found <= limits::DIRECTORY_COUNTED_ONE_BY_ONE {
+        return one_by_one(parts, counted.column);
     }
-
-    fn requires_scoring(&self) -> bool {
-        false
-    }
-
-    fn merge_fruits(&self, fruits: Vec<HashMap<String, u32>>) -> tantivy::Result<HashMap<String, u32>> {
-        let mut all = HashMap::new();
-        for (value, count) in fruits.into_iter().flatten() {
-            *all.entry(value).or_insert(0) += count;
+    let mut counts = HashMap::new();
+    let mut most = Vec::new();
+    for (value, everywhere) in counted.values {
+        // The least of the most frequent so far.
+        if most.len() == limits::DIRECTORY_FACETS_MAX && *everywhere < most[most.len() - 1] {
+            break;
         }
-        Ok(all)
+        let leaf = Leaf::Is(counted.field, value.clone());
+        let mut here = 0;
+        for (segment, found) in parts {
+            here += scene.leaf(segment, &leaf)?.count_in(found);
+        }
+        if here > 0 {
+            most.push(here as u64);
+            most.sort_unstable_by(|a, b| b.cmp(a));
+            most.truncate(limits::DIRECTORY_FACETS_MAX);
+            counts.insert(value.clone(), u32::try_from(here).unwrap_or(u32::MAX));
+        }
     }
+    Ok(counts)
 }
 
-impl SegmentCollector for SegmentFacets {
-    type Fruit = HashMap<String, u32>;
-
-    fn collect(&mut self, doc: DocId, _: Score) {
-        let Some(column) = &self.column else { return };
-        for value in column.term_ords(doc) {
-            if let Some(count) = usize::try_from(value).ok().and_then(|value| self.counts.get_mut(value)) {
-                *count += 1;
+fn one_by_one(parts: &Parts<'_>, column: &str) -> Result<HashMap<String, u32>, Error> {
+    let mut counts = HashMap::new();
+    for (segment, found) in parts {
+        let Some(column) = segment.fast_fields().str(column)? else { continue };
+        let mut here = HashMap::<u64, u32>::new();
+        for document in found.iter() {
+            column.term_ords(document).for_each(|value| *here.entry(value).or_default() += 1);
+        }
+        for (value, count) in here {
+            let mut text = String::new();
+            if column.ord_to_str(value, &mut text)? {
+                *counts.entry(text).or_default() += count;
             }
         }
     }
-
-    fn harvest(self) -> HashMap<String, u32> {
-        let Some(column) = self.column else { return HashMap::new() };
-        let counted = (0..).zip(self.counts).filter(|(_, count)| *count > 0);
-        let named = counted.filter_map(|(value, count)| {
-            let mut text = String::new();
-            column.ord_to_str(value, &mut text).ok()?.then_some((text, count))
-        });
-        named.collect()
-    }
+    Ok(counts)
 }

@@ -5,15 +5,16 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use tantivy::{
-    BitSet, DocId, DocSet, Score, Searcher, SegmentReader, TERMINATED, TantivyError, Term,
+    DocSet, Searcher, SegmentReader, TERMINATED, TantivyError, Term,
     index::SegmentId,
-    query::{BitSetDocSet, ConstScorer, EmptyScorer, EnableScoring, Explanation, Query, Scorer, Weight},
     schema::{Field, IndexRecordOption},
 };
 
+use super::documents::Bits;
+
 /// Documents of each segment. Cheap to clone.
 #[derive(Clone, Default)]
-pub(in crate::directory) struct KeySet(Arc<HashMap<SegmentId, BitSet>>);
+pub(in crate::directory) struct KeySet(Arc<HashMap<SegmentId, Bits>>);
 
 impl fmt::Debug for KeySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -31,7 +32,7 @@ impl KeySet {
         let mut sets = HashMap::new();
         for segment in searcher.segment_readers() {
             let inverted = segment.inverted_index(field)?;
-            let mut documents = BitSet::with_max_value(segment.max_doc());
+            let mut documents = Bits::none(segment.max_doc());
             for key in keys.clone() {
                 let term = Term::from_field_text(field, key);
                 let Some(mut found) = inverted.read_postings(&term, IndexRecordOption::Basic)? else {
@@ -47,29 +48,8 @@ impl KeySet {
         Ok(Self(Arc::new(sets)))
     }
 
-    /// The documents of a segment.
-    pub(in crate::directory) fn of(&self, segment: &SegmentReader) -> Option<BitSet> {
-        self.0.get(&segment.segment_id()).cloned()
-    }
-}
-
-impl Query for KeySet {
-    fn weight(&self, _: EnableScoring<'_>) -> tantivy::Result<Box<dyn Weight>> {
-        Ok(Box::new(self.clone()))
-    }
-}
-
-impl Weight for KeySet {
-    fn scorer(&self, reader: &SegmentReader, boost: Score) -> tantivy::Result<Box<dyn Scorer>> {
-        Ok(match self.of(reader) {
-            Some(documents) if documents.len() > 0 => {
-                Box::new(ConstScorer::new(BitSetDocSet::from(documents), boost))
-            }
-            _ => Box::new(EmptyScorer),
-        })
-    }
-
-    fn explain(&self, _: &SegmentReader, doc: DocId) -> tantivy::Result<Explanation> {
-        Err(TantivyError::InvalidArgument(format!("document {doc} is in a set of keys or not")))
+    /// The documents of a segment; `None`: none.
+    pub(super) fn of(&self, segment: &SegmentReader) -> Option<&Bits> {
+        self.0.get(&segment.segment_id())
     }
 }

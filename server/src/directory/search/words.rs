@@ -1,19 +1,16 @@
-//! What a person typed becomes clauses of a query: each word exactly, as a beginning, or with a typing error.
+//! What a person typed becomes questions to the index: each word exactly, as a beginning, or with a typing error, and
+//! how good each of these is.
 
-use tantivy::{
-    Searcher, Term,
-    query::{BooleanQuery, ConstScoreQuery, DisjunctionMaxQuery, FuzzyTermQuery, Occur, Query},
-    schema::Field,
-};
+use tantivy::{Searcher, Term, schema::Field};
 
-use super::{Clause, exactly};
+use super::leaf::Leaf;
 use crate::directory::{
     error::Error,
     fold::{query_terms, words},
     index::Fields,
 };
 
-type Goodness = [f32; 4];
+type Goodness = [u16; 4];
 
 /// Which words may hold a typing error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,15 +21,25 @@ pub(super) enum Tolerance {
     All,
 }
 
+/// What was typed.
+pub(super) struct Text {
+    /// Each must be found in one of its ways, best first; the best one counts.
+    pub(super) words: Vec<Vec<(u16, Leaf)>>,
+    /// Names that are made of several words; each that is found counts besides.
+    pub(super) compounds: Vec<Leaf>,
+}
+
 /// How good it is to find a word in a field: exactly, as a beginning, with one typing error, with two. A family
 /// name or a profession counts more than a given name, which counts more than a place; but an exact word always
 /// counts more than a beginning, and a beginning more than an error.
-const FAMILY: Goodness = [11.0, 7.0, 4.0, 2.5];
-const TRADE: Goodness = [11.0, 6.5, 4.0, 2.5];
-const GIVEN: Goodness = [9.0, 7.0, 3.5, 2.0];
-const ABOUT: Goodness = [8.0, 5.0, 3.0, 1.5];
+const FAMILY: Goodness = [110, 70, 40, 25];
+const TRADE: Goodness = [110, 65, 40, 25];
+const GIVEN: Goodness = [90, 70, 35, 20];
+const ABOUT: Goodness = [80, 50, 30, 15];
+/// How much less it is to find the beginning of a longer name with an error in it.
+const BEGINNING_WITH_ERROR: u16 = 10;
 /// Two or three words that together are one name ("Le Goff", "Jean-Pierre").
-const COMPOUND: f32 = 2.0;
+pub(super) const COMPOUND: u16 = 20;
 /// Letters from which a word that is not the last one counts as a beginning.
 const BEGINNING_LETTERS: usize = 3;
 /// Letters from which a word may hold one typing error, and two; and from which it may hold two if nothing is
@@ -40,45 +47,39 @@ const BEGINNING_LETTERS: usize = 3;
 const ERROR_LETTERS: [usize; 2] = [4, 8];
 const TWO_ERRORS_LETTERS: usize = 5;
 
-/// The clauses for a text; none if it has no word.
-pub(super) fn clauses(
+/// The questions for a text.
+pub(super) fn read(
     searcher: &Searcher,
     fields: &Fields,
     text: &str,
     tolerance: Tolerance,
-) -> Result<Vec<Clause>, Error> {
+) -> Result<Text, Error> {
     let terms = query_terms(text);
     let all = words(text);
-    let mut clauses: Vec<Clause> = Vec::new();
+    let mut read = Text { words: Vec::new(), compounds: Vec::new() };
     for (place, term) in terms.iter().enumerate() {
         let is_last = place + 1 == terms.len();
         let mut ways = ways(searcher, fields, term, is_last, tolerance)?;
         // "le goff" may be written LEGOFF.
         for pair in all.windows(2).filter(|pair| pair[1] == *term) {
             for (field, [exact, ..]) in [(fields.family, FAMILY), (fields.given, GIVEN)] {
-                ways.push(Box::new(ConstScoreQuery::new(exactly(field, &pair.concat()), exact)));
+                ways.push((exact, Leaf::Is(field, pair.concat())));
             }
         }
-        clauses.push((Occur::Must, Box::new(DisjunctionMaxQuery::new(ways))));
+        ways.sort_by_key(|(goodness, _)| std::cmp::Reverse(*goodness));
+        read.words.push(ways);
     }
     for length in 2..=3 {
         for run in all.windows(length) {
-            for field in [fields.family, fields.given] {
-                let compound = exactly(field, &run.concat());
-                clauses.push((Occur::Should, Box::new(ConstScoreQuery::new(compound, COMPOUND))));
-            }
+            read.compounds.extend([fields.family, fields.given].map(|field| Leaf::Is(field, run.concat())));
         }
     }
-    Ok(clauses)
+    Ok(read)
 }
 
-/// Entries in whose field every word of the text begins a word; `None` if the text has none.
-pub(super) fn all_begin(field: Field, text: &str) -> Option<Box<dyn Query>> {
-    let begins = |word: &String| -> Box<dyn Query> {
-        Box::new(FuzzyTermQuery::new_prefix(Term::from_field_text(field, word), 0, true))
-    };
-    let all: Vec<Box<dyn Query>> = query_terms(text).iter().map(begins).collect();
-    (!all.is_empty()).then(|| Box::new(BooleanQuery::intersection(all)) as Box<dyn Query>)
+/// Questions for entries in whose field every word of the text begins a word.
+pub(super) fn all_begin(field: Field, text: &str) -> Vec<Leaf> {
+    query_terms(text).into_iter().map(|word| Leaf::Begins(field, word)).collect()
 }
 
 fn ways(
@@ -87,9 +88,8 @@ fn ways(
     word: &str,
     is_last: bool,
     tolerance: Tolerance,
-) -> Result<Vec<Box<dyn Query>>, Error> {
-    let mut ways: Vec<Box<dyn Query>> = Vec::new();
-    let mut add = |query: Box<dyn Query>, score| ways.push(Box::new(ConstScoreQuery::new(query, score)));
+) -> Result<Vec<(u16, Leaf)>, Error> {
+    let mut ways = Vec::new();
     let letters = word.chars().count();
     let errors = match tolerance {
         Tolerance::All if letters >= TWO_ERRORS_LETTERS => 2,
@@ -97,24 +97,21 @@ fn ways(
     };
     let mut is_known = false;
     for (field, [exact, beginning, ..]) in weights(fields) {
-        let term = Term::from_field_text(field, word);
-        is_known |= searcher.doc_freq(&term)? > 0;
-        add(exactly(field, word), exact);
+        is_known |= searcher.doc_freq(&Term::from_field_text(field, word))? > 0;
+        ways.push((exact, Leaf::Is(field, word.to_owned())));
         if is_last || letters >= BEGINNING_LETTERS {
-            add(Box::new(FuzzyTermQuery::new_prefix(term, 0, true)), beginning);
+            ways.push((beginning, Leaf::Begins(field, word.to_owned())));
         }
     }
     let may_err = tolerance == Tolerance::All || !is_known;
     if may_err && errors > 0 {
         for (field, [.., one, two]) in weights(fields) {
-            let term = Term::from_field_text(field, word);
-            add(Box::new(FuzzyTermQuery::new(term.clone(), 1, true)), one);
+            ways.push((one, Leaf::Near(field, word.to_owned(), 1)));
             if errors > 1 {
-                add(Box::new(FuzzyTermQuery::new(term.clone(), 2, true)), two);
+                ways.push((two, Leaf::Near(field, word.to_owned(), 2)));
             }
             if is_last && tolerance == Tolerance::All {
-                // The beginning of a longer name, with an error in it.
-                add(Box::new(FuzzyTermQuery::new_prefix(term, 1, true)), two - 1.0);
+                ways.push((two - BEGINNING_WITH_ERROR, Leaf::BeginsNear(field, word.to_owned(), 1)));
             }
         }
     }

@@ -188,6 +188,9 @@ async fn publish(
         next_in_line: rings.next.iter().map(user).collect::<Result<_, Failure>>()?,
         needed: rings.needed,
     };
+    if let Meant::By(target) = &meant {
+        somebody_fits(context, &enrolled, groups, target).await?;
+    }
     let (id, expires_at_ms) = (alert.alert, alert.expires_at_ms().unwrap_or(now + 24 * HOUR_MS));
     let (target, same_recipients_as) = match meant {
         Meant::By(target) => (target.target(), Default::default()),
@@ -208,6 +211,31 @@ async fn publish(
     following::show(context, &status);
     enrolled.close().await;
     Ok(Exit::Done)
+}
+
+/// Refuses a target that fits nobody, before anything is posted.
+async fn somebody_fits(
+    context: &Context<'_>,
+    enrolled: &Enrolled,
+    groups: &[GroupSummary],
+    target: &TargetArguments,
+) -> Result<(), Failure> {
+    let Some(target) = target.target() else { return Ok(()) };
+    context.online(enrolled).await?;
+    for group in groups {
+        let meant = enrolled.client.reachability(Some(group.group), Some(target.clone())).await?;
+        if meant.iter().any(|row| row.user != enrolled.identity.user.as_str()) {
+            return Ok(());
+        }
+    }
+    let what = text!(
+        "Personne de ces groupes ne correspond : rien n'est envoyé.";
+        "Nobody of these groups fits: nothing is sent."
+    );
+    Err(Failure::new(Exit::NotFound, what).mend(text!(
+        "Voyez qui exerce quoi et où : cercle directory search ; qui est de garde : leur fiche";
+        "See who works as what and where: cercle directory search; who is on duty: their cards"
+    )))
 }
 
 /// Posts an alert to its groups and waits until the hub has it; returns the places.
