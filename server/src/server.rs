@@ -99,7 +99,7 @@ pub enum StartError {
     Attachments(#[source] BodyError),
     /// The engine promises too little.
     #[error(
-        "the engine {engine} does not keep acknowledged writes through a power loss, and `durability` asks for it: use redb, or set `durability = \"process\"` if losing messages is acceptable"
+        "the engine {engine} does not keep acknowledged writes through a power loss, and `durability` asks for it: use journal or redb, or set `durability = \"process\"` if losing messages is acceptable"
     )]
     Durability {
         /// The engine.

@@ -1,7 +1,7 @@
 //! How fast messages are accepted durably, beside what the disk gives.
 //!
 //! Alternates rounds of several loads on the same disk: a raw file that gets 64 bodies of 1 KiB with each
-//! `fdatasync` (the physical limit), bare redb commits of 64 rows of 1 KiB with the store's settings, and
+//! `fdatasync`, growing; the same overwriting a file that is there (the physical limit: no metadata); bare redb commits of 64 rows of 1 KiB with the store's settings, and
 //! durable accepted messages through the store on each engine named (64 callers, one message of 1 KiB each
 //! at a time, answered after the sync). Prints messages per second, processor time, and ratios to the raw
 //! file. Run: `cargo run --release -p cercle-storage --example append_bench -- redb`.
@@ -13,7 +13,7 @@ mod common;
 
 use std::{
     fs::File,
-    io::Write,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
@@ -35,6 +35,8 @@ use redb::{Database, TableDefinition};
 
 const GROUPS: u64 = 100;
 const ROUNDS: u32 = 6;
+/// Bytes of the file that is overwritten.
+const RAW_BYTES: u64 = 64 << 20;
 const ROUND: Duration = Duration::from_secs(3);
 
 /// What a load did in all of its rounds.
@@ -72,23 +74,25 @@ impl Tally {
         self.waits_us.extend(round.waits_us);
     }
 
-    fn print(&mut self, raw: &[f64]) {
+    fn print(&mut self, growing: &[f64], in_place: &[f64]) {
         self.waits_us.sort_unstable();
         let wait = |part: usize| self.waits_us.get(self.waits_us.len() * part / 100).copied().unwrap_or(0);
-        let mut ratios: Vec<f64> = self.rates.iter().zip(raw).map(|(rate, raw)| rate / raw).collect();
-        ratios.sort_by(f64::total_cmp);
+        let ratios = |raw: &[f64]| {
+            let mut ratios: Vec<f64> = self.rates.iter().zip(raw).map(|(rate, raw)| rate / raw).collect();
+            ratios.sort_by(f64::total_cmp);
+            format!("{:.2} ({:.2} to {:.2})", ratios[ratios.len() / 2], ratios[0], ratios[ratios.len() - 1])
+        };
         println!(
             "{:<14} {:>9.0}/s  {:>5.1} a batch  {:>5.2} us CPU a message  wait p50 {} p99 {} us  \
-             of raw: median {:.2} ({:.2} to {:.2})",
+             of raw growing {}, in place {}",
             self.name,
             self.rate(),
             self.messages as f64 / self.batches.max(1) as f64,
             self.cpu_seconds * 1e6 / self.messages.max(1) as f64,
             wait(50),
             wait(99),
-            ratios[ratios.len() / 2],
-            ratios[0],
-            ratios[ratios.len() - 1],
+            ratios(growing),
+            ratios(in_place),
         );
     }
 }
@@ -116,8 +120,12 @@ impl Engine for Counted {
 
 /// Something to measure.
 enum Load {
-    /// A file that bodies are appended to.
-    Raw(File),
+    /// A file that bodies are written to: at its end, or from its start again and again.
+    Raw {
+        file: File,
+        grows: bool,
+        at: u64,
+    },
     Bare {
         database: Database,
         next: u64,
@@ -132,7 +140,9 @@ enum Load {
 impl Load {
     async fn round(&mut self, callers: u64) -> anyhow::Result<Round> {
         match self {
-            Self::Raw(file) => tokio::task::block_in_place(|| raw_round(file, callers)),
+            Self::Raw { file, grows, at } => {
+                tokio::task::block_in_place(|| raw_round(file, *grows, at, callers))
+            }
             Self::Bare { database, next } => {
                 tokio::task::block_in_place(|| bare_round(database, next, callers))
             }
@@ -145,15 +155,19 @@ fn micros(took: Duration) -> u32 {
     u32::try_from(took.as_micros()).unwrap_or(u32::MAX)
 }
 
-/// What a server without any work of its own could do: bodies to the end of a file, one sync for all.
-fn raw_round(file: &mut File, callers: u64) -> anyhow::Result<Round> {
+/// What a server without any work of its own could do: bodies into a file, one sync for all.
+fn raw_round(file: &File, grows: bool, at: &mut u64, callers: u64) -> anyhow::Result<Round> {
     let batch: Vec<u8> = (0..callers).flat_map(|_| body()).collect();
     let mut round = Round { messages: 0, batches: 0, waits_us: Vec::new() };
     let before = now();
     while before.elapsed() < ROUND {
         let began = now();
-        file.write_all(&batch)?;
+        if !grows && *at + batch.len() as u64 > RAW_BYTES {
+            *at = 0;
+        }
+        file.write_all_at(&batch, *at)?;
         file.sync_data()?;
+        *at += batch.len() as u64;
         round.waits_us.push(micros(began.elapsed()));
         round.messages += callers;
         round.batches += 1;
@@ -240,8 +254,12 @@ async fn loads(place: &Path, engines: &[EngineKind]) -> anyhow::Result<Vec<(Tall
     let database = Database::builder()
         .set_cache_size(cercle_storage::limits::ENGINE_CACHE_BYTES)
         .create(place.join("bare"))?;
+    let (growing, filled) = (File::create(place.join("growing"))?, File::create(place.join("filled"))?);
+    filled.write_all_at(&vec![0; usize::try_from(RAW_BYTES)?], 0)?;
+    filled.sync_all()?;
     let mut loads = vec![
-        (named("raw file"), Load::Raw(File::create(place.join("raw"))?)),
+        (named("raw growing"), Load::Raw { file: growing, grows: true, at: 0 }),
+        (named("raw in place"), Load::Raw { file: filled, grows: false, at: 0 }),
         (named("bare redb"), Load::Bare { database, next: 0 }),
     ];
     for kind in engines {
@@ -268,9 +286,9 @@ async fn run(place: &Path, engines: &[EngineKind], callers: u64) -> anyhow::Resu
         }
         println!();
     }
-    let raw = loads[0].0.rates.clone();
+    let (growing, in_place) = (loads[0].0.rates.clone(), loads[1].0.rates.clone());
     for (tally, _) in &mut loads {
-        tally.print(&raw);
+        tally.print(&growing, &in_place);
     }
     Ok(())
 }

@@ -26,10 +26,10 @@ const JOURNAL_DIRECTORY: &str = "store.journal";
 /// An engine to choose in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EngineKind {
-    /// redb: the default.
-    #[default]
+    /// redb, one file: the engine of stores from before the journal; ADR 0002.
     Redb,
-    /// Journal with an index that follows it: several times as fast under load; ADR 0009.
+    /// A journal with an index that follows it: the default for new stores; ADR 0009.
+    #[default]
     Journal,
     /// sled: only in builds with the feature `sled`; ADR 0002 says what it is good for.
     Sled,
@@ -101,7 +101,7 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// This build does not have the engine.
-    #[error("this build has no engine {engine}: build it with the feature `{engine}`, or use redb")]
+    #[error("this build has no engine {engine}: build it with the feature `{engine}`, or use journal")]
     NotBuilt {
         /// The engine.
         engine: &'static str,

@@ -73,6 +73,52 @@ fn only_the_owner_can_look_into_the_directory() {
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
+#[tokio::test]
+async fn a_store_keeps_the_engine_that_made_it() {
+    let place = tempfile::tempdir().unwrap();
+    let old = place.path().join("old");
+    assert_eq!(EngineKind::found_in(&old), None);
+    let store = open(&old, EngineKind::Redb).unwrap();
+    store.record(entry("first")).await.unwrap();
+    drop(store);
+    assert_eq!(EngineKind::found_in(&old), Some(EngineKind::Redb));
+    let refused = open(&old, EngineKind::default()).err().unwrap();
+    assert!(matches!(refused, OpenError::OtherEngine { found: "redb", .. }), "{refused}");
+    let store = open(&old, EngineKind::found_in(&old).unwrap_or_default()).unwrap();
+    assert_eq!(store.audit(0, 9).await.unwrap().len(), 1);
+
+    let new = place.path().join("new");
+    let store = open(&new, EngineKind::found_in(&new).unwrap_or_default()).unwrap();
+    assert_eq!(store.caps().name, "journal");
+    drop(store);
+    let refused = open(&new, EngineKind::Redb).err().unwrap();
+    assert!(matches!(refused, OpenError::OtherEngine { found: "journal", .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_journal_is_there_after_reopening_and_damage_is_named() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("store");
+    let store = open(&path, EngineKind::Journal).unwrap();
+    let incarnation = store.incarnation();
+    for number in 0..3 {
+        store.record(entry(&number.to_string())).await.unwrap();
+    }
+    drop(store);
+    let store = open(&path, EngineKind::Journal).unwrap();
+    assert_eq!(store.incarnation(), incarnation);
+    assert_eq!(store.audit(0, 9).await.unwrap().len(), 3);
+    assert!(store.caps().power_loss_durable && store.is_healthy());
+    drop(store);
+    let journal = path.join("store.journal/journal-00000000");
+    let mut content = std::fs::read(&journal).unwrap();
+    content[4_096 + 200] ^= 1;
+    std::fs::write(&journal, content).unwrap();
+    let refused = open(&path, EngineKind::Journal).err().unwrap();
+    assert!(matches!(refused, OpenError::Engine { .. }), "{refused}");
+    assert!(refused.to_string().contains("journal record 2 is damaged or gone"), "{refused}");
+}
+
 #[cfg(feature = "sled")]
 #[test]
 fn a_directory_of_another_engine_is_refused() {

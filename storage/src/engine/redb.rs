@@ -1,4 +1,4 @@
-//! The default engine: redb, one file, every commit in two phases.
+//! redb: one file, every commit in two phases. Stores from before the journal have it.
 //!
 //! Two-phase commit, because the one-phase checksum is not cryptographic and stored bodies come from
 //! outside. Quick repair on every transaction, because a single one without it makes the next open after

@@ -15,6 +15,7 @@ mod image;
 mod load;
 mod power_loss;
 mod reopen;
+mod sync_failure;
 
 mod trace;
 mod verify;

@@ -26,7 +26,7 @@ const PROCESSES: [(u64, End); 5] =
 /// Cut points for each kind of image.
 const CUTS: usize = 40;
 
-fn strace_is_there() -> bool {
+pub(crate) fn strace_is_there() -> bool {
     let there = Command::new("strace").arg("-V").output().is_ok();
     if !there {
         assert!(

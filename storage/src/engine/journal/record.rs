@@ -49,7 +49,8 @@ impl Head {
 
 /// Writes a batch as a record.
 pub(super) fn seal(key: &hmac::Key, number: u64, batch: &Batch) -> Bytes {
-    let mut out = vec![0; HEADER_BYTES];
+    let mut out = Vec::with_capacity(size(batch).next_multiple_of(JOURNAL_BLOCK_BYTES));
+    out.resize(HEADER_BYTES, 0);
     for (table, rows) in batch.tables() {
         out.push(table.number());
         push_length(&mut out, rows.len());
@@ -67,6 +68,15 @@ pub(super) fn seal(key: &hmac::Key, number: u64, batch: &Batch) -> Bytes {
     out[SEAL].copy_from_slice(seal.as_ref());
     out.resize(out.len().next_multiple_of(JOURNAL_BLOCK_BYTES), 0);
     out.into()
+}
+
+/// Bytes of a batch as a record, before it is filled up to whole blocks.
+fn size(batch: &Batch) -> usize {
+    let row = |(key, value): (&Key, &Option<Vec<u8>>)| {
+        4 + key.len() + 1 + value.as_ref().map_or(0, |value| 4 + value.len())
+    };
+    let tables = batch.tables().map(|(_, rows)| 1 + 4 + rows.iter().map(row).sum::<usize>());
+    HEADER_BYTES + tables.sum::<usize>()
 }
 
 fn push_row(out: &mut Vec<u8>, key: &Key, value: Option<&[u8]>) {
