@@ -145,7 +145,7 @@ async fn missing_old_damaged_and_unknown_backups_are_noticed() {
     let settings = [("BACKUPS", folder.to_str().unwrap())];
     names(&installation, &settings, "backups", "is no backup repository").await;
     let config = Config::load(&installation.data.join(init::CONFIG_FILE), []).unwrap();
-    let store = cercle_storage::open(&config.data.join("store"), EngineKind::Redb).unwrap();
+    let store = cercle_storage::open(&config.data.join("store"), EngineKind::default()).unwrap();
     let old = Clock::system().now() - 3 * DAY_MS;
     let source = backup::Source::of(&config);
     let created = backup::create(&source, &store, &folder, None, old).await.unwrap();
