@@ -103,7 +103,7 @@ impl Field {
         let count = devices.len();
         let joining = devices.into_iter().enumerate().map(|(done, device)| async move {
             progress.step("connecting", done, count);
-            let link = system.join(device, From::Head).await.context("joining")?;
+            let link = system.join_insistently(device, From::Head).await.context("joining")?;
             anyhow::Ok((device, link))
         });
         let links = stream::iter(joining).buffer_unordered(RAW_ENROLLING_MAX).try_collect().await?;

@@ -24,7 +24,9 @@ use futures_util::{
 };
 use tokio::time::{sleep, timeout};
 
-use crate::limits::{ENROL_PATIENCE, ENROLLING_MAX, LOOK_EVERY, OPERATION_PATIENCE, USERS_PER_INVITE};
+use crate::limits::{
+    ENROL_PATIENCE, ENROLLING_MAX, JOIN_TRIES, LOOK_EVERY, OPERATION_PATIENCE, USERS_PER_INVITE,
+};
 
 /// A client and where it keeps its store.
 #[derive(Debug)]
@@ -168,6 +170,21 @@ pub(crate) async fn joined(client: &Client, group: GroupId) -> anyhow::Result<()
 pub(crate) async fn patiently<T>(what: &str, operation: impl Future<Output = T>) -> anyhow::Result<T> {
     let patience = OPERATION_PATIENCE;
     timeout(patience, operation).await.with_context(|| format!("{what} took more than {patience:?}"))
+}
+
+/// Tries a connection again where it did not come about in time.
+///
+/// # Errors
+/// The last one.
+pub(crate) async fn insistently<T>(mut connect: impl AsyncFnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let mut tries = 1;
+    loop {
+        match connect().await {
+            Err(_) if tries < JOIN_TRIES => tries += 1,
+            done => return done,
+        }
+        sleep(LOOK_EVERY).await;
+    }
 }
 
 /// Waits until a condition holds.

@@ -16,7 +16,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use crate::{arguments::Target, hub::Usage, plan::Plan, progress::Progress};
+use crate::{
+    arguments::Target,
+    hub::Usage,
+    limits::{JOIN_TRIES, LOOK_EVERY},
+    plan::Plan,
+    progress::Progress,
+};
 
 pub(crate) use cercle::{Cercle, From};
 use ejabberd::Ejabberd;
@@ -200,6 +206,21 @@ impl System {
                 let from_store = matches!(from, From::Acknowledged) && nats.keeps();
                 Ok(Link::Nats(Box::new(nats.join(device, from_store).await?)))
             }
+        }
+    }
+
+    /// The same, again and again where it does not come about in time.
+    ///
+    /// # Errors
+    /// When it cannot at last.
+    pub(crate) async fn join_insistently(&self, device: usize, from: From<'_>) -> anyhow::Result<Link> {
+        let mut tries = 1;
+        loop {
+            match self.join(device, from).await {
+                Err(_) if tries < JOIN_TRIES => tries += 1,
+                done => return done,
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 

@@ -293,6 +293,35 @@ fn a_hub_that_is_running_already_is_measured_by_invitation_and_left_alone() {
 }
 
 #[test]
+fn raw_devices_are_invited_by_the_coordinator_of_a_running_hub() {
+    let folder = tempfile::tempdir().unwrap();
+    let hub = ForeignHub::start(&folder.path().join("hub"));
+    let load = ["run", "one-to-one", "--rate", "50", "--seconds", "0.5", "--rounds", "1", "--json"];
+    let done = run(&[load.as_slice(), &["--target", &hub.invitation]].concat());
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert!(report["tally"]["sent"].as_u64().unwrap() > 20, "{report}");
+    assert_eq!(report["tally"]["delivered"], report["tally"]["sent"], "{report}");
+}
+
+#[test]
+fn a_run_that_is_interrupted_shows_what_it_has() {
+    let mut program = Command::new(PROGRAM);
+    program.args(["run", "one-to-one", "--target", "self", "--seconds", "3600", "--json", "--progress"]);
+    let mut child = program.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("sending: ")), "it never sends");
+    let pid = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    lines.for_each(drop);
+    let done = child.wait_with_output().unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let report: Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(report["interrupted"], true);
+    assert_eq!(report["tally"]["delivered"], report["tally"]["sent"], "{report}");
+}
+
+#[test]
 fn a_scenario_without_a_hub_is_refused_with_what_to_give() {
     let done = run(&["group-chat"]);
     assert_eq!(done.status.code(), Some(3));

@@ -104,7 +104,7 @@ impl Ear {
     /// Connects again where the device has read to, and sends again what it has no answer to.
     async fn come_back(&self, former: Link) -> anyhow::Result<Link> {
         let cursors = former.cursors().cloned().unwrap_or_default();
-        let coming = self.system.join(self.device, From::Cursors(&cursors));
+        let coming = self.system.join_insistently(self.device, From::Cursors(&cursors));
         let mut link = coming.await.context("coming back")?;
         link.resume(&former)?;
         Ok(link)

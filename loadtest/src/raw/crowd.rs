@@ -31,7 +31,7 @@ use tokio::{
 
 use super::{session::Session, wire::Address};
 use crate::{
-    fleet::{Member, patiently},
+    fleet::{Member, insistently, patiently},
     hub::Hub,
     limits::{RAW_ENROLLING_MAX, RAW_FOUNDING_MAX, USERS_PER_COMMIT},
     plan::Plan,
@@ -106,7 +106,7 @@ impl Crowd {
         let founding = founders.into_iter().map(|(founder, groups)| {
             let crowd = &*self;
             async move {
-                let mut session = Session::open(&crowd.address, &crowd.devices[founder]).await?;
+                let mut session = crowd.open(founder).await?;
                 for group in groups {
                     crowd.found_one(&mut session, plan, group).await?;
                     progress.step("founding groups", group, plan.groups.len());
@@ -150,8 +150,12 @@ impl Crowd {
         Ok(())
     }
 
+    async fn open(&self, device: usize) -> anyhow::Result<Session> {
+        insistently(async || Session::open(&self.address, &self.devices[device]).await).await
+    }
+
     async fn welcome_one(&self, device: usize) -> anyhow::Result<u64> {
-        let mut session = Session::open(&self.address, &self.devices[device]).await?;
+        let mut session = self.open(device).await?;
         let Answer::Groups(list) = session.ask(Request::ListGroups(v1::ListGroups {})).await? else {
             bail!("the hub lists no groups");
         };
@@ -187,7 +191,8 @@ fn accepted(answer: Answer) -> anyhow::Result<()> {
 async fn enrol(inviter: &Inviter, address: &Address, user: &str) -> anyhow::Result<BareDevice> {
     let invitation = Invitation::parse(&inviter.invite(user).await?)?;
     let mut keys = BareDevice::new(DeviceId::new(random()?))?;
-    Session::enrol(address, &mut keys, &invitation.secret).await?;
+    // The hub knows a repeated enrolment by its device and key.
+    insistently(async || Session::enrol(address, &mut keys, &invitation.secret).await).await?;
     Ok(keys)
 }
 
