@@ -247,7 +247,8 @@ pub(crate) async fn enrol(mut line: Line, invitation: &Invitation) -> Peer<impl 
     let root = Root::from_der(&issued.root).unwrap();
     assert_eq!(root.fingerprint(), invitation.root_fingerprint);
     let proof = suite.sign(&secret, &signing::session_message(&nonce, device)).unwrap();
-    let authenticate = v1::Authenticate { device: device.to_bytes(), proof: proof.into() };
+    let authenticate =
+        v1::Authenticate { device: device.to_bytes(), proof: proof.into(), ..Default::default() };
     let opened = match ask(&mut line, 3, Request::Authenticate(authenticate)).await {
         Answer::Authenticated(opened) => opened,
         other => panic!("not authenticated: {other:?}"),
