@@ -73,7 +73,7 @@ async fn a_clock_that_was_set_back_is_noticed() {
 
 #[tokio::test]
 async fn the_store_of_another_engine_is_noticed() {
-    names(&installation().await, &[("ENGINE", "sled")], "store", "holds a redb store").await;
+    names(&installation().await, &[("ENGINE", "sled")], "store", "holds a journal store").await;
 }
 
 #[tokio::test]
