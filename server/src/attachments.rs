@@ -3,7 +3,7 @@
 //!
 //! Called by the dispatch for the frames that give tickets, by `transport/blobs.rs` for the bytes, and by
 //! housekeeping. Promises: what an upload was answered for is on disk; nobody without a ticket learns whether
-//! a blob exists; no transfer holds more than one part in memory.
+//! a blob exists; no transfer holds more than two parts in memory.
 //!
 //! - `tickets`: who may move which bytes for the next minutes. `bodies`: the bytes at rest.
 //! - `upload`, `download`: one request each. `turns`: one writer per blob. `transfers`: how many at once.

@@ -120,9 +120,9 @@ pub const BLOB_UNFINISHED_MS: u64 = 2 * DAY_MS;
 pub const BLOB_UNREFERENCED_MS: u64 = 2 * DAY_MS;
 /// Blobs that one message refers to.
 pub const BLOBS_PER_MESSAGE_MAX: usize = 32;
-/// Bytes of one part of a blob on disk, and memory of one upload: large enough that its two disk syncs (about
-/// 5 ms) cost less than sending it.
-pub const BLOB_PART_BYTES: usize = 4 << 20;
+/// Bytes of one part of a blob on disk; an upload holds two, one that arrives and one that is written. Large enough
+/// that its two disk syncs (about 5 ms) cost no more than sending it.
+pub const BLOB_PART_BYTES: usize = 2 << 20;
 /// Parts of one blob: each cut of an upload makes one more, so this allows thousands of cuts.
 pub const BLOB_PARTS_MAX: usize = 4_096;
 /// Bytes read from disk at once for a download, of which two wait at most.
@@ -133,7 +133,7 @@ pub const TICKET_VALID_MS: u64 = 10 * 60 * 1000;
 pub const TICKETS_PER_DEVICE_MAX: usize = 64;
 /// Tickets altogether, about 300 bytes each.
 pub const TICKETS_MAX: usize = 100_000;
-/// Transfers at once; with one part each they take 256 MB at the worst.
+/// Transfers at once; with two parts each they take 256 MB at the worst.
 pub const TRANSFERS_MAX: usize = 64;
 /// Transfers of one device at once: what a phone does well.
 pub const TRANSFERS_PER_DEVICE_MAX: usize = 4;

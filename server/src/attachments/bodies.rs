@@ -71,6 +71,11 @@ impl Parts {
         self.parts.len()
     }
 
+    /// Where the part behind the last belongs.
+    pub(super) fn next(&self) -> path::Path {
+        part(self.blob, self.stored())
+    }
+
     /// Takes up a part that was written behind the last.
     pub(super) fn push(&mut self, bytes: u64) {
         self.parts.push((self.stored(), bytes));
@@ -124,11 +129,9 @@ impl Bodies {
         Ok(parts)
     }
 
-    /// Writes a part behind the last; when this returns, it is on disk.
-    pub(super) async fn append(&self, parts: &mut Parts, bytes: Bytes) -> Result<(), BodyError> {
-        let (offset, length) = (parts.stored(), bytes.len() as u64);
-        self.objects.put(&part(parts.blob, offset), PutPayload::from(bytes)).await?;
-        parts.push(length);
+    /// Writes a part at its place; when this returns, it is on disk.
+    pub(super) async fn write(self, place: path::Path, bytes: Bytes) -> Result<(), BodyError> {
+        self.objects.put(&place, PutPayload::from(bytes)).await?;
         Ok(())
     }
 
