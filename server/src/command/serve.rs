@@ -4,13 +4,16 @@ use anyhow::Context;
 use cercle_server::{config::Config, server, telemetry::log};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Starts the hub, prints one line when it is ready, and drains it on SIGTERM or SIGINT.
+/// Starts the hub, prints where it is when it is ready, and where its metrics are; drains it on SIGTERM or SIGINT.
 pub(super) async fn serve(config: Config) -> anyhow::Result<()> {
     log::start(config.log_format(), &config.log_filter);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "starting with:\n{}", config.redacted());
     let mut signals = Signals::new().context("signals cannot be received")?;
     let hub = server::start(config).await?;
     super::print(&format!("ready {}\n", hub.address()));
+    if let Some(address) = hub.metrics_address() {
+        super::print(&format!("metrics {address}\n"));
+    }
     loop {
         tokio::select! {
             biased;

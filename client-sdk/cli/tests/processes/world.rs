@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Output, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
@@ -27,29 +27,24 @@ const CERCLE: &str = env!("CARGO_BIN_EXE_cercle");
 pub(crate) struct Hub {
     folder: TempDir,
     process: Option<Child>,
-    /// Port of the metrics, and a file with everything that the hub says: of a hub that is observed.
-    metrics: Option<u16>,
-}
-
-/// A port that stays free between two starts of a hub: below those that outgoing connections get.
-fn free_port() -> u16 {
-    let first = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap();
-    (first..32_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap()
+    observed: bool,
+    /// `host:port` of the metrics, of a hub that is observed and runs.
+    metrics: String,
 }
 
 impl Hub {
     /// Makes a new hub and starts it.
     pub(crate) fn start() -> Self {
-        Self::start_with(None)
+        Self::start_with(false)
     }
 
     /// As [`Hub::start`], with its metrics served and everything that it says kept, for
     /// [`Hub::everything`].
     pub(crate) fn start_observed() -> Self {
-        Self::start_with(Some(free_port()))
+        Self::start_with(true)
     }
 
-    fn start_with(metrics: Option<u16>) -> Self {
+    fn start_with(observed: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let init = Command::new(server_binary())
@@ -58,7 +53,7 @@ impl Hub {
             .output()
             .unwrap();
         assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
-        let mut hub = Self { folder, process: None, metrics };
+        let mut hub = Self { folder, process: None, observed, metrics: String::new() };
         hub.spawn();
         hub
     }
@@ -69,21 +64,27 @@ impl Hub {
         let mut command = Command::new(server_binary());
         command
             .args(["serve", "--config"])
-            .arg(self.folder.path().join("data"))
+            .arg(self.data())
             .env("CERCLE_SERVER_LOG_FILTER", "warn")
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit());
-        if let Some(port) = self.metrics {
+        if self.observed {
             let log = File::options().create(true).append(true).open(self.folder.path().join("log")).unwrap();
             command.env("CERCLE_SERVER_LOG_FILTER", "debug");
-            command.env("CERCLE_SERVER_METRICS", format!("127.0.0.1:{port}")).stderr(log);
+            command.env("CERCLE_SERVER_METRICS", "127.0.0.1:0").stderr(log);
         }
         let mut process = command.spawn().unwrap();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
-        let mut line = String::new();
-        while !line.starts_with("ready ") {
-            line.clear();
+        let mut line_of = |name: &str| loop {
+            let mut line = String::new();
             assert_ne!(stdout.read_line(&mut line).unwrap(), 0, "the hub ended before it was ready");
+            if let Some(said) = line.strip_prefix(name) {
+                return said.trim().to_owned();
+            }
+        };
+        line_of("ready ");
+        if self.observed {
+            self.metrics = line_of("metrics ");
         }
         // Whatever else it prints must not fill the pipe.
         thread::spawn(move || for _ in stdout.lines() {});
@@ -104,7 +105,7 @@ impl Hub {
     pub(crate) fn admin(&self, arguments: &[&str]) -> Value {
         let output = Command::new(server_binary())
             .args(["admin", "--json", "--config"])
-            .arg(self.folder.path().join("data"))
+            .arg(self.data())
             .args(arguments)
             .output()
             .unwrap();
@@ -118,7 +119,7 @@ impl Hub {
             .args(["directory", "import", "--json"])
             .args(arguments)
             .arg("--config")
-            .arg(self.folder.path().join("data"))
+            .arg(self.data())
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -143,9 +144,27 @@ impl Hub {
     /// Enrols a new user with a profile of his own.
     pub(crate) fn enrol(&self, user: &str) -> Person {
         let person = Person::new(user);
-        let link = self.invitation(user, &[]);
-        person.run(&["enrol", &link]).expect_exit(0);
+        person.run(&["enrol", &self.invitation(user, &[])]).expect_exit(0);
         person
+    }
+
+    /// As [`Hub::enrol`], by way of another address.
+    pub(crate) fn enrol_at(&self, user: &str, address: &str) -> Person {
+        let person = Person::new(user);
+        person.run(&["enrol", &self.invitation_at(user, address)]).expect_exit(0);
+        person
+    }
+
+    /// An invitation that leads to the hub by way of another address.
+    pub(crate) fn invitation_at(&self, user: &str, address: &str) -> String {
+        let link = self.invitation(user, &[]);
+        let (_, rest) = link.trim_start_matches("cercle://").split_once('/').unwrap();
+        format!("cercle://{address}/{rest}")
+    }
+
+    /// The folder with everything that the hub keeps.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// Every byte that an observed hub keeps, has said, and tells whoever monitors it.
@@ -161,8 +180,8 @@ impl Hub {
                 }
             }
         }
-        let port = self.metrics.expect("the hub is observed");
-        let mut metrics = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        assert!(self.observed, "what it says is kept of an observed hub only");
+        let mut metrics = TcpStream::connect(&self.metrics).unwrap();
         metrics.write_all(b"GET /metrics HTTP/1.1\r\nHost: hub\r\n\r\n").unwrap();
         metrics.read_to_end(&mut bytes).unwrap();
         bytes
