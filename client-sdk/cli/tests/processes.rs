@@ -11,6 +11,8 @@ mod alerts;
 mod circle;
 #[path = "processes/client_crash.rs"]
 mod client_crash;
+#[path = "processes/confidentiality.rs"]
+mod confidentiality;
 #[path = "processes/conversation.rs"]
 mod conversation;
 #[path = "processes/demo.rs"]
@@ -29,6 +31,11 @@ mod joining;
 mod json;
 #[path = "processes/kinds.rs"]
 mod kinds;
+#[path = "../../tests/conversations/link.rs"]
+#[expect(dead_code, reason = "made for transfers, which cut lines; here they are held")]
+mod link;
+#[path = "processes/lives.rs"]
+mod lives;
 #[path = "processes/offline.rs"]
 mod offline;
 #[path = "processes/profiles.rs"]
@@ -41,3 +48,5 @@ mod restored;
 mod revoked;
 #[path = "processes/talk.rs"]
 mod talk;
+#[path = "processes/tap.rs"]
+mod tap;

@@ -84,3 +84,57 @@ fn a_card_leaves_as_fhir_and_a_fhir_file_becomes_a_message() {
     let error = damaged.expect_exit(2).of_type("error").next().unwrap()["message"].to_string();
     assert!(error.contains("CareTeam.subject"), "{error}");
 }
+
+/// The only resource that a command prints.
+fn fhir(person: &Person, arguments: &[&str]) -> Value {
+    let finished = person.run(arguments);
+    finished.expect_exit(0).of_type("fhir").next().unwrap()["resource"].clone()
+}
+
+#[test]
+fn circles_requests_and_documents_go_to_a_practice_software_and_come_back_without_typing() {
+    let hub = Hub::start();
+    let (alice, bob) = (hub.enrol("alice"), hub.enrol("bob"));
+    group(&[&alice, &bob], "Équipe");
+    alice.run(&crate::circle::NEW).expect_exit(0);
+    let team = fhir(&alice, &["export", "cercle", "--fhir"]);
+    assert_eq!(team["entry"][0]["resource"]["resourceType"], "CareTeam");
+
+    // Bob's software has the team: he opens his own circle from it, and types no trait.
+    let file = bob.profile().join("draft.json");
+    let draft = bob.run_with_input(&["import", "-", "--fhir"], &team.to_string());
+    let draft = draft.expect_exit(0).of_type("draft").next().unwrap();
+    assert!(!draft["problems"].as_array().unwrap().is_empty(), "the basis is for a person to say");
+    std::fs::write(&file, draft.to_string()).unwrap();
+    let new = ["circle", "new", "Cercle B.", "--role", "infirmier", "--patient-file", file.to_str().unwrap()];
+    let opened = bob.run(&new);
+    let circle = opened.expect_exit(0).of_type("circle").next().unwrap();
+    assert!(circle["traits"].as_str().unwrap().contains("IMAGINAIRE Odette Marie"), "{circle}");
+    assert_eq!(
+        fhir(&bob, &["export", "Cercle B.", "--fhir"])["entry"][0]["resource"]["resourceType"],
+        "CareTeam"
+    );
+
+    // A request goes out, and in on another machine.
+    let asked = alice.run(&["ask", "referral", "--to", "équipe", "--title", "Avis", "--speciality", "SM15"]);
+    let id = asked.expect_exit(0).of_type("request").next().unwrap()["request"].as_str().unwrap().to_owned();
+    let mut bundle = fhir(&alice, &["export", "équipe", &id, "--fhir"]);
+    bundle["entry"][0]["resource"].as_object_mut().unwrap().remove("subject");
+    let posted = bob.run_with_input(&["import", "-", "--fhir", "--post", "équipe"], &bundle.to_string());
+    let again =
+        posted.expect_exit(0).of_type("imported").next().unwrap()["request"].as_str().unwrap().to_owned();
+    alice.run(&["recv"]).expect_exit(0);
+    let board = alice.run(&["board"]);
+    let row = board.of_type("request").find(|row| row["request"] == again).unwrap();
+    assert_eq!((&row["kind"], &row["title"]), (&"referral".into(), &"Avis".into()));
+
+    // A document goes with its content, if that is wanted.
+    let letter = alice.profile().join("lettre.txt");
+    std::fs::write(&letter, "Lettre fictive").unwrap();
+    let sent = alice.run(&["attach", "équipe", letter.to_str().unwrap(), "--type", "lettre-de-liaison"]);
+    let message = sent.expect_exit(0).of_type("accepted").next().unwrap()["id"].as_str().unwrap().to_owned();
+    assert_eq!(fhir(&alice, &["export", "équipe", &message, "--fhir"])["resourceType"], "DocumentReference");
+    let whole = fhir(&alice, &["export", "équipe", &message, "--fhir", "--content"]);
+    assert_eq!(whole["entry"][1]["resource"]["data"], "TGV0dHJlIGZpY3RpdmU=");
+    alice.run(&["export", "équipe", &id, "--fhir", "--content"]).expect_exit(7);
+}

@@ -170,9 +170,25 @@ fn a_prescription_goes_with_its_document_to_the_pharmacy_until_it_is_dispensed()
     let (_hub, anne, bruno, _) = two_sectors();
     let file = anne.profile().join("ordonnance.pdf");
     std::fs::write(&file, b"%PDF-1.4 fictif").unwrap();
-    let ask = ["ask", "ordonnance", "--to", "nord", "--title", "Renouvellement", "--structure", "Officine"];
-    anne.run(&ask).expect_exit(2);
-    let asked = anne.run(&[ask.as_slice(), &["--attach", file.to_str().unwrap()]].concat());
+    let ask = ["ask", "ordonnance", "--to", "nord", "--title", "Renouvellement"];
+    let attach = ["--attach", file.to_str().unwrap()];
+    let paper = ["--structure", "Officine", "--prescriber", "Dr Anne", "--date", "2026-11-24"];
+    let patient =
+        ["--patient-name", "Pirineoz", "--patient-given", "Zénobie", "--patient-born", "1941-02-03"];
+    // Each thing that is missing is named, and before the document goes anywhere.
+    for (given, missing) in [
+        ([attach.as_slice(), &patient].concat(), "structure"),
+        ([attach.as_slice(), &patient, &paper[..2]].concat(), "prescriber"),
+        ([attach.as_slice(), &patient, &paper[..4]].concat(), "date"),
+        ([attach.as_slice(), &paper].concat(), "patient"),
+        ([patient.as_slice(), &paper].concat(), "documents"),
+    ] {
+        let refused = anne.run(&[ask.as_slice(), &given].concat());
+        let error = refused.expect_exit(2).of_type("error").next().unwrap()["message"].to_string();
+        assert!(error.contains(missing), "{missing}: {error}");
+        assert_eq!(refused.of_type("progress").count(), 0);
+    }
+    let asked = anne.run(&[ask.as_slice(), &attach, &paper, &patient].concat());
     let id = asked.expect_exit(0).of_type("request").next().unwrap()["request"].as_str().unwrap().to_owned();
     only(&bruno, &["claim", &id[..8]]);
     only(&bruno, &["progress", &id[..8], "received"]);
@@ -183,12 +199,49 @@ fn a_prescription_goes_with_its_document_to_the_pharmacy_until_it_is_dispensed()
 }
 
 #[test]
+fn an_opinion_is_given_with_its_report_and_both_documents_are_fetched() {
+    let (_hub, anne, bruno, _) = two_sectors();
+    let [photo, report] =
+        [("lesion.txt", "photo fictive"), ("avis.txt", "compte rendu fictif")].map(|(name, text)| {
+            let path = anne.profile().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        });
+    let ask = ["ask", "téléexpertise", "--to", "nord", "--title", "Lésion", "--question", "Biopsie ?"];
+    let consent = ["--consent", "oral", "--consent-date", "2026-11-20", "--attach", &photo];
+    anne.run(&[&ask[..], &["--consent", "oral", "--consent-date", "hier"]].concat()).expect_exit(2);
+    let asked = anne.run(&[&ask[..], &consent].concat());
+    let id = asked.expect_exit(0).of_type("request").next().unwrap()["request"].as_str().unwrap().to_owned();
+    only(&bruno, &["claim", &id[..8]]);
+    let answered = only(&bruno, &["answer", &id[..8], "Pas de biopsie.", "--attach", &report]);
+    assert_eq!(answered["state"], "answered");
+    anne.run(&["recv"]).expect_exit(0);
+    for (reader, kind, name) in [(&bruno, "request", "lesion.txt"), (&anne, "transition", "avis.txt")] {
+        let all = reader.run(&["recv", "--all", "nord"]);
+        let carries = |line: &&Value| line["kind"] == kind && line["content"].to_string().contains(name);
+        let message = all.of_type("message").find(carries).unwrap_or_else(|| panic!("{all:#?}"));
+        let place = format!("nord:{}", message["seq"]);
+        let folder = reader.profile();
+        let got = reader.run(&["get", &place, "-o", folder.to_str().unwrap(), "--force"]);
+        let path = got.expect_exit(0).of_type("fetched").next().unwrap()["path"].as_str().unwrap().to_owned();
+        assert!(std::fs::read_to_string(path).unwrap().ends_with("fictif") || kind == "request");
+    }
+    // Both are in the trace for the practice software.
+    let exported = anne.run(&["export", "nord", &id[..8], "--fhir"]);
+    let bundle = &exported.expect_exit(0).of_type("fhir").next().unwrap()["resource"];
+    let task = &bundle["entry"][1]["resource"];
+    assert_eq!(task["output"][0]["valueString"], "Pas de biopsie.");
+    assert_eq!(task["note"].as_array().unwrap().len(), 2);
+    assert_eq!(bundle["entry"][2]["resource"]["dateTime"], "2026-11-20");
+}
+
+#[test]
 fn a_claim_without_connection_is_kept_and_made_by_the_next_command() {
     let (_hub, anne, bruno, _) = two_sectors();
     let id = ask_for_a_visit(&anne);
     only(&bruno, &["board"]);
     bruno.run(&["--offline", "claim", &id[..8]]).expect_exit(6);
     assert_eq!(only(&bruno, &["--offline", "board"])["claiming"], true);
-    bruno.run(&["recv"]).expect_exit(0);
-    assert_eq!(only(&bruno, &["board", "--todo"])["owner"], "bruno@cpts.example");
+    // A command that reads does not wait for the hub's verdict on it.
+    row_in_the_end(&anne, &bruno, &["board", "--todo"], |row| row["owner"] == "bruno@cpts.example");
 }
