@@ -6,7 +6,7 @@
 //! | `event_alert` | `CommunicationRequest` | notification d'évènements, flux 3 |
 //! | document | `DocumentReference`, Binary | IHE MHD |
 //! | `directory_card` | Practitioner, `PractitionerRole`, Organization | annuaire santé |
-//! | request | `ServiceRequest`, Task | téléexpertise |
+//! | request | `ServiceRequest`, Task, Consent | téléexpertise |
 //! | `circle_opened`, [`Circle`](crate::thread::Circle) | `CareTeam` | cercle de soins |
 //!
 //! Export is complete for what Cercle knows; what it does not know (a structure's address) is left out, and a
@@ -24,6 +24,7 @@ use crate::{event::Message, message::Body};
 
 pub mod alert;
 pub mod circle;
+mod consent;
 pub mod directory;
 pub mod document;
 mod node;
@@ -44,6 +45,8 @@ pub(crate) mod system {
     pub(crate) const USER: &str = "urn:cercle:user";
     /// Messages and requests of Cercle: 32 hexadecimal digits.
     pub(crate) const MESSAGE: &str = "urn:cercle:message";
+    /// Numbers that another tool gave to the same matter.
+    pub(crate) const REFERENCE: &str = "urn:cercle:reference";
     /// Codes that the national lists do not have.
     pub(crate) const LOCAL: &str = "urn:cercle:code";
     pub(crate) const PROFESSION: &str =

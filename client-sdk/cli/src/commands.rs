@@ -12,6 +12,7 @@ mod fhir;
 mod groups;
 mod join;
 mod members;
+mod patient_file;
 mod people;
 mod post;
 mod push;

@@ -274,10 +274,7 @@ fn content_refused(error: &Error) -> Failure {
         }
         Error::Field { field, problem } => {
             let french = in_french(problem);
-            Failure::new(Exit::Usage, text!("{field} : {french}."; "{field}: {problem}.")).mend(text!(
-                "Un exemple complet par genre : cercle template <genre>";
-                "A complete example of each kind: cercle template <kind>"
-            ))
+            Failure::new(Exit::Usage, text!("{field} : {french}."; "{field}: {problem}."))
         }
         Error::IdentityInWideThread { kind } => Failure::new(
             Exit::Refused,
@@ -408,6 +405,31 @@ fn in_french(what: &str) -> &str {
         }
         "must be after the start" => "il faut que ce soit après le début",
         "must be an address that starts with https://" => "il faut une adresse qui commence par https://",
+        "must not be named: the consent is refused" => "ne peut pas être nommé : le consentement est refusé",
+        "must not be named to several groups" => "ne peut pas être nommé à plusieurs groupes",
+        "must be later than now" => "il faut que ce soit à venir",
+        "holds no prescription" => "l'ordonnance n'est pas jointe",
+        "can be read in one group only; send them to the owner once there is one" => {
+            "ne se lit que dans un groupe ; envoyez-le à qui prendra la demande"
+        }
+        "is not 1, 2 or 3" => "il faut 1, 2 ou 3",
+        "may only go with a validated identity" => "ne va qu'avec une identité validée",
+        "is that of a test or demonstration identity" => {
+            "est celui d'une identité de test ou de démonstration"
+        }
+        "is before the start" | "is before the begin" => "est avant le début",
+        "must be after from_ms" => "il faut que ce soit après le début",
+        "is no user id" => "n'est pas un identifiant de personne",
+        "is not in this thread" => "n'est pas dans ce fil",
+        "was withdrawn" => "a été retiré",
+        "is somebody else's" => "est de quelqu'un d'autre",
+        "is no text" => "n'est pas un texte",
+        "everybody writes in this group; make a library as such" => {
+            "tout le monde écrit dans ce groupe ; une bibliothèque se crée comme telle"
+        }
+        "the members of this thread do not follow the directory" => {
+            "les membres de ce fil ne suivent pas l'annuaire"
+        }
         other => other,
     }
 }

@@ -36,3 +36,6 @@ pub(crate) const DEMO_NOTICES_MAX: usize = 1024;
 
 /// How long one line of the demonstration may take to reach all its readers before it counts as lost.
 pub(crate) const DEMO_LINE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Content of a document inside a FHIR bundle, bytes: as base64 it fits into what is read as one file.
+pub(crate) const FHIR_CONTENT_BYTES_MAX: u64 = 5_000_000;

@@ -4,10 +4,14 @@ use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
 use crate::{exit::Exit, failure::Failure};
 
-/// The time of day; with the day if that is not today's, by the clock of the SDK.
+/// The time of day; with the day, and the year, if that is not today's, by the clock of the SDK.
 pub(crate) fn time(at_ms: u64) -> String {
     let (then, now) = (local(at_ms), local(cercle_sdk::client::now_ms()));
-    let form = if then.date() == now.date() { "%H:%M" } else { "%d/%m %H:%M" };
+    let form = match then.date() == now.date() {
+        true => "%H:%M",
+        false if then.year() == now.year() => "%d/%m %H:%M",
+        false => "%d/%m/%Y %H:%M",
+    };
     then.strftime(form).to_string()
 }
 
@@ -83,7 +87,7 @@ mod tests {
         assert!(!day(u64::MAX).is_empty());
         assert!(end_of_day("2026-12-31").unwrap().starts_with("2026-12-31T23:59:59"));
         assert_eq!(end_of_day("demain"), None);
-        assert_eq!(time(0).len(), "01/01 00:00".len());
+        assert_eq!(time(0).len(), "01/01/1970 00:00".len());
     }
 
     #[test]

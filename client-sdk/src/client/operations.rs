@@ -152,6 +152,15 @@ impl Client {
         }
     }
 
+    /// Whether [`Client::ask`] would take this, once the documents that it is to name are uploaded: what is
+    /// missing is said before any of them is.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub async fn check_ask(&self, ask: Ask) -> Result<(), ClientError> {
+        Ok(self.query(move |core| core.check_ask(ask, now_ms())).await??)
+    }
+
     /// Takes a step in the life of a request, durably. Whether it counts is told by
     /// [`Event::RequestChanged`](crate::event::Event) or, for a claim that was not the first,
     /// [`Event::RequestLost`](crate::event::Event). Returns the step's message, if it is queued already.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use cercle_proto::id::{GroupId, TimestampMs, UserId};
 
-use super::Core;
+use super::{Ask, Core};
 use crate::{
     error::Error,
     message::{
@@ -126,6 +126,17 @@ impl Core {
         }
         rows.sort_by_key(|row| (std::cmp::Reverse(row.priority), row.asked_at_ms, row.request));
         Ok(rows)
+    }
+
+    /// Whether a request would be posted once the documents that it is to name are uploaded: what is missing
+    /// is said before any of them is.
+    ///
+    /// # Errors
+    /// As the command [`Ask`](super::Command::Ask).
+    pub fn check_ask(&mut self, ask: Ask, now: TimestampMs) -> Result<(), Error> {
+        let tx = self.store.begin()?;
+        let cx = Cx { tx: &tx, m: &mut self.memory, now, actions: Vec::new() };
+        cx.check_ask(ask)
     }
 
     /// The life of a request in each group where this device knows it, the furthest first.

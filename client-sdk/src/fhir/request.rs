@@ -8,14 +8,16 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Draft, FhirError, Problem, Resources, bundle, instant, node::Node, part_url, patient, system, tidy, user,
+    Draft, FhirError, Problem, Resources, bundle, consent, instant, node::Node, part_url, patient, system,
+    tidy, user,
 };
 use crate::{
     message::{
         Body, Document, Language, Patient, Request, RequestId, moment,
         request::{Need, Priority, Purpose, Situation},
+        transition::Action,
     },
-    thread::requests::{Course, State},
+    thread::requests::{Course, State, Step},
 };
 
 const PRIORITIES: [(Priority, &str); 4] = [
@@ -31,17 +33,24 @@ const PRIORITIES: [(Priority, &str); 4] = [
 pub fn export(course: &Course, patient: Option<&Patient>, now_ms: u64) -> Value {
     let request = &course.request;
     let id = request.id.as_bytes();
-    let [service_url, task_url, patient_url] = ["service", "task", "patient"].map(|part| part_url(id, part));
+    let [service_url, task_url, patient_url, consent_url] =
+        ["service", "task", "patient", "consent"].map(|part| part_url(id, part));
     let patient = patient.or(request.patient.as_ref());
+    let subject = patient.map(|_| patient_url.as_str());
+    let consent = request.consent.as_ref().map(|said| (consent_url.clone(), consent::export(said, subject)));
     let mut entries = vec![
-        (service_url.clone(), service(course, patient.map(|_| patient_url.as_str()), now_ms)),
+        (
+            service_url.clone(),
+            service(course, subject, consent.as_ref().map(|_| consent_url.as_str()), now_ms),
+        ),
         (task_url, task(course, &service_url, now_ms)),
     ];
+    entries.extend(consent);
     entries.extend(patient.map(|patient| (patient_url, patient::export(patient))));
     bundle(entries)
 }
 
-fn service(course: &Course, patient_url: Option<&str>, now_ms: u64) -> Value {
+fn service(course: &Course, patient_url: Option<&str>, consent_url: Option<&str>, now_ms: u64) -> Value {
     let request = &course.request;
     let kind = request.purpose.kind();
     let status = match course.state_at(now_ms) {
@@ -51,10 +60,14 @@ fn service(course: &Course, patient_url: Option<&str>, now_ms: u64) -> Value {
     };
     let priority = PRIORITIES.iter().find(|row| row.0 == request.priority).map_or("", |row| row.1);
     let attached = |document: &Document| json!({ "display": document.name });
+    let consent = consent_url.map(|url| json!({ "reference": url }));
+    let supporting: Vec<Value> = consent.into_iter().chain(request.documents.iter().map(attached)).collect();
+    let reference = (!request.reference.is_empty())
+        .then(|| json!({ "system": system::REFERENCE, "value": request.reference }));
     let (performer_type, details) = details(&request.purpose);
     tidy(json!({
         "resourceType": "ServiceRequest",
-        "identifier": [{ "system": system::MESSAGE, "value": request.id.to_hex() }],
+        "identifier": [{ "system": system::MESSAGE, "value": request.id.to_hex() }, reference],
         "status": status,
         "intent": "order",
         "category": [{
@@ -76,7 +89,7 @@ fn service(course: &Course, patient_url: Option<&str>, now_ms: u64) -> Value {
         "performerType": { "coding": [{ "system": system::PROFESSION, "code": performer_type }] },
         "performer": [request.assignee.as_ref().map(|assignee| user(assignee.as_str(), ""))],
         "reasonCode": [{ "text": request.reason }],
-        "supportingInfo": request.documents.iter().map(attached).collect::<Vec<_>>(),
+        "supportingInfo": supporting,
     }))
 }
 
@@ -97,7 +110,10 @@ fn details(purpose: &Purpose) -> (&str, Vec<(&'static str, String)>) {
             details.extend(needs.iter().map(|need| ("need", format!("{}|{}", need.profession, need.what))));
             ("", details)
         }
-        Purpose::Prescription { structure } => ("", vec![("structure", structure.clone())]),
+        Purpose::Prescription { structure, prescriber, date } => {
+            let said = [("structure", structure), ("prescriber", prescriber), ("date", date)];
+            ("", said.into_iter().map(|(code, text)| (code, text.clone())).collect())
+        }
         Purpose::Task => ("", Vec::new()),
     }
 }
@@ -128,7 +144,29 @@ fn task(course: &Course, service_url: &str, now_ms: u64) -> Value {
         "requester": user(course.requester.as_str(), &course.requester_name),
         "owner": course.standing.owner.as_ref().map(|owner| user(owner.user.as_str(), &owner.name)),
         "restriction": { "period": { "end": course.request.due_ms.map(instant) } },
+        "note": course.history.iter().map(note).collect::<Vec<_>>(),
+        "output": course.history.iter().filter_map(outcome).collect::<Vec<_>>(),
     }))
+}
+
+/// A step that counted: who, when, what. All of them are the trace of the act.
+fn note(step: &Step) -> Value {
+    json!({
+        "authorReference": user(step.by.as_str(), &step.name),
+        "time": instant(step.at_ms),
+        "text": step.action.render(Language::French),
+    })
+}
+
+/// What came of it: the expert's answer, the report.
+fn outcome(step: &Step) -> Option<Value> {
+    let (code, text) = match &step.action {
+        Action::Answer { text, .. } => ("answer", text),
+        Action::Complete { report, .. } if !report.is_empty() => ("report", report),
+        _ => return None,
+    };
+    let kind = json!({ "coding": [{ "system": system::LOCAL, "code": code }] });
+    Some(json!({ "type": kind, "valueString": text }))
 }
 
 /// A `ServiceRequest` as a request that can be asked: its id follows from the identifier, so that an import
@@ -158,9 +196,21 @@ pub(crate) fn import(node: &Node<'_>, resources: &Resources<'_>) -> Result<Draft
         }
     }
     for attached in node.list("supportingInfo")? {
+        if let Some(said) = resources.resolve(node, &attached)?.filter(|found| found.is("Consent")) {
+            request.consent = consent::import(&said, &mut problems)?;
+            continue;
+        }
         problems.push(Problem::new(attached.path(), "attach the document yourself"));
     }
+    for identifier in node.list("identifier")? {
+        if identifier.text_of("system")? == system::REFERENCE {
+            request.reference = identifier.text_of("value")?;
+        }
+    }
     request.situation = Situation::default();
+    if let Err(error) = request.check_asked(true) {
+        problems.push(Problem::new(node.path(), error.to_string()));
+    }
     Ok(Draft::of(&Body::Request(Box::new(request)), problems))
 }
 
@@ -245,7 +295,11 @@ fn purpose(node: &Node<'_>, problems: &mut Vec<Problem>) -> Result<Purpose, Fhir
             date: get("date"),
             needs: details.iter().filter(|(code, _)| code == "need").map(|(_, text)| need(text)).collect(),
         },
-        "prescription" => Purpose::Prescription { structure: get("structure") },
+        "prescription" => Purpose::Prescription {
+            structure: get("structure"),
+            prescriber: get("prescriber"),
+            date: get("date"),
+        },
         "task" => Purpose::Task,
         _ => {
             let element = format!("{}.category", node.path());

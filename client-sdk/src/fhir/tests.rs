@@ -13,12 +13,13 @@ use crate::{
         Body, CircleAudience, CircleBasis, CircleClass, CircleMember, CircleStanding, Document, Patient,
         Request, RequestId,
         patient::{Gender, Reliability},
-        request::{Need, Priority, Purpose},
+        request::{Need, Priority, Purpose, RequestConsent, RequestConsentMode, Situation},
         template,
+        transition::Action,
     },
     thread::{
         Circle,
-        requests::{Course, Standing, State},
+        requests::{Course, Standing, State, Step},
     },
 };
 
@@ -162,7 +163,10 @@ fn every_kind_of_request_comes_back_as_it_went() {
         Purpose::Task,
     ];
     for purpose in purposes {
-        let course = course(purpose);
+        let mut course = course(purpose);
+        course.request.reference = text("VT-2026-0042");
+        let consent = RequestConsent { mode: RequestConsentMode::Oral, date: text("2026-11-20") };
+        course.request.consent = Some(consent);
         let Body::Request(read) = back(&request::export(&course, Some(&patient()), 0)) else {
             panic!("a request")
         };
@@ -198,6 +202,45 @@ fn the_standing_of_a_request_is_the_status_of_its_task() {
         assert_eq!(exported["entry"][1]["resource"]["status"], task);
         assert_eq!(exported["entry"][1]["resource"]["businessStatus"]["coding"][0]["code"], state.name());
     }
+}
+
+#[test]
+fn the_task_of_an_opinion_has_the_trace_of_the_act_and_the_answer() {
+    let (claire, nadia) = ("Dr Claire MARTIN", "Dr Nadia ROSSI");
+    let mut course =
+        course(Purpose::TeleExpertise { question: "Biopsie ?".to_owned(), speciality: String::new() });
+    let steps = [
+        (nadia, Action::Claim { receipt: None, owner_name: String::new() }),
+        (nadia, Action::AskInfo { text: "Depuis quand ?".to_owned() }),
+        (claire, Action::GiveInfo { text: "Trois mois.".to_owned(), documents: Vec::new() }),
+        (nadia, Action::Answer { text: "Pas de biopsie.".to_owned(), documents: Vec::new() }),
+    ];
+    for (seq, (name, action)) in (2..).zip(steps) {
+        course.history.push(Step {
+            message: MessageId::new([9; 16]),
+            seq,
+            at_ms: 1_795_250_000_000 + seq,
+            by: UserId::new(if name == nadia { "nadia.rossi" } else { "claire.martin" }, "cpts.example")
+                .unwrap(),
+            name: name.to_owned(),
+            device: DeviceId::new([2; 16]),
+            situation: Situation::default(),
+            action,
+            state: State::Claimed,
+        });
+    }
+    let task = &request::export(&course, None, 0)["entry"][1]["resource"];
+    let notes = task["note"].as_array().unwrap();
+    assert_eq!(notes.len(), 4);
+    assert_eq!(notes[1]["authorReference"]["identifier"]["value"], "nadia.rossi@cpts.example");
+    assert_eq!(notes[3]["time"], "2026-11-21T08:33:20.005Z");
+    assert!(notes[2]["text"].as_str().unwrap().contains("Trois mois."));
+    let output = task["output"].as_array().unwrap();
+    let [answer] = output.as_slice() else { panic!("{output:?}") };
+    assert_eq!(
+        (&answer["type"]["coding"][0]["code"], &answer["valueString"]),
+        (&json!("answer"), &json!("Pas de biopsie."))
+    );
 }
 
 #[test]
@@ -306,6 +349,36 @@ fn what_cercle_wrote_from_an_example_says_the_same_when_it_is_read_again() {
     let card = import(ROLE).unwrap().remove(0);
     let body: Body = serde_json::from_value(card.content.clone()).unwrap();
     assert_eq!(back(&export(&message(body.clone())).unwrap()), body);
+
+    // Somebody completes the alert, as its draft says.
+    let mut event = import(EVENT).unwrap().remove(0).content;
+    event["recipients"] = json!(["claire.martin@cpts.example"]);
+    event["location"] = json!("Domicile");
+    event["priority"] = json!("urgent");
+    let body: Body = serde_json::from_value(event).unwrap();
+    assert_eq!(back(&export(&message(body.clone())).unwrap()), body);
+
+    // And gives each member of the circle a basis: what FHIR does not know is asked for again.
+    let team = import(CARE_TEAM).unwrap().remove(0);
+    let Body::CircleOpened(opened) = serde_json::from_value(team.content).unwrap() else {
+        panic!("a circle")
+    };
+    let members = opened.members.iter().fold(BTreeMap::<_, Vec<_>>::new(), |mut members, member| {
+        members.entry(member.user.clone()).or_default().push(member.clone());
+        members
+    });
+    let circle = Circle {
+        patient: opened.patient.clone(),
+        audience: opened.audience,
+        standing: CircleStanding::Open,
+        members,
+        consents: Vec::new(),
+        summary: false,
+    };
+    let exported = circle::export(GroupId::new([9; 16]), "Cercle", &circle);
+    let again = import(&exported.to_string()).unwrap().remove(0);
+    let Body::CircleOpened(read) = serde_json::from_value(again.content).unwrap() else { panic!("a circle") };
+    assert!(read.patient == opened.patient && read.members.len() == opened.members.len());
 }
 
 /// Puts a value in the place of an element, or removes it.

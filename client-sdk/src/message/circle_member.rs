@@ -129,7 +129,10 @@ impl Kind for CircleMember {
         let name = if self.display_name.is_empty() { &self.user } else { &self.display_name };
         let (class, basis) = (self.class.label(language), self.basis.label(language));
         let until = match self.ends_at_ms {
-            Some(end) => format!(", {} {}", language.pick("jusqu'au", "until"), day_of(end)),
+            // A period that ends with a day ends where the next begins.
+            Some(end) => {
+                format!(", {} {}", language.pick("jusqu'au", "until"), day_of(end.saturating_sub(1)))
+            }
             None => String::new(),
         };
         let what = language.pick("Membre du cercle", "Member of the circle");

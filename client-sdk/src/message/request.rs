@@ -10,18 +10,21 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Document, DocumentType, Kind, Language, Patient,
+    field::missing,
     kind::{Wire, at_most, bounded, hidden, required},
     wire,
 };
 use crate::{error::Error, limits};
 
 pub(crate) mod audience;
+mod consent;
 mod id;
 mod purpose;
 mod situation;
 pub(crate) mod text_id;
 
 pub use audience::{Audience, Several, Widening};
+pub use consent::{RequestConsent, RequestConsentMode};
 pub use id::RequestId;
 pub use purpose::{Need, Purpose, PurposeKind};
 pub use situation::Situation;
@@ -65,6 +68,12 @@ pub struct Request {
     /// In which situation the requester asks.
     #[serde(default)]
     pub situation: Situation,
+    /// What the patient said to it.
+    #[serde(default)]
+    pub consent: Option<RequestConsent>,
+    /// Number of the same matter in another tool (`ViaTrajectoire`); may be empty.
+    #[serde(default)]
+    pub reference: String,
 }
 
 hidden!(Request);
@@ -115,7 +124,32 @@ impl Request {
             patient: None,
             documents: Vec::new(),
             situation: Situation::default(),
+            consent: None,
+            reference: String::new(),
         }
+    }
+
+    /// Checks what a request must say when it is asked, beyond what one that is read must: earlier versions
+    /// asked for less. `named`: whoever takes it on is told, or knows, whom it is about.
+    ///
+    /// # Errors
+    /// [`Error::Field`] with the first field that is missing.
+    pub(crate) fn check_asked(&self, named: bool) -> Result<(), Error> {
+        self.purpose.check_asked()?;
+        let about_somebody =
+            matches!(self.purpose.kind(), PurposeKind::PatientWithoutGp | PurposeKind::Prescription);
+        if about_somebody && !named { Err(missing("patient")) } else { Ok(()) }
+    }
+
+    fn check_patient(&self, patient: &Patient) -> Result<(), Error> {
+        if self.audience.register().is_some() {
+            let problem = "must not be named to several groups";
+            return Err(Error::Field { field: "patient", problem: problem.into() });
+        }
+        if self.consent.as_ref().is_some_and(|consent| !consent.allows_naming()) {
+            return Err(RequestConsent::objection());
+        }
+        patient.check()
     }
 }
 
@@ -126,20 +160,20 @@ impl Kind for Request {
         self.purpose.check()?;
         self.audience.check()?;
         self.situation.check()?;
+        self.consent.iter().try_for_each(RequestConsent::check)?;
+        bounded("reference", &self.reference, limits::CODE_BYTES_MAX)?;
         at_most("documents", &self.documents, limits::DOCUMENTS_PER_MESSAGE_MAX)?;
         for document in &self.documents {
             document.check()?;
+        }
+        if let Some(patient) = &self.patient {
+            self.check_patient(patient)?;
         }
         let prescription = |document: &Document| document.document_type == DocumentType::Prescription;
         if self.purpose.kind() == PurposeKind::Prescription && !self.documents.iter().any(prescription) {
             return Err(Error::Field { field: "documents", problem: "holds no prescription".into() });
         }
-        let Some(patient) = &self.patient else { return Ok(()) };
-        if self.audience.register().is_some() {
-            let problem = "must not be named to several groups";
-            return Err(Error::Field { field: "patient", problem: problem.into() });
-        }
-        patient.check()
+        Ok(())
     }
 
     fn render(&self, language: Language) -> String {
@@ -151,6 +185,10 @@ impl Kind for Request {
         lines.extend(
             [self.purpose.render(language), self.reason.clone()].into_iter().filter(|l| !l.is_empty()),
         );
+        if !self.reference.is_empty() {
+            lines.push(format!("{} {}", language.pick("Référence", "Reference"), self.reference));
+        }
+        lines.extend(self.consent.iter().map(|consent| consent.render(language)));
         lines.extend(self.documents.iter().map(|document| document.render(language)));
         lines.join("\n")
     }
@@ -190,6 +228,8 @@ impl Wire for Request {
             patient: self.patient.as_ref().map(Patient::to_wire),
             documents: self.documents.iter().map(Wire::to_wire).collect(),
             situation: Some(self.situation.to_wire()),
+            consent: self.consent.as_ref().map(RequestConsent::to_wire),
+            reference: self.reference.clone(),
             purpose: Some(self.purpose.to_wire()),
         }
     }
@@ -220,6 +260,9 @@ impl Wire for Request {
             patient: message.patient.map(Patient::from_wire),
             documents: documents_from_wire(message.documents)?,
             situation: Situation::from_wire(message.situation),
+            // A way to say it that is newer than this version is left out; the rest can be read.
+            consent: message.consent.and_then(RequestConsent::from_wire),
+            reference: message.reference,
         })
     }
 }

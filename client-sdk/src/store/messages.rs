@@ -93,16 +93,7 @@ impl Tx<'_> {
                    WHERE group_id = ?1 AND seq > ?2 AND seq <= coalesce((SELECT max(seq) FROM (
                        SELECT seq FROM messages WHERE group_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3)), 0)
                    ORDER BY seq, message_id";
-        let mut statement = self.transaction.prepare_cached(sql)?;
-        let mut rows = statement.query((group.as_bytes(), integer(after), limit))?;
-        let mut messages = Vec::new();
-        while let Some(row) = rows.next()? {
-            let seq = unsigned(row.get(0)?);
-            let sealed: Vec<u8> = row.get(2)?;
-            let record = self.open(&[b"messages", group.as_bytes(), &seq.to_be_bytes()], &sealed)?;
-            messages.push(MessageRow { seq, id: MessageId::new(row.get(1)?), record });
-        }
-        Ok(messages)
+        self.messages_of(sql, group, after, limit)
     }
 
     /// Group, place and id of messages whose id begins with these hexadecimal digits, at most two.
@@ -132,8 +123,19 @@ impl Tx<'_> {
                    WHERE group_id = ?1 AND seq < ?2 AND seq >= (SELECT min(seq) FROM (
                        SELECT seq FROM messages WHERE group_id = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3))
                    ORDER BY seq DESC, message_id DESC";
+        self.messages_of(sql, group, before, limit)
+    }
+
+    /// What a query by group, place and limit gives.
+    fn messages_of(
+        &self,
+        sql: &str,
+        group: GroupId,
+        place: Seq,
+        limit: usize,
+    ) -> Result<Vec<MessageRow>, StoreError> {
         let mut statement = self.transaction.prepare_cached(sql)?;
-        let mut rows = statement.query((group.as_bytes(), integer(before), limit))?;
+        let mut rows = statement.query((group.as_bytes(), integer(place), limit))?;
         let mut messages = Vec::new();
         while let Some(row) = rows.next()? {
             let seq = unsigned(row.get(0)?);

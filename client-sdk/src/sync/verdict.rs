@@ -36,8 +36,19 @@ pub(crate) enum Verdict {
 pub(crate) fn verdict(error: &v1::Error) -> Verdict {
     let later = Verdict::Later(u64::from(error.retry_after_ms).max(limits::RETRY_DELAY_MS));
     match Code::from_number(error.code) {
-        Some(
-            Code::RateLimited
+        Some(code) if passes(code) => later,
+        Some(Code::EpochConflict | Code::EpochStale | Code::ProposalsPending) => Verdict::ReadOn,
+        Some(Code::ResyncRequired | Code::MlsInvalid | Code::GroupInfoMismatch) => Verdict::Rejoin,
+        Some(Code::NotMember | Code::GroupUnknown | Code::ExternalJoinDenied) => Verdict::NotMember,
+        _ => Verdict::Never,
+    }
+}
+
+/// Whether the same request may succeed later.
+pub(crate) fn passes(code: Code) -> bool {
+    matches!(
+        code,
+        Code::RateLimited
             | Code::TooManyConnections
             | Code::ReadTooSlow
             | Code::Unavailable
@@ -45,13 +56,8 @@ pub(crate) fn verdict(error: &v1::Error) -> Verdict {
             | Code::ShuttingDown
             | Code::Internal
             | Code::NotAuthenticated
-            | Code::CertificateExpired,
-        ) => later,
-        Some(Code::EpochConflict | Code::EpochStale | Code::ProposalsPending) => Verdict::ReadOn,
-        Some(Code::ResyncRequired | Code::MlsInvalid | Code::GroupInfoMismatch) => Verdict::Rejoin,
-        Some(Code::NotMember | Code::GroupUnknown | Code::ExternalJoinDenied) => Verdict::NotMember,
-        _ => Verdict::Never,
-    }
+            | Code::CertificateExpired
+    )
 }
 
 /// What the app is told about a refusal for good.

@@ -13,6 +13,7 @@ use crate::{
     error::Error,
     event::Event,
     sealing::CHUNK_BYTES,
+    sync::verdict::passes,
 };
 
 /// The device, from the transfer thread. Cheap to clone.
@@ -106,23 +107,6 @@ impl Progress<'_> {
             self.at(done);
         }
     }
-}
-
-/// Whether the same request may succeed later.
-fn passes(code: ErrorCode) -> bool {
-    use ErrorCode as Code;
-    matches!(
-        code,
-        Code::RateLimited
-            | Code::TooManyConnections
-            | Code::ReadTooSlow
-            | Code::Unavailable
-            | Code::OutcomeUnknown
-            | Code::ShuttingDown
-            | Code::Internal
-            | Code::NotAuthenticated
-            | Code::CertificateExpired
-    )
 }
 
 fn refusal(code: ErrorCode) -> TransferError {

@@ -12,7 +12,7 @@ use cercle_sdk::{
         Body, Document, DocumentType, GroupProfile, Language, Patient, Request, RequestId, ThreadKind,
         Transition,
         patient::{Gender, Reliability},
-        request::{Need, Priority, Purpose, PurposeKind, Situation},
+        request::{Need, Priority, Purpose, PurposeKind, RequestConsent, RequestConsentMode, Situation},
         transition::{Action, PrescriptionStep},
     },
     thread::{
@@ -104,7 +104,7 @@ pub(crate) async fn agree(
 async fn a_prescription_is_taken_on_received_prepared_and_dispensed() {
     let mut world = World::with(&["anne", "bruno"]).await;
     let group = world.conversation("Officine", &[0, 1]).await;
-    let mut posted = request(Purpose::Prescription { structure: "Officine fictive".into() }, "Ordonnance");
+    let mut posted = prescription();
     posted.documents = vec![document(DocumentType::Prescription)];
     // The document is not stored: the hub is not told of it.
     world.devices[0].keep_sent = Some(Box::new(|frame| {
@@ -113,7 +113,8 @@ async fn a_prescription_is_taken_on_received_prepared_and_dispensed() {
         }
         true
     }));
-    let id = ask(&mut world, 0, &[group], posted).await;
+    let about = Ask { request: posted, groups: vec![group], widening: Vec::new(), patient: Some(patient()) };
+    let id = ask_with(&mut world, 0, about).await;
     agree(&mut world, &[0, 1], group, id, State::Open).await;
     world.run(1, step(id, claim())).await.unwrap();
     agree(&mut world, &[0, 1], group, id, State::Claimed).await;
@@ -133,6 +134,48 @@ async fn a_prescription_is_taken_on_received_prepared_and_dispensed() {
     let done = agree(&mut world, &[0, 1], group, id, State::Completed).await;
     let steps: Vec<&str> = done.history.iter().map(|step| step.action.name()).collect();
     assert_eq!(steps, ["claim", "progress", "progress", "progress"]);
+}
+
+fn prescription() -> Request {
+    let (structure, prescriber) = ("Officine fictive".to_owned(), "Dr Anne (fictive)".to_owned());
+    request(Purpose::Prescription { structure, prescriber, date: "2026-11-24".to_owned() }, "Ordonnance")
+}
+
+#[tokio::test]
+async fn a_request_about_somebody_names_him_and_one_that_he_refused_does_not() {
+    let mut world = World::with(&["anne", "bruno"]).await;
+    let group = world.conversation("Nord", &[0, 1]).await;
+    let needs = "Renouvellement".to_owned();
+    let without_gp = Purpose::PatientWithoutGp { commune: "65440".to_owned(), needs };
+    let nobody = Ask {
+        request: request(without_gp, "Cherche médecin"),
+        groups: vec![group],
+        widening: Vec::new(),
+        patient: None,
+    };
+    let refused = world.run(0, Command::Ask(Box::new(nobody.clone()))).await;
+    assert!(matches!(refused, Err(Error::Field { field: "patient", .. })), "{refused:?}");
+    let consent = RequestConsent { mode: RequestConsentMode::Refused, date: "2026-11-20".to_owned() };
+    let mut objecting = Ask { patient: Some(patient()), ..nobody };
+    objecting.request.consent = Some(consent);
+    let refused = world.run(0, Command::Ask(Box::new(objecting.clone()))).await;
+    assert!(matches!(refused, Err(Error::Field { field: "patient", .. })), "{refused:?}");
+    objecting.request.consent = None;
+    let id = ask_with(&mut world, 0, objecting).await;
+    agree(&mut world, &[0, 1], group, id, State::Open).await;
+}
+
+#[tokio::test]
+async fn a_prescription_stays_out_of_threads_of_many() {
+    let mut world = World::with(&["anne", "bruno"]).await;
+    let profile = GroupProfile { thread: ThreadKind::Theme, ..GroupProfile::titled("Plaies") };
+    let made = world.run(0, Command::CreateGroup { profile, policy: Default::default() }).await;
+    let Ok(Outcome::GroupCreated(theme)) = made else { panic!("{made:?}") };
+    let mut posted = prescription();
+    posted.documents = vec![document(DocumentType::Prescription)];
+    let ask = Ask { request: posted, groups: vec![theme], widening: Vec::new(), patient: Some(patient()) };
+    let refused = world.run(0, Command::Ask(Box::new(ask))).await;
+    assert!(matches!(refused, Err(Error::IdentityInWideThread { kind: "prescription" })), "{refused:?}");
 }
 
 fn document(document_type: DocumentType) -> Document {
@@ -182,7 +225,9 @@ async fn every_kind_goes_from_asked_over_each_step_to_handled_and_survives_a_res
     let everybody = [0, 1, 2];
     for posted in one_of_each_kind() {
         let kind = posted.purpose.kind();
-        let id = ask(&mut world, 0, &[group], posted).await;
+        let about =
+            Ask { request: posted, groups: vec![group], widening: Vec::new(), patient: Some(patient()) };
+        let id = ask_with(&mut world, 0, about).await;
         let open = agree(&mut world, &everybody, group, id, State::Open).await;
         assert_eq!(open.request.purpose.kind(), kind);
         let text = "Depuis quand ?".to_owned();
@@ -215,8 +260,8 @@ async fn every_kind_goes_from_asked_over_each_step_to_handled_and_survives_a_res
 async fn a_prescription_without_its_document_is_refused_and_nothing_is_posted() {
     let mut world = World::with(&["anne", "bruno"]).await;
     let group = world.conversation("Officine", &[0, 1]).await;
-    let posted = request(Purpose::Prescription { structure: "Officine fictive".into() }, "Ordonnance");
-    let missing = Ask { request: posted, groups: vec![group], widening: Vec::new(), patient: None };
+    let missing =
+        Ask { request: prescription(), groups: vec![group], widening: Vec::new(), patient: Some(patient()) };
     let refused = world.run(0, Command::Ask(Box::new(missing))).await;
     assert!(matches!(refused, Err(Error::Field { field: "documents", .. })), "{refused:?}");
     let now = world.clock.now();

@@ -64,18 +64,25 @@ pub(crate) struct New {
     /// Titre, visible des seuls membres ; n'y mettez pas le nom du patient.
     #[arg(value_name = "TITRE")]
     pub(crate) title: String,
+    /// Traits d'identité dans un fichier JSON, aussi celui de cercle import --fhir.
+    #[arg(
+        long,
+        value_name = "FICHIER",
+        conflicts_with_all = ["birth_name", "given", "birth_date", "gender", "birth_place", "ins"]
+    )]
+    pub(crate) patient_file: Option<PathBuf>,
     /// Nom de naissance.
-    #[arg(long, value_name = "NOM")]
-    pub(crate) birth_name: String,
+    #[arg(long, value_name = "NOM", required_unless_present = "patient_file")]
+    pub(crate) birth_name: Option<String>,
     /// Prénoms de naissance, dans l'ordre, séparés par des espaces.
-    #[arg(long, value_name = "PRÉNOMS")]
-    pub(crate) given: String,
+    #[arg(long, value_name = "PRÉNOMS", required_unless_present = "patient_file")]
+    pub(crate) given: Option<String>,
     /// Date de naissance, AAAA-MM-JJ.
-    #[arg(long, value_name = "DATE")]
-    pub(crate) birth_date: String,
+    #[arg(long, value_name = "DATE", required_unless_present = "patient_file")]
+    pub(crate) birth_date: Option<String>,
     /// Sexe : female, male, unknown.
-    #[arg(long, value_name = "SEXE", hide_possible_values = true)]
-    pub(crate) gender: GenderArgument,
+    #[arg(long, value_name = "SEXE", hide_possible_values = true, required_unless_present = "patient_file")]
+    pub(crate) gender: Option<GenderArgument>,
     /// Code INSEE du lieu de naissance.
     #[arg(long, value_name = "CODE", default_value = "", hide_default_value = true)]
     pub(crate) birth_place: String,
@@ -325,6 +332,7 @@ const CIRCLE: &str = "Title or id of the circle, or its beginning.";
 pub(super) const SENTENCES: &[(&str, &str, &str)] = &[
     ("circle new", "", "Opens a patient circle."),
     ("circle new", "title", "Title, seen by members only; leave the patient's name out of it."),
+    ("circle new", "patient_file", "Identity traits in a JSON file, also that of cercle import --fhir."),
     ("circle new", "birth_name", "Birth name."),
     ("circle new", "given", "Given names at birth, in order, separated by spaces."),
     ("circle new", "birth_date", "Birth date, YYYY-MM-DD."),

@@ -35,7 +35,7 @@ pub(crate) struct Attach {
 /// What is to be fetched, and where to.
 #[derive(Debug, Args)]
 pub(crate) struct Get {
-    /// Message qui porte le document : identifiant (ou son début), ou groupe/numéro.
+    /// Message qui porte le document : identifiant (ou son début), ou groupe:numéro.
     #[arg(value_name = "MESSAGE")]
     pub(crate) message: String,
     /// Fichier ou dossier de destination (sinon le dossier courant).

@@ -57,6 +57,9 @@ pub(crate) struct ExportArguments {
     /// En FHIR R4 (JSON).
     #[arg(long, required = true, action = ArgAction::SetTrue)]
     pub(crate) fhir: bool,
+    /// Joint le contenu d'un document (Binary), 5 Mo au plus.
+    #[arg(long, requires = "id")]
+    pub(crate) content: bool,
     /// Fichier à écrire ; sinon la sortie standard.
     #[arg(short, long, value_name = "FICHIER")]
     pub(crate) output: Option<PathBuf>,

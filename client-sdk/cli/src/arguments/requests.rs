@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use cercle_sdk::message::{
-    request::{Priority, PurposeKind},
+    request::{Priority, PurposeKind, RequestConsentMode},
     transition::PrescriptionStep,
 };
 use clap::{Args, Subcommand, ValueEnum};
@@ -32,7 +32,14 @@ pub(crate) enum RequestCommand {
     /// Décline une demande.
     Decline(ReasonArguments),
     /// Demande une précision à qui a fait la demande.
-    AskInfo(TextArguments),
+    AskInfo {
+        /// Identifiant de la demande, ou son début (cercle board).
+        #[arg(value_name = "DEMANDE")]
+        request: String,
+        /// Texte ; - ou rien : l'entrée standard.
+        #[arg(value_name = "TEXTE")]
+        text: Option<String>,
+    },
     /// Donne la précision demandée.
     GiveInfo(TextArguments),
     /// Répond à une demande.
@@ -60,6 +67,9 @@ pub(crate) enum RequestCommand {
         /// Compte rendu.
         #[arg(long, value_name = "TEXTE", default_value = "", hide_default_value = true)]
         report: String,
+        /// Document joint.
+        #[arg(long, value_name = "FICHIER")]
+        attach: Vec<PathBuf>,
     },
     /// Annule une demande que vous avez faite.
     Cancel(ReasonArguments),
@@ -103,7 +113,7 @@ pub(crate) struct ReasonArguments {
     pub(crate) reason: String,
 }
 
-/// A request, and what is said.
+/// A request, what is said, and files that go with it.
 #[derive(Debug, Args)]
 pub(crate) struct TextArguments {
     /// Identifiant de la demande, ou son début (cercle board).
@@ -112,6 +122,9 @@ pub(crate) struct TextArguments {
     /// Texte ; - ou rien : l'entrée standard.
     #[arg(value_name = "TEXTE")]
     pub(crate) text: Option<String>,
+    /// Document joint.
+    #[arg(long, value_name = "FICHIER")]
+    pub(crate) attach: Vec<PathBuf>,
 }
 
 /// What is asked, of whom.
@@ -156,6 +169,20 @@ pub(crate) struct AskArguments {
     /// Document joint.
     #[arg(long, value_name = "FICHIER")]
     pub(crate) attach: Vec<PathBuf>,
+    /// Ce que le patient en a dit : oral, written, not-required, refused (alors il n'est pas nommé).
+    #[arg(long, value_name = "CONSENTEMENT", hide_possible_values = true)]
+    pub(crate) consent: Option<AskConsent>,
+    /// Jour du consentement, AAAA-MM-JJ ; sinon aujourd'hui.
+    #[arg(long, value_name = "DATE", requires = "consent")]
+    pub(crate) consent_date: Option<String>,
+    #[arg(
+        long,
+        value_name = "NUMÉRO",
+        default_value = "",
+        hide_default_value = true,
+        help = "Numéro de la même affaire dans un autre outil, par exemple ViaTrajectoire."
+    )]
+    pub(crate) reference: String,
     #[command(flatten)]
     pub(crate) patient: PatientArguments,
     #[command(flatten)]
@@ -209,12 +236,15 @@ pub(crate) struct DetailArguments {
     /// discharge : hôpital et service.
     #[arg(long, value_name = "NOM", default_value = "", hide_default_value = true)]
     pub(crate) facility: String,
-    /// discharge : jour du retour, AAAA-MM-JJ.
+    /// discharge : jour du retour ; prescription : sa date. AAAA-MM-JJ.
     #[arg(long, value_name = "DATE", default_value = "", hide_default_value = true)]
     pub(crate) date: String,
     /// prescription : officine ou structure destinataire.
     #[arg(long, value_name = "NOM", default_value = "", hide_default_value = true)]
     pub(crate) structure: String,
+    /// prescription : qui prescrit.
+    #[arg(long, value_name = "NOM", default_value = "", hide_default_value = true)]
+    pub(crate) prescriber: String,
 }
 
 /// Which requests to show.
@@ -301,6 +331,29 @@ impl From<AskPriority> for Priority {
             AskPriority::Urgent => Self::Urgent,
             AskPriority::Asap => Self::Asap,
             AskPriority::Stat => Self::Stat,
+        }
+    }
+}
+
+/// What the patient said, as an argument; French names too.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum AskConsent {
+    Oral,
+    #[value(alias = "écrit")]
+    Written,
+    #[value(alias = "non-requis")]
+    NotRequired,
+    #[value(alias = "refusé")]
+    Refused,
+}
+
+impl From<AskConsent> for RequestConsentMode {
+    fn from(consent: AskConsent) -> Self {
+        match consent {
+            AskConsent::Oral => Self::Oral,
+            AskConsent::Written => Self::Written,
+            AskConsent::NotRequired => Self::NotRequired,
+            AskConsent::Refused => Self::Refused,
         }
     }
 }

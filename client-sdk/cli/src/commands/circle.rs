@@ -2,18 +2,20 @@
 
 use std::collections::BTreeSet;
 
+use cercle_proto::id::UserId;
 use cercle_sdk::{
     client::now_ms,
     core::{GroupSummary, NewCircle},
     message::{
         Body, CircleAudience, CircleBasis, CircleConsent, CircleIdentity, CircleMember, CircleStanding,
-        CircleStatus, GroupProfile, HistoryPolicy, Kind as _, Language, Patient, patient::Reliability,
+        CircleStatus, GroupProfile, HistoryPolicy, Kind as _, Language, Patient,
+        patient::{Reliability, warning::IdentityWarning},
     },
     thread::{Circle, timeline::TimelineFilter},
 };
 use jiff::{ToSpan as _, civil::Date, tz::TimeZone};
 
-use super::{durable, find_group, kept};
+use super::{durable, find_group, kept, patient_file};
 use crate::{
     arguments::circle::{self as arguments, Circle as Command},
     context::{Context, Enrolled},
@@ -45,17 +47,9 @@ pub(crate) async fn run(context: &Context<'_>, command: Command) -> Result<Exit,
 async fn open(context: &Context<'_>, new: arguments::New) -> Result<Exit, Failure> {
     let history = history(&new.history)?;
     let enrolled = context.enrolled().await?;
-    let ins_oid = if new.ins.is_empty() { String::new() } else { new.ins_oid };
-    let patient = Patient {
-        birth_name: new.birth_name,
-        birth_given_names: new.given.split_whitespace().map(str::to_owned).collect(),
-        birth_date: new.birth_date,
-        gender: new.gender.into(),
-        birth_place: new.birth_place,
-        reliability: new.reliability.into(),
-        ins: new.ins,
-        ins_oid,
-        ..Patient::default()
+    let patient = match &new.patient_file {
+        Some(path) => patient_file::read(path)?,
+        None => typed(&new),
     };
     let audience =
         if new.with_relatives { CircleAudience::WithRelatives } else { CircleAudience::Professionals };
@@ -84,6 +78,22 @@ async fn open(context: &Context<'_>, new: arguments::New) -> Result<Exit, Failur
     Ok(Exit::Done)
 }
 
+/// The traits on the command line.
+fn typed(new: &arguments::New) -> Patient {
+    let given = new.given.as_deref().unwrap_or_default();
+    Patient {
+        birth_name: new.birth_name.clone().unwrap_or_default(),
+        birth_given_names: given.split_whitespace().map(str::to_owned).collect(),
+        birth_date: new.birth_date.clone().unwrap_or_default(),
+        gender: new.gender.map(Into::into).unwrap_or_default(),
+        birth_place: new.birth_place.clone(),
+        reliability: new.reliability.into(),
+        ins: new.ins.clone(),
+        ins_oid: if new.ins.is_empty() { String::new() } else { new.ins_oid.clone() },
+        ..Patient::default()
+    }
+}
+
 async fn members(context: &Context<'_>, name: &str) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
     context.online_if_possible(&enrolled).await?;
@@ -108,7 +118,7 @@ async fn show_circle(
         &Record::Circle(CircleRecord::new(group, &circle, language)),
         &text!("« {title} », cercle {fr}\n  {traits}"; "\"{title}\", circle {en}\n  {traits}"),
     );
-    warn_of(context, &circle.patient);
+    warn_of(context, circle.patient.warnings());
     if circle.is_objected_to() {
         context.output.note(&text!(
             "  Attention : le patient s'oppose au partage dans ce cercle.";
@@ -121,7 +131,7 @@ async fn show_circle(
     for (user, entries) in &circle.members {
         let is_present = present.contains(user.as_str());
         for (index, entry) in entries.iter().enumerate() {
-            let parsed = cercle_proto::id::UserId::parse(user);
+            let parsed = UserId::parse(user);
             let last = index + 1 == entries.len();
             let current = last && parsed.is_ok_and(|user| !circle.has_ended(&user, now));
             let line = entry.render(language);
@@ -147,8 +157,8 @@ async fn show_circle(
 }
 
 /// Says what is doubtful about the traits of a patient.
-fn warn_of(context: &Context<'_>, patient: &Patient) {
-    for warning in patient.warnings() {
+pub(super) fn warn_of(context: &Context<'_>, warnings: impl IntoIterator<Item = IdentityWarning>) {
+    for warning in warnings {
         let warning = warning.explain(context.output.language());
         context.output.note(&text!("  Attention : {warning}"; "  Warning: {warning}"));
     }
@@ -166,7 +176,7 @@ async fn identity(context: &Context<'_>, named: arguments::Identity) -> Result<E
     if patient == known {
         return Err(Failure::new(Exit::Usage, text!("Rien à corriger."; "Nothing to correct.")));
     }
-    warn_of(context, &patient);
+    warn_of(context, patient.warnings());
     let body = Body::CircleIdentity(CircleIdentity { patient, reason });
     super::send::post_to(context, enrolled, &group, body).await
 }
@@ -205,9 +215,13 @@ async fn add(context: &Context<'_>, add: arguments::Add) -> Result<Exit, Failure
     let group = find_group(context, &enrolled, &add.group).await?;
     // Whoever adds must know what the patient has said meanwhile.
     context.online_if_possible(&enrolled).await?;
+    let display_name = match add.name.is_empty() {
+        true => known_name(&enrolled, &user).await?,
+        false => add.name,
+    };
     let entry = CircleMember {
         user: user.as_str().to_owned(),
-        display_name: add.name,
+        display_name,
         class: add.class.into(),
         role: add.role,
         basis: add.basis.map_or(CircleBasis::None, Into::into),
@@ -230,6 +244,17 @@ async fn add(context: &Context<'_>, add: arguments::Add) -> Result<Exit, Failure
     );
     enrolled.close().await;
     Ok(Exit::Done)
+}
+
+/// The name of somebody who is in a group with this device, as his certificate says; else empty.
+async fn known_name(enrolled: &Enrolled, user: &UserId) -> Result<String, Failure> {
+    for group in enrolled.client.groups().await? {
+        let members = enrolled.client.members(group.group).await.unwrap_or_default();
+        if let Some(member) = members.into_iter().find(|member| member.user == *user) {
+            return Ok(member.display_name);
+        }
+    }
+    Ok(String::new())
 }
 
 async fn remove(context: &Context<'_>, name: &str, user: &str, note: &str) -> Result<Exit, Failure> {

@@ -1,6 +1,9 @@
 //! `cercle attach`, `get`, `transfers`: documents to a group, from a message, and those on their way.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    pin::Pin,
+};
 
 use cercle_proto::id::{BlobId, GroupId, MessageId, Seq};
 use cercle_sdk::{
@@ -10,7 +13,7 @@ use cercle_sdk::{
     message::{Body, Document},
     transfer::{AttachOptions, Destination, TransferError},
 };
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{find_group, kept, send};
 use crate::{
@@ -34,6 +37,7 @@ enum Sent {
 pub(crate) async fn attach(context: &Context<'_>, arguments: Attach) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
     let group = find_group(context, &enrolled, &arguments.group).await?;
+    readable(&arguments.file)?;
     let mut events = enrolled.client.events();
     let options = AttachOptions {
         document_type: arguments.document_type.map(Into::into),
@@ -181,39 +185,71 @@ async fn fetch(
     document: &Document,
     destination: Destination,
 ) -> Result<PathBuf, Failure> {
-    let mut events = enrolled.client.events();
+    let events = enrolled.client.events();
+    let fetching = enrolled.client.fetch(document, destination);
+    moving(context, events, Box::pin(fetching), |transfer| transfer == document.blob).await
+}
+
+/// Uploads a document that a message to be written will name, and shows how far it is.
+pub(crate) async fn upload(
+    context: &Context<'_>,
+    enrolled: &Enrolled,
+    group: GroupId,
+    path: PathBuf,
+    options: AttachOptions,
+) -> Result<Document, Failure> {
+    readable(&path)?;
+    let noted: Vec<BlobId> =
+        enrolled.client.transfers().await?.into_iter().map(|upload| upload.blob).collect();
+    let events = enrolled.client.events();
+    let uploading = enrolled.client.upload(group, path, options);
+    // Others may go on beside it: those that were noted as messages of their own.
+    moving(context, events, Box::pin(uploading), |transfer| !noted.contains(&transfer)).await
+}
+
+/// Says which file cannot be read: a command may name several.
+fn readable(path: &Path) -> Result<(), Failure> {
+    let opened = std::fs::File::open(path);
+    opened.map(drop).map_err(|error| {
+        let path = path.display();
+        let what = text!("« {path} » ne peut pas être lu : {error}"; "\"{path}\" cannot be read: {error}");
+        Failure::new(Exit::NotFound, what)
+    })
+}
+
+/// Waits for a transfer as long as it moves, and shows how far it is.
+async fn moving<T>(
+    context: &Context<'_>,
+    mut events: Events,
+    mut work: Pin<Box<impl Future<Output = Result<T, TransferError>>>>,
+    is_it: impl Fn(BlobId) -> bool,
+) -> Result<T, Failure> {
     let mut progress = Progress::new(context.output);
-    let mut fetching = Box::pin(enrolled.client.fetch(document, destination));
+    let mut still = Box::pin(sleep(context.patience));
     loop {
-        let step = async {
-            tokio::select! {
-                biased;
-                fetched = &mut fetching => Some(fetched),
-                notice = events.next() => {
-                    if let Some(Notice::Event(Event::TransferProgress { transfer, done, total })) = notice
-                        && transfer == document.blob
-                    {
-                        progress.at(transfer, done, total);
-                    }
-                    None
+        tokio::select! {
+            biased;
+            done = &mut work => return Ok(done?),
+            notice = events.next() => {
+                if let Some(Notice::Event(Event::TransferProgress { transfer, done, total })) = notice
+                    && is_it(transfer)
+                {
+                    progress.at(transfer, done, total);
+                    still = Box::pin(sleep(context.patience));
                 }
             }
-        };
-        match timeout(context.patience, step).await {
-            Ok(Some(fetched)) => return Ok(fetched?),
-            Ok(None) => {}
-            Err(_) => return Err(TransferError::Interrupted.into()),
+            () = &mut still => return Err(TransferError::Interrupted.into()),
         }
     }
 }
 
-/// Finds the message that `GROUP/SEQ`, an id or the beginning of one means.
+/// Finds the message that `GROUP:SEQ` (or `GROUP/SEQ`), an id or the beginning of one means.
 async fn find_message(
     context: &Context<'_>,
     enrolled: &Enrolled,
     wanted: &str,
 ) -> Result<Option<Message>, Failure> {
-    if let Some((group, seq)) = wanted.rsplit_once('/')
+    if let Some((group, seq)) = wanted.rsplit_once([':', '/'])
         && let Ok(seq) = seq.parse::<Seq>()
     {
         let group = find_group(context, enrolled, group).await?.group;
@@ -267,8 +303,8 @@ fn find_transfer<'a>(pending: &'a [PendingUpload], prefix: &str) -> Result<&'a P
 fn no_message(wanted: &str) -> Failure {
     let what = text!("Aucun message ne correspond à « {wanted} »."; "No message matches \"{wanted}\".");
     Failure::new(Exit::NotFound, what).mend(text!(
-        "Donnez groupe/numéro comme le montre cercle recv, par exemple : cercle get tournée/12";
-        "Give group/number as cercle recv shows it, for example: cercle get tournée/12"
+        "Donnez groupe:numéro comme le montre cercle thread, par exemple : cercle get tournée:12";
+        "Give group:number as cercle thread shows it, for example: cercle get tournée:12"
     ))
 }
 

@@ -2,7 +2,7 @@
 
 use cercle_sdk::{
     client::now_ms,
-    core::{Ask, GroupSummary},
+    core::{Ask, GroupSummary, Message},
     fhir::{self, Draft},
     message::Body,
 };
@@ -14,7 +14,7 @@ use crate::{
     context::{Context, Enrolled},
     exit::Exit,
     failure::Failure,
-    limits::{ID_PREFIX_DIGITS_MIN, PAGE_MESSAGES},
+    limits::{FHIR_CONTENT_BYTES_MAX, ID_PREFIX_DIGITS_MIN, PAGE_MESSAGES},
     records::Record,
 };
 
@@ -24,6 +24,7 @@ pub(crate) async fn export(context: &Context<'_>, arguments: ExportArguments) ->
     let group = find_group(context, &enrolled, &arguments.group).await?;
     let exported = match &arguments.id {
         None => circle(&enrolled, &group).await?,
+        Some(id) if arguments.content => with_content(context, &enrolled, &group, id).await?,
         Some(id) => one(&enrolled, &group, id).await?,
     };
     enrolled.close().await;
@@ -57,6 +58,50 @@ async fn circle(enrolled: &Enrolled, group: &GroupSummary) -> Result<Value, Fail
     })
 }
 
+/// The document message whose id begins so, with its bytes.
+async fn with_content(
+    context: &Context<'_>,
+    enrolled: &Enrolled,
+    group: &GroupSummary,
+    prefix: &str,
+) -> Result<Value, Failure> {
+    let found = messages(enrolled, group, &prefix.trim().to_ascii_lowercase()).await?;
+    let [message] = found.as_slice() else { return Err(not_one(prefix)) };
+    let Body::Document(document) = &message.body else {
+        let what = text!("Ce message n'est pas un document."; "This message is no document.");
+        return Err(Failure::new(Exit::NotFound, what));
+    };
+    context.online(enrolled).await?;
+    let what = text!("Réception du document…"; "Fetching the document…");
+    let fetching = Box::pin(enrolled.client.download_bytes(document, FHIR_CONTENT_BYTES_MAX));
+    let bytes = context.output.waiting(&what, fetching).await?;
+    Ok(fhir::document::export(message, document, Some(&bytes)))
+}
+
+/// The messages of a group whose id begins so.
+async fn messages(enrolled: &Enrolled, group: &GroupSummary, wanted: &str) -> Result<Vec<Message>, Failure> {
+    let (mut after, mut found) = (0, Vec::new());
+    if wanted.len() < ID_PREFIX_DIGITS_MIN {
+        return Ok(found);
+    }
+    loop {
+        let page = enrolled.client.messages(group.group, after, PAGE_MESSAGES).await?;
+        let Some(last) = page.last() else { return Ok(found) };
+        after = last.seq;
+        found.extend(page.into_iter().filter(|message| message.id.to_hex().starts_with(wanted)));
+    }
+}
+
+fn not_one(prefix: &str) -> Failure {
+    Failure::new(
+        Exit::NotFound,
+        text!(
+            "« {prefix} » ne désigne pas une demande ou un message de ce groupe qui a une forme FHIR.";
+            "\"{prefix}\" is not one request or message of this group that has a form in FHIR."
+        ),
+    )
+}
+
 /// The request or message whose id begins so.
 async fn one(enrolled: &Enrolled, group: &GroupSummary, prefix: &str) -> Result<Value, Failure> {
     let wanted = prefix.trim().to_ascii_lowercase();
@@ -70,23 +115,10 @@ async fn one(enrolled: &Enrolled, group: &GroupSummary, prefix: &str) -> Result<
         found.map(export).collect::<Vec<_>>()
     };
     let mut found = enrolled.client.with_thread(group.group, requests).await?;
-    let mut after = 0;
-    loop {
-        let page = enrolled.client.messages(group.group, after, PAGE_MESSAGES).await?;
-        let Some(last) = page.last() else { break };
-        after = last.seq;
-        let fits = page.iter().filter(|message| message.id.to_hex().starts_with(&wanted));
-        found.extend(fits.filter_map(fhir::export));
-    }
+    found.extend(messages(enrolled, group, &wanted).await?.iter().filter_map(fhir::export));
     match (found.pop(), found.pop()) {
         (Some(resource), None) if wanted.len() >= ID_PREFIX_DIGITS_MIN => Ok(resource),
-        _ => Err(Failure::new(
-            Exit::NotFound,
-            text!(
-                "« {prefix} » ne désigne pas une demande ou un message de ce groupe qui a une forme FHIR.";
-                "\"{prefix}\" is not one request or message of this group that has a form in FHIR."
-            ),
-        )),
+        _ => Err(not_one(prefix)),
     }
 }
 

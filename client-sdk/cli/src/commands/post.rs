@@ -16,6 +16,7 @@ use crate::{
     context::Context,
     exit::Exit,
     failure::Failure,
+    language::Text,
     limits::{ID_PREFIX_DIGITS_MIN, JSON_BYTES_MAX},
     records::Record,
 };
@@ -23,7 +24,11 @@ use crate::{
 /// Sends a message that a file holds in its JSON form.
 pub(crate) async fn run(context: &Context<'_>, group: &str, file: &str) -> Result<Exit, Failure> {
     let body = read(&input(file)?)?;
-    Box::pin(send::post(context, group, body.into())).await
+    let posted = Box::pin(send::post(context, group, body.into())).await;
+    posted.map_err(|failure| match failure.exit {
+        Exit::Usage => failure.mend(example_of_each()),
+        _ => failure,
+    })
 }
 
 /// Prints the example of a kind, or the names of all kinds.
@@ -109,10 +114,7 @@ fn read(json: &str) -> Result<Body, Failure> {
             Exit::Usage,
             text!("Ce n'est pas un message : {error}"; "This is not a message: {error}"),
         )
-        .mend(text!(
-            "Un exemple complet par genre : cercle template <genre>";
-            "A complete example of each kind: cercle template <kind>"
-        ))
+        .mend(example_of_each())
     };
     let body: Body = serde_json::from_str(json).map_err(|error| refused(&error))?;
     match body {
@@ -120,6 +122,13 @@ fn read(json: &str) -> Result<Body, Failure> {
         Body::Assessment(assessment) => Ok(Body::Assessment(assessment.computed()?)),
         body => Ok(body),
     }
+}
+
+fn example_of_each() -> Text {
+    text!(
+        "Un exemple complet par genre : cercle template <genre>";
+        "A complete example of each kind: cercle template <kind>"
+    )
 }
 
 /// The text of a file, or of standard input for `-`.
@@ -153,7 +162,7 @@ fn resolve(ids: &[MessageId], prefix: &str) -> Result<MessageId, Failure> {
             Exit::NotFound,
             text!("« {prefix} » ne désigne pas un évènement de ce groupe."; "\"{prefix}\" is not one event of this group."),
         )
-        .mend(text!("cercle show <groupe> --kind event"; "cercle show <group> --kind event"))),
+        .mend(text!("cercle state <groupe> --kind event"; "cercle state <group> --kind event"))),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub(crate) async fn run(context: &Context<'_>, command: RequestCommand) -> Result<Exit, Failure> {
-    let text = |text: &TextArguments| stdin::text(text.text.clone());
+    let mut attach = Vec::new();
     let (request, action) = match command {
         RequestCommand::Ask(arguments) => return Box::pin(ask::run(context, *arguments)).await,
         RequestCommand::Board(arguments) => return Box::pin(board::run(context, arguments)).await,
@@ -37,31 +37,29 @@ pub(crate) async fn run(context: &Context<'_>, command: RequestCommand) -> Resul
         RequestCommand::Release(ReasonArguments { request, reason }) => (request, Action::Release { reason }),
         RequestCommand::Decline(ReasonArguments { request, reason }) => (request, Action::Decline { reason }),
         RequestCommand::Cancel(ReasonArguments { request, reason }) => (request, Action::Cancel { reason }),
-        RequestCommand::AskInfo(said) => {
-            let text = text(&said)?;
-            (said.request, Action::AskInfo { text })
+        RequestCommand::AskInfo { request, text } => (request, Action::AskInfo { text: stdin::text(text)? }),
+        RequestCommand::GiveInfo(TextArguments { request, text, attach: files }) => {
+            attach = files;
+            (request, Action::GiveInfo { text: stdin::text(text)?, documents: Vec::new() })
         }
-        RequestCommand::GiveInfo(said) => {
-            let text = text(&said)?;
-            (said.request, Action::GiveInfo { text, documents: Vec::new() })
-        }
-        RequestCommand::Answer(said) => {
-            let text = text(&said)?;
-            (said.request, Action::Answer { text, documents: Vec::new() })
+        RequestCommand::Answer(TextArguments { request, text, attach: files }) => {
+            attach = files;
+            (request, Action::Answer { text: stdin::text(text)?, documents: Vec::new() })
         }
         RequestCommand::Schedule { request, from, to, place } => {
             let from_ms = moment::when(&from)?;
             let to_ms = to.as_deref().map(moment::when).transpose()?;
             (request, Action::Schedule { from_ms, to_ms, place })
         }
-        RequestCommand::Complete { request, report } => {
+        RequestCommand::Complete { request, report, attach: files } => {
+            attach = files;
             (request, Action::Complete { report, documents: Vec::new() })
         }
         RequestCommand::Progress { request, step } => {
             (request, Action::Progress { step: PrescriptionStep::from(step) })
         }
     };
-    Box::pin(step::run(context, &request, action)).await
+    Box::pin(step::run(context, &request, action, attach)).await
 }
 
 /// Connects if possible, so that what the others did is known, and says so if not.

@@ -9,6 +9,7 @@ use crate::{
     message::{
         Language,
         kind::{at_most, bounded, hidden, required},
+        moment,
         wire::{self, request::Purpose as Wire},
     },
 };
@@ -61,9 +62,15 @@ pub enum Purpose {
     },
     /// Ordonnance to be prepared; the request's documents hold it.
     Prescription {
-        /// Pharmacy or other structure that is to prepare it; may be empty.
+        /// Pharmacy or other structure that is to prepare it.
         #[serde(default)]
         structure: String,
+        /// Who prescribes.
+        #[serde(default)]
+        prescriber: String,
+        /// Of the prescription, `YYYY-MM-DD`.
+        #[serde(default)]
+        date: String,
     },
     /// Tâche.
     Task,
@@ -166,7 +173,11 @@ impl Purpose {
                 let needs: Vec<&str> = needs.iter().map(|need| need.what.as_str()).collect();
                 format!("{facility}, {date} : {}", needs.join(", "))
             }
-            Self::Prescription { structure } => structure.clone(),
+            Self::Prescription { structure, prescriber, date } => {
+                let date = moment::day(date, language);
+                let parts = [prescriber.as_str(), &date, structure];
+                parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+            }
             Self::Task => String::new(),
         }
     }
@@ -209,8 +220,29 @@ impl Purpose {
                 }
                 Ok(())
             }
-            Self::Prescription { structure } => bounded("structure", structure, limits::NAME_BYTES_MAX),
+            Self::Prescription { structure, prescriber, date } => {
+                bounded("structure", structure, limits::NAME_BYTES_MAX)?;
+                bounded("prescriber", prescriber, limits::NAME_BYTES_MAX)?;
+                moment::optional_day("date", date)
+            }
             Self::Task => Ok(()),
+        }
+    }
+
+    /// What is asked for when it is asked, beyond [`Purpose::check`].
+    pub(super) fn check_asked(&self) -> Result<(), Error> {
+        match self {
+            Self::Discharge { date, .. } => moment::required_day("date", date),
+            Self::Prescription { structure, prescriber, date } => {
+                required("structure", structure, limits::NAME_BYTES_MAX)?;
+                required("prescriber", prescriber, limits::NAME_BYTES_MAX)?;
+                moment::required_day("date", date)
+            }
+            Self::Referral { .. }
+            | Self::TeleExpertise { .. }
+            | Self::UnscheduledCare { .. }
+            | Self::PatientWithoutGp { .. }
+            | Self::Task => Ok(()),
         }
     }
 
@@ -233,7 +265,9 @@ impl Purpose {
                 let needs = needs.into_iter().map(need).collect();
                 Wire::Discharge(wire::Discharge { facility, date, needs })
             }
-            Self::Prescription { structure } => Wire::Prescription(wire::PrescriptionRequest { structure }),
+            Self::Prescription { structure, prescriber, date } => {
+                Wire::Prescription(wire::PrescriptionRequest { structure, prescriber, date })
+            }
             Self::Task => Wire::Task(wire::Task {}),
         }
     }
@@ -256,7 +290,9 @@ impl Purpose {
                 let need = |need: wire::Need| Need { profession: need.profession, what: need.what };
                 Self::Discharge { facility, date, needs: needs.into_iter().map(need).collect() }
             }
-            Wire::Prescription(wire::PrescriptionRequest { structure }) => Self::Prescription { structure },
+            Wire::Prescription(wire::PrescriptionRequest { structure, prescriber, date }) => {
+                Self::Prescription { structure, prescriber, date }
+            }
             Wire::Task(wire::Task {}) => Self::Task,
         })
     }

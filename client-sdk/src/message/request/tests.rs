@@ -2,7 +2,10 @@
 
 use cercle_proto::id::{BlobId, GroupId, RegisterId, UserId};
 
-use super::{Audience, Need, Priority, Purpose, Request, RequestId, Several, Situation, Widening};
+use super::{
+    Audience, Need, Priority, Purpose, Request, RequestConsent, RequestConsentMode, RequestId, Several,
+    Situation, Widening,
+};
 use crate::{
     error::Error,
     message::{
@@ -58,9 +61,13 @@ fn purposes() -> Vec<Purpose> {
             date: text("2026-11-24"),
             needs: vec![Need { profession: text("70"), what: text("Kinésithérapie") }],
         },
-        Purpose::Prescription { structure: text("Officine fictive") },
+        prescription("Officine fictive", "Dr Claire Martin", "2026-11-24"),
         Purpose::Task,
     ]
+}
+
+fn prescription(structure: &str, prescriber: &str, date: &str) -> Purpose {
+    Purpose::Prescription { structure: text(structure), prescriber: text(prescriber), date: text(date) }
 }
 
 fn actions() -> Vec<Action> {
@@ -112,6 +119,8 @@ fn every_kind_and_every_step_goes_over_the_wire_and_through_json_unchanged() {
         full.assignee = Some(UserId::parse("claire@cpts.example").unwrap());
         full.part_of = Some(RequestId::new([8; 16]));
         full.situation = Situation { profession: text("10"), structure: text("65000") };
+        full.consent = Some(RequestConsent { mode: RequestConsentMode::Oral, date: text("2026-11-20") });
+        full.reference = text("VT-2026-0042");
         let mut named = full.clone();
         named.patient = Some(patient());
         round_trip(Body::Request(Box::new(named)));
@@ -153,9 +162,43 @@ fn a_missing_field_is_named() {
     assert_eq!(refused(Purpose::PatientWithoutGp { commune: text("c"), needs: text("") }), "needs");
     let discharge = Purpose::Discharge { facility: text("CH"), date: text("2026-11-24"), needs: vec![] };
     assert_eq!(refused(discharge), "needs");
-    let mut bare = request(Purpose::Prescription { structure: text("") });
+    let mut bare = request(prescription("", "", ""));
     bare.documents.clear();
     assert!(matches!(bare.check(), Err(Error::Field { field: "documents", .. })));
+}
+
+#[test]
+fn what_earlier_versions_did_not_ask_for_is_asked_for_now_and_still_read_without() {
+    let refused = |purpose: Purpose, named| match request(purpose).check_asked(named) {
+        Err(Error::Field { field, .. }) => field,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(prescription("", "Dr Claire Martin", "2026-11-24"), true), "structure");
+    assert_eq!(refused(prescription("Officine", "", "2026-11-24"), true), "prescriber");
+    assert_eq!(refused(prescription("Officine", "Dr Claire Martin", ""), true), "date");
+    assert_eq!(refused(prescription("Officine", "Dr Claire Martin", "2026-11-24"), false), "patient");
+    let without_gp = Purpose::PatientWithoutGp { commune: text("65440"), needs: text("Renouvellement") };
+    assert_eq!(refused(without_gp.clone(), false), "patient");
+    request(without_gp).check_asked(true).unwrap();
+    request(Purpose::Task).check_asked(false).unwrap();
+    round_trip(Body::Request(Box::new(request(prescription("Officine", "", "")))));
+}
+
+#[test]
+fn a_consent_has_its_day_and_who_refuses_is_not_named() {
+    let said = |mode, date: &str| {
+        let consent = Some(RequestConsent { mode, date: text(date) });
+        Request { consent, patient: Some(patient()), ..request(Purpose::Task) }.check()
+    };
+    said(RequestConsentMode::Written, "2026-11-20").unwrap();
+    said(RequestConsentMode::NotRequired, "").unwrap();
+    let field = |checked: Result<(), Error>| match checked {
+        Err(Error::Field { field, .. }) => field,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(field(said(RequestConsentMode::Oral, "")), "consent.date");
+    assert_eq!(field(said(RequestConsentMode::Oral, "hier")), "consent.date");
+    assert_eq!(field(said(RequestConsentMode::Refused, "2026-11-20")), "patient");
 }
 
 #[test]

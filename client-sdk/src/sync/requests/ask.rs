@@ -9,9 +9,9 @@ use crate::{
     error::Error,
     limits,
     message::{
-        self, Body, Content, Draft, Patient, Request, RequestId,
+        self, Body, Content, Draft, Patient, Request, RequestId, ThreadKind,
         guard::{self, may_identify},
-        request::{Audience, Several, audience::check_plan},
+        request::{Audience, PurposeKind, RequestConsent, Several, audience::check_plan},
         transition::Receipt,
     },
     thread::requests::State,
@@ -85,7 +85,7 @@ impl Asked {
 impl Cx<'_, '_> {
     /// Posts a request in its groups. Durable, all or nothing.
     pub(crate) fn ask_others(&mut self, id: u64, ask: Ask) -> Step<Result<(), Error>> {
-        let prepared = self.prepare(ask);
+        let prepared = self.prepare(ask, Documents::Named);
         let Prepared { request, envelope, groups, patient } = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return Ok(Err(error)),
@@ -122,7 +122,12 @@ impl Cx<'_, '_> {
         Ok(Ok(()))
     }
 
-    fn prepare(&self, ask: Ask) -> Result<Prepared, Error> {
+    /// Whether a request would be posted once the documents that it is to name are uploaded.
+    pub(crate) fn check_ask(&self, ask: Ask) -> Result<(), Error> {
+        self.prepare(ask, Documents::ToCome).map(drop)
+    }
+
+    fn prepare(&self, ask: Ask, documents: Documents) -> Result<Prepared, Error> {
         let Ask { mut request, mut groups, widening, patient } = ask;
         groups.sort();
         groups.dedup();
@@ -131,12 +136,15 @@ impl Cx<'_, '_> {
             self.usable(*group)?;
         }
         check_plan(&widening)?;
+        if request.expires_ms.is_some_and(|expires| expires <= self.now) {
+            return Err(Error::Field { field: "expires_ms", problem: "must be later than now".into() });
+        }
         for named in patient.iter().chain(&request.patient) {
             self.check_patient(named)?;
         }
         request.id = RequestId::new(self.random());
         let alone = groups.len() == 1 && widening.is_empty();
-        if !alone && !request.documents.is_empty() {
+        if !alone && (documents == Documents::ToCome || !request.documents.is_empty()) {
             // The hub gives the bytes of a document to the members of the group it was made for.
             let problem = "can be read in one group only; send them to the owner once there is one";
             return Err(Error::Field { field: "documents", problem: problem.into() });
@@ -151,11 +159,24 @@ impl Cx<'_, '_> {
         if alone && may_identify(self.thread_kind(first)) {
             request.patient = request.patient.take().or_else(|| withheld.take());
         }
+        let kind = self.thread_kind(first);
+        let named = withheld.is_some() || request.patient.is_some() || kind == ThreadKind::PatientCircle;
+        request.check_asked(named)?;
+        if withheld.is_some() && request.consent.as_ref().is_some_and(|consent| !consent.allows_naming()) {
+            return Err(RequestConsent::objection());
+        }
+        if request.purpose.kind() == PurposeKind::Prescription && is_wide(kind) {
+            // The document itself says who the patient is.
+            return Err(Error::IdentityInWideThread { kind: request.purpose.kind().name() });
+        }
         let body = Body::Request(Box::new(request.clone()));
         for group in &groups {
             guard::check(&body, self.thread_kind(*group))?;
         }
-        let envelope = message::compose(&Draft::from(body), self.now)?;
+        let envelope = match message::compose(&Draft::from(body), self.now) {
+            Err(Error::Field { field: "documents", .. }) if documents == Documents::ToCome => Vec::new(),
+            composed => composed?,
+        };
         Ok(Prepared { request, envelope, groups, patient: withheld })
     }
 
@@ -183,6 +204,22 @@ impl Cx<'_, '_> {
     pub(super) fn forget_asked(&self, request: RequestId) -> Step {
         self.tx.delete_note(NOTE, request.as_bytes())
     }
+}
+
+/// Threads of people of whom most do not take part in one patient's care.
+const fn is_wide(thread: ThreadKind) -> bool {
+    matches!(
+        thread,
+        ThreadKind::Territory | ThreadKind::Theme | ThreadKind::Library | ThreadKind::Coordination
+    )
+}
+
+/// Whether a request names its documents already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Documents {
+    Named,
+    /// They are uploaded when everything else is as it must be.
+    ToCome,
 }
 
 /// A request that is ready to be posted.

@@ -1,6 +1,7 @@
 //! The help of the commands about requests in English.
 
 const REQUEST: &str = "Id of the request, or its beginning (cercle board).";
+const ATTACH: &str = "Document that goes with it.";
 const WHEN: &str = "2h, 3d, 2026-11-23 or 2026-11-23T14:30";
 
 /// As in the table of the other commands.
@@ -24,12 +25,19 @@ pub(super) const SENTENCES: &[(&str, &str, &str)] = &[
     ("ask", "widen", "Ask one more group if nobody has taken it on: WHEN=GROUP."),
     ("ask", "assignee", "The only person who is asked."),
     ("ask", "part_of", "The request that this one is a part of."),
-    ("ask", "attach", "Document that goes with it."),
+    ("ask", "attach", ATTACH),
     (
         "ask",
         "patient_name",
         "Birth name of the patient; outside circles and threads of two, said to whoever takes the request on only.",
     ),
+    (
+        "ask",
+        "consent",
+        "What the patient said to it: oral, written, not-required, refused (then the patient is not named).",
+    ),
+    ("ask", "consent_date", "Day of the consent, YYYY-MM-DD; else today."),
+    ("ask", "reference", "Number of the same matter in another tool, for example ViaTrajectoire."),
     ("ask", "patient_given", "Birth given names of the patient."),
     ("ask", "patient_born", "Birth date of the patient, YYYY-MM-DD."),
     ("ask", "patient_file", "Identity traits of the patient in a JSON file."),
@@ -46,8 +54,9 @@ pub(super) const SENTENCES: &[(&str, &str, &str)] = &[
         "patient-without-gp, discharge: need; discharge takes several, CODE:need names the profession.",
     ),
     ("ask", "facility", "discharge: hospital and service."),
-    ("ask", "date", "discharge: day of the return, YYYY-MM-DD."),
+    ("ask", "date", "discharge: day of the return; prescription: its date. YYYY-MM-DD."),
     ("ask", "structure", "prescription: pharmacy or structure that is to prepare it."),
+    ("ask", "prescriber", "prescription: who prescribes."),
     ("board", "", "Shows requests: who asks, who has them, where they stand."),
     ("board", "mine", "Those that you have asked."),
     ("board", "todo", "Those that are yours to do."),
@@ -75,9 +84,11 @@ pub(super) const SENTENCES: &[(&str, &str, &str)] = &[
     ("give-info", "", "Answers what was asked back."),
     ("give-info", "request", REQUEST),
     ("give-info", "text", "Text; - or nothing: standard input."),
+    ("give-info", "attach", ATTACH),
     ("answer", "", "Answers a request."),
     ("answer", "request", REQUEST),
     ("answer", "text", "Text; - or nothing: standard input."),
+    ("answer", "attach", ATTACH),
     ("schedule", "", "Sets a time for it."),
     ("schedule", "request", REQUEST),
     ("schedule", "from", WHEN),
@@ -86,6 +97,7 @@ pub(super) const SENTENCES: &[(&str, &str, &str)] = &[
     ("complete", "", "Says that a request is handled."),
     ("complete", "request", REQUEST),
     ("complete", "report", "Report."),
+    ("complete", "attach", ATTACH),
     ("cancel", "", "Takes back a request that you have asked."),
     ("cancel", "request", REQUEST),
     ("cancel", "reason", "Reason."),

@@ -1,10 +1,13 @@
 //! `cercle ask`: posts a request and waits until the hub has it.
 
 use cercle_sdk::{
+    client::{ClientError, now_ms},
     core::Ask,
+    error::Error,
     message::{
-        Document, DocumentType, Patient, Request, RequestId,
-        request::{Need, Purpose, PurposeKind, Situation, Widening},
+        DocumentType, Patient, Request, RequestId,
+        patient::warning::IdentityWarning,
+        request::{Need, Purpose, PurposeKind, RequestConsent, Situation, Widening},
     },
     transfer::AttachOptions,
 };
@@ -13,7 +16,7 @@ use tokio::time::timeout;
 use super::{board, find, reach};
 use crate::{
     arguments::{AskArguments, DetailArguments, PatientArguments},
-    commands::{find_group, kept},
+    commands::{circle::warn_of, documents, find_group, kept, patient_file},
     context::{Context, Enrolled},
     exit::Exit,
     failure::Failure,
@@ -26,9 +29,14 @@ pub(super) async fn run(context: &Context<'_>, arguments: AskArguments) -> Resul
     let enrolled = context.enrolled().await?;
     let online = reach(context, &enrolled).await?;
     let ask = prepare(context, &enrolled, arguments).await?;
+    if let Some(patient) = &ask.patient {
+        // The gender is not among what is typed here.
+        let doubtful = patient.warnings().into_iter();
+        warn_of(context, doubtful.filter(|warning| *warning != IdentityWarning::GenderMissing));
+    }
     let asked_groups = ask.groups.len();
     let mut events = enrolled.client.events();
-    let id = enrolled.client.ask(ask).await?;
+    let id = enrolled.client.ask(ask).await.map_err(refused)?;
     if !online {
         return Ok(kept(context, enrolled, None, Some(id.to_hex())).await);
     }
@@ -73,6 +81,8 @@ async fn prepare(
     for name in &arguments.to {
         groups.push(find_group(context, enrolled, name).await?.group);
     }
+    groups.sort_unstable();
+    groups.dedup();
     let mut widening = Vec::new();
     for step in &arguments.widen {
         let (at, name) = step.split_once('=').ok_or_else(|| {
@@ -101,45 +111,49 @@ async fn prepare(
     }
     request.situation =
         Situation { profession: enrolled.identity.profession.clone(), ..Situation::default() };
-    for path in arguments.attach {
-        let document_type = (kind == PurposeKind::Prescription).then_some(DocumentType::Prescription);
-        let options = AttachOptions { document_type, ..AttachOptions::default() };
-        let group = groups[0];
-        let what = text!("Envoi du document…"; "Sending the document…");
-        let uploading = Box::pin(timeout(context.patience, enrolled.client.upload(group, path, options)));
-        let uploaded = context.output.waiting(&what, uploading).await;
-        let document: Document = match uploaded {
-            Ok(uploaded) => uploaded.map_err(|error| {
-                Failure::new(
-                    Exit::Refused,
-                    text!("Document non envoyé : {error}"; "The document was not sent: {error}"),
-                )
-            })?,
-            Err(_) => return Err(Failure::unreachable(&enrolled.identity.address, None)),
-        };
-        request.documents.push(document);
+    request.reference = arguments.reference;
+    if let Some(mode) = arguments.consent {
+        let date = arguments.consent_date.unwrap_or_else(|| moment::day(now_ms()));
+        request.consent = Some(RequestConsent { mode: mode.into(), date });
     }
     let patient = patient(arguments.patient)?;
-    Ok(Ask { request, groups, widening, patient })
+    let document_type = (kind == PurposeKind::Prescription).then_some(DocumentType::Prescription);
+    let mut ask = Ask { request, groups, widening, patient };
+    if !arguments.attach.is_empty() {
+        // What is missing is said before anything is sent.
+        enrolled.client.check_ask(ask.clone()).await.map_err(refused)?;
+    }
+    for path in arguments.attach {
+        let options = AttachOptions { document_type, ..AttachOptions::default() };
+        ask.request.documents.push(documents::upload(context, enrolled, ask.groups[0], path, options).await?);
+    }
+    Ok(ask)
+}
+
+/// Why a request is refused, with the option that says what is missing.
+fn refused(error: ClientError) -> Failure {
+    let ClientError::Core(Error::Field { field, .. }) = &error else { return error.into() };
+    let option = match *field {
+        "delay_hours" => "--delay",
+        "needs" | "needs.what" => "--need",
+        "documents" => "--attach",
+        "patient" => "--patient-name, --patient-file",
+        "widening" => "--widen",
+        "consent.date" => "--consent-date",
+        "due_ms" => "--due",
+        "expires_ms" => "--expires",
+        field if field.contains('.') => return error.into(),
+        field => &format!("--{field}"),
+    };
+    Failure::from(error).mend(text!(
+        "Option : {option}. Toutes : cercle ask --help";
+        "Option: {option}. All: cercle ask --help"
+    ))
 }
 
 fn patient(arguments: PatientArguments) -> Result<Option<Patient>, Failure> {
     if let Some(path) = arguments.patient_file {
-        let text = std::fs::read_to_string(&path).map_err(|error| {
-            let path = path.display();
-            Failure::new(Exit::Usage, text!("{path} : {error}"; "{path}: {error}"))
-        })?;
-        // What is wrong is said without the value: it is an identity.
-        return serde_json::from_str(&text).map(Some).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            Failure::new(
-                Exit::Usage,
-                text!(
-                    "Le fichier du patient n'est pas lisible (ligne {line}, colonne {column}).";
-                    "The patient's file cannot be read (line {line}, column {column})."
-                ),
-            )
-        });
+        return patient_file::read(&path).map(Some);
     }
     Ok(arguments.patient_name.map(|birth_name| Patient {
         birth_name,
@@ -165,7 +179,11 @@ fn purpose(kind: PurposeKind, details: DetailArguments) -> Purpose {
             date: details.date,
             needs: details.need.iter().map(|need| discharge_need(need)).collect(),
         },
-        PurposeKind::Prescription => Purpose::Prescription { structure: details.structure },
+        PurposeKind::Prescription => Purpose::Prescription {
+            structure: details.structure,
+            prescriber: details.prescriber,
+            date: details.date,
+        },
         PurposeKind::Task => Purpose::Task,
     }
 }

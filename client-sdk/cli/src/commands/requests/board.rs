@@ -6,7 +6,7 @@ use cercle_proto::id::GroupId;
 use cercle_sdk::{
     client::{Client, now_ms},
     core::{BoardFilter, BoardRow, Part},
-    message::request::PurposeKind,
+    message::{Kind as _, request::PurposeKind},
 };
 
 use super::find;
@@ -54,17 +54,18 @@ pub(super) async fn show(context: &Context<'_>, prefix: &str) -> Result<Exit, Fa
     context.output.result(&Record::Request(RequestRecord::new(&row)), &line(&row, &titles));
     let courses = enrolled.client.request_history(row.request).await?;
     if let Some(course) = courses.first() {
-        let (fr, en) = (
-            course.request.purpose.render(Language::French),
-            course.request.purpose.render(Language::English),
-        );
-        if !fr.is_empty() {
+        // The line above has its heading.
+        let words = course.request.render(Language::French);
+        let english = course.request.render(Language::English);
+        for (fr, en) in words.lines().zip(english.lines()).skip(1) {
             context.output.say(&text!("    {fr}"; "    {en}"));
         }
         let language = context.output.language();
         for step in &course.history {
             let (time, name) = (moment::time(step.at_ms), &step.name);
-            let (fr, en) = (step.action.render(Language::French), step.action.render(Language::English));
+            let indented = |text: String| text.replace('\n', "\n        ");
+            let fr = indented(step.action.render(Language::French));
+            let en = indented(step.action.render(Language::English));
             let sentence = text!("    {time} {name} : {fr}"; "    {time} {name}: {en}");
             context.output.result(&Record::Step(StepRecord::new(course, step, language)), &sentence);
         }

@@ -1,5 +1,7 @@
 //! `cercle claim`, `answer`, `complete` and the others: takes a step and waits until it is decided.
 
+use std::path::PathBuf;
+
 use cercle_proto::id::MessageId;
 use cercle_sdk::{
     client::{Events, Notice},
@@ -7,6 +9,7 @@ use cercle_sdk::{
     event::Event,
     message::{Language, request::Situation, transition::Action},
     thread::requests::Owner,
+    transfer::AttachOptions,
 };
 use tokio::time::timeout;
 
@@ -20,10 +23,27 @@ use crate::{
     resolve,
 };
 
-pub(super) async fn run(context: &Context<'_>, prefix: &str, action: Action) -> Result<Exit, Failure> {
+/// Takes a step; these files go with it, as far as the step takes any.
+pub(super) async fn run(
+    context: &Context<'_>,
+    prefix: &str,
+    mut action: Action,
+    attach: Vec<PathBuf>,
+) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
     let online = reach(context, &enrolled).await?;
     let row = find(&enrolled.client, prefix).await?;
+    if let Action::GiveInfo { documents, .. }
+    | Action::Answer { documents, .. }
+    | Action::Complete { documents, .. } = &mut action
+    {
+        for path in attach {
+            let options = AttachOptions::default();
+            documents.push(
+                crate::commands::documents::upload(context, &enrolled, row.groups[0], path, options).await?,
+            );
+        }
+    }
     act(context, enrolled, online, row, action).await
 }
 
@@ -80,7 +100,9 @@ async fn act(
     let row = again(&enrolled.client, &row).await?;
     let titles = board::titles(&enrolled.client).await?;
     let line = board::line(&row, &titles);
-    let (fr, en) = (format!("{} {}", words.0, line.fr), format!("{} {}", words.1, line.en));
+    // What was said is not repeated beyond its first line: documents stand below it.
+    let first = |words: &str| words.lines().next().unwrap_or_default().to_owned();
+    let (fr, en) = (format!("{} {}", first(&words.0), line.fr), format!("{} {}", first(&words.1), line.en));
     context.output.result(&Record::Request(RequestRecord::new(&row)), &crate::language::Text { fr, en });
     enrolled.close().await;
     Ok(Exit::Done)
