@@ -354,6 +354,7 @@ fn what_cercle_wrote_from_an_example_says_the_same_when_it_is_read_again() {
     let mut event = import(EVENT).unwrap().remove(0).content;
     event["recipients"] = json!(["claire.martin@cpts.example"]);
     event["location"] = json!("Domicile");
+    event["priority"] = json!("urgent");
     let body: Body = serde_json::from_value(event).unwrap();
     assert_eq!(back(&export(&message(body.clone())).unwrap()), body);
 
