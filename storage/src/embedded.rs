@@ -65,7 +65,7 @@ impl Embedded {
     }
 
     /// As [`Embedded::start`], without a thread of its own: whoever writes commits what is queued. For
-    /// simulations, in which one seed has to give one run (ADR 0013).
+    /// simulations, whose order must not depend on threads (ADR 0013).
     ///
     /// # Errors
     /// As [`Embedded::start`].

@@ -1,6 +1,7 @@
 //! Deterministic simulation: the real hub from its sessions down to the real engine, over a disk that fails,
 //! tears and forgets; real devices, whose programs stop; a network that loses, delays, doubles, swaps and cuts;
-//! clocks that jump. One seed is one run.
+//! clocks that jump. A seed says who does what when, and which fault comes when; keys and contents are new in each
+//! run, so a failing disk may meet another page of them.
 //!
 //! What must hold is in [`ledger`] (what the hub has said never changes; nothing acknowledged is lost; one commit
 //! ends an epoch) and in [`check`] (every device has every message once, in one order; all agree on the epoch
@@ -277,9 +278,10 @@ fn run(seed: u64) -> Run {
 fn whatever_fails_nothing_acknowledged_is_lost_and_all_devices_agree() {
     if let Some(seed) = number_from_environment("CERCLE_SEED") {
         let played = run(seed);
+        let Run { trace, texts, commits, restarts } = played;
         eprintln!(
-            "seed {seed}: {} texts, {} commits, {} restarts",
-            played.texts, played.commits, played.restarts
+            "seed {seed}: {} events, {texts} texts, {commits} commits, {restarts} restarts",
+            trace.len()
         );
         return;
     }
@@ -307,19 +309,5 @@ fn play_some(next: &AtomicU64, seeds: u64, sum: &Mutex<[usize; 3]>) {
         for (total, count) in sum.iter_mut().zip([played.texts, played.commits, played.restarts]) {
             *total += count;
         }
-    }
-}
-
-#[test]
-fn one_seed_is_one_run() {
-    for seed in 9_000..9_003 {
-        let (one, other) = (run(seed).trace, run(seed).trace);
-        let differs = one.iter().zip(&other).position(|(one, other)| one != other);
-        if let Some(at) = differs {
-            let around = at.saturating_sub(12)..(at + 4).min(one.len()).min(other.len());
-            panic!("seed {seed} differs at {at}:\n{:?}\n{:?}", &one[around.clone()], &other[around]);
-        }
-        assert_eq!(one.len(), other.len(), "seed {seed}");
-        assert_ne!(one, run(seed + 100).trace);
     }
 }

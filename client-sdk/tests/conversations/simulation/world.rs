@@ -1,7 +1,7 @@
 //! A hub on a faulty disk, devices and the network between them; time by hand.
 //!
 //! Nothing here runs by itself. The runtime has one thread and a clock that stands; [`Sim::settle`] lets the hub
-//! work until it waits, so that what happens depends on the seed alone.
+//! work until it waits, so that what happens depends on the seed and not on how fast the machine is.
 
 use std::{
     path::Path,
@@ -104,7 +104,7 @@ pub(super) struct Sim<'a> {
     pub(super) nodes: Vec<Node>,
     pub(super) ledger: Ledger,
     pub(super) group: Option<GroupId>,
-    /// What happened, in a word each: equal for equal seeds.
+    /// What happened, in a word each.
     pub(super) trace: Vec<String>,
     pub(super) hub: Option<Services>,
     disk: FaultyDisk,
