@@ -215,6 +215,18 @@ fn error(details: v1::error::Details) -> S {
     })
 }
 
+fn authenticated() -> S {
+    S::Authenticated(v1::Authenticated {
+        user: "a@cpts.example".into(),
+        certificate: blob("certificate"),
+        key_packages_left: 20,
+        hub_certificate: blob("hub"),
+        incarnation: id(6),
+        roles: vec![1, 3],
+        past_incarnations: Vec::new(),
+    })
+}
+
 fn session_bodies() -> Vec<(&'static str, S)> {
     vec![
         (
@@ -236,18 +248,7 @@ fn session_bodies() -> Vec<(&'static str, S)> {
                 root: blob("root"),
             }),
         ),
-        (
-            "authenticated",
-            S::Authenticated(v1::Authenticated {
-                user: "a@cpts.example".into(),
-                certificate: blob("certificate"),
-                key_packages_left: 20,
-                hub_certificate: blob("hub"),
-                incarnation: id(6),
-                roles: vec![1, 3],
-                past_incarnations: Vec::new(),
-            }),
-        ),
+        ("authenticated", authenticated()),
         (
             "authenticated_restored",
             S::Authenticated(v1::Authenticated {

@@ -71,7 +71,7 @@ impl Chain {
     /// the log was replaced.
     #[must_use]
     pub fn head(&self) -> (u64, String) {
-        self.last.as_ref().map_or((0, to_hex(&[0; 32])), |last| (last.number, to_hex(&last.hash)))
+        self.last.as_ref().map_or_else(|| (0, to_hex(&[0; 32])), |last| (last.number, to_hex(&last.hash)))
     }
 }
 

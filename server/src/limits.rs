@@ -362,7 +362,7 @@ pub const ALERT_HOOK_TRIES_MAX: u32 = 3;
 pub const EARLIEST_PLAUSIBLE_TIME_MS: u64 = 1_767_225_600_000;
 /// `doctor` warns of a certificate that ends within this time.
 pub const CERTIFICATE_WARNING_MS: u64 = 21 * DAY_MS;
-/// systemd kills a service that takes longer to stop (DefaultTimeoutStopSec).
+/// systemd kills a service that takes longer to stop (`DefaultTimeoutStopSec`).
 pub const SERVICE_STOP_MS: u64 = 90_000;
 /// Longest path of a Unix socket, bytes: what every system takes.
 pub const SOCKET_PATH_BYTES_MAX: usize = 100;

@@ -293,9 +293,9 @@ mod tests {
     fn entry(seq: Seq, body: usize) -> Entry {
         Entry {
             seq,
-            kind: if seq % 2 == 0 { Kind::Commit } else { Kind::Application },
+            kind: if seq.is_multiple_of(2) { Kind::Commit } else { Kind::Application },
             epoch: seq / 3,
-            sender: (seq % 5 != 0).then_some(ANNE),
+            sender: (!seq.is_multiple_of(5)).then_some(ANNE),
             message_id: MessageId::new([3; 16]),
             at: seq * 1_000_000_007,
             body: vec![7; body].into(),

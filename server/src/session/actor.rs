@@ -287,8 +287,8 @@ impl<L: Link> Actor<L> {
                 Some(Event::Enrolled(number, verdict))
             }
             Action::Prove { number, device, proof, certificate } => {
-                let proving = check_proof(&self.services, &self.nonce, device, &proof, &certificate);
-                let verdict = Box::pin(proving).await;
+                let (services, nonce) = (&self.services, &self.nonce);
+                let verdict = Box::pin(check_proof(services, nonce, device, &proof, &certificate)).await;
                 Some(Event::Proved(number, verdict))
             }
             Action::Open(identity) => {

@@ -90,7 +90,8 @@ impl Handler {
         tracker.spawn(async move {
             let refused = refusal(&permit);
             if let Ok(upgraded) = upgrade.await {
-                actor::run(WsLink::new(upgraded).await, services, refused).await;
+                let link = WsLink::new(upgraded).await;
+                Box::pin(actor::run(link, services, refused)).await;
             }
             drop(permit);
         });
@@ -103,7 +104,7 @@ impl Handler {
         let tracker = services.tracker.clone();
         tracker.spawn(async move {
             let refused = refusal(&permit);
-            actor::run(link, services, refused).await;
+            Box::pin(actor::run(link, services, refused)).await;
             drop(permit);
         });
         outbound
