@@ -36,3 +36,13 @@ pub(crate) const DEMO_NOTICES_MAX: usize = 1024;
 
 /// How long one line of the demonstration may take to reach all its readers before it counts as lost.
 pub(crate) const DEMO_LINE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long `link` stays so that the other device is given everything, if `--timeout` is not longer. What is
+/// left goes on with the next commands.
+pub(crate) const HANDING_OVER: Duration = Duration::from_secs(60);
+
+/// How often `link` looks how far that is.
+pub(crate) const HANDING_OVER_LOOK: Duration = Duration::from_millis(200);
+
+/// How long an enrolment that was interrupted may take to go on.
+pub(crate) const LINKING: Duration = Duration::from_secs(30);

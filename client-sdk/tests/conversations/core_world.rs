@@ -36,6 +36,7 @@ use cercle_server::{
     directory::{self, Directory},
     dispatch::{Dispatch, LinkTarget},
     fanout::Fanout,
+    lane::Lanes,
     push::Push,
     register::RegisterService,
     session::{
@@ -179,6 +180,7 @@ impl World {
             push,
             auth: AuthenticationService::new(store.clone(), issuer, auth::Settings::default()),
             delivery: Delivery::new(store.clone(), trusted, sender, fanout.clone(), settings),
+            lanes: Lanes::default(),
             registers: RegisterService::new(store.clone(), HubSender::new(keyed).unwrap()),
             attachments: attachments.unwrap(),
             directory: Directory::new(folder, store.clone(), directory::Settings::default()),
