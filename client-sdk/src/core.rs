@@ -10,15 +10,18 @@ use cercle_proto::{
     ErrorCode,
     id::{DeviceId, TimestampMs},
     invitation::Invitation,
+    link::LinkCode,
     v1,
 };
 use std::sync::Arc;
 
+pub use crate::sync::siblings::LinkProgress;
 pub use crate::{event::Message, store::StoreKey};
 pub use alert::{AlertCommand, AlertTally, GroupAlert};
 pub use board::{BoardFilter, BoardRow, Part};
 pub use circle::{HistoryFetch, HistoryUpload, NewCircle, RefusalRecord};
 pub use command::{Act, Ask, Command, DeviceCursor, DeviceState, NewInvitation, Outcome, PolicyTemplate};
+pub use own::DevicesCommand;
 pub use transfer::{PendingUpload, Ticket};
 pub use view::{GroupState, GroupSummary, Identity, Member, QueuedMessage, Trust};
 
@@ -27,7 +30,7 @@ use crate::{
     event::Event,
     mls::identity::DeviceKeys,
     store::{Store, StoreError, identity::IdentityRecord},
-    sync::{Cx, Memory, dice::Dice},
+    sync::{Cx, Memory, dice::Dice, siblings},
 };
 
 mod alert;
@@ -37,6 +40,7 @@ mod command;
 mod conversation;
 #[cfg(test)]
 mod newer_kind;
+mod own;
 mod query;
 mod transfer;
 mod view;
@@ -161,6 +165,15 @@ impl Core {
     /// # Errors
     /// [`Error::AlreadyEnrolled`], or the store fails.
     pub fn begin_enrolment(&mut self, invitation: &Invitation) -> Result<(), Error> {
+        self.note_identity(invitation, Some(invitation.secret), None).map(drop)
+    }
+
+    fn note_identity(
+        &mut self,
+        invitation: &Invitation,
+        secret: Option<[u8; 32]>,
+        link: Option<[u8; 32]>,
+    ) -> Result<Arc<IdentityRecord<DeviceKeys>>, Error> {
         if self.memory.me.is_some() {
             return Err(Error::AlreadyEnrolled);
         }
@@ -178,10 +191,78 @@ impl Core {
             keys,
         };
         tx.write_identity(&record)?;
-        tx.write_invitation(Some(invitation.secret))?;
+        tx.write_invitation(secret)?;
+        if let Some(key) = link {
+            tx.write_note(siblings::LINK, &[], &siblings::LinkNote { key })?;
+        }
         tx.commit()?;
-        self.memory.identity = Some(Arc::new(record));
-        Ok(())
+        let record = Arc::new(record);
+        self.memory.identity = Some(record.clone());
+        Ok(record)
+    }
+
+    /// Makes this device's id and key, durably, for a hub that a linking code names; returns id and public key.
+    /// The invitation comes later ([`Core::accept_link`]).
+    ///
+    /// # Errors
+    /// [`Error::AlreadyEnrolled`], or the store fails.
+    pub(crate) fn begin_linking(&mut self, code: &LinkCode) -> Result<(DeviceId, [u8; 32]), Error> {
+        let hub = Invitation {
+            address: code.address.clone(),
+            secret: [0; 32],
+            root_fingerprint: code.root_fingerprint,
+            web_certificate: code.web_certificate,
+        };
+        let record = self.note_identity(&hub, None, None)?;
+        Ok((DeviceId::new(record.device), record.keys.public()))
+    }
+
+    /// Notes the invitation that the old device has handed over, and the key of what it will hand over.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyEnrolled`], or the store fails.
+    pub(crate) fn accept_link(&mut self, invitation: &Invitation, key: [u8; 32]) -> Result<(), Error> {
+        self.note_identity(invitation, Some(invitation.secret), Some(key)).map(drop)
+    }
+
+    /// The invitation that this device has noted and not redeemed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn pending_invitation(&self) -> Result<Option<Invitation>, Error> {
+        let Some(record) = self.memory.identity.as_ref().filter(|_| self.memory.me.is_none()) else {
+            return Ok(None);
+        };
+        let secret = self.store.begin()?.invitation()?;
+        Ok(secret.map(|secret| Invitation {
+            address: record.address.clone(),
+            secret,
+            root_fingerprint: record.root_fingerprint,
+            web_certificate: record.web_certificate,
+        }))
+    }
+
+    /// Whether this device is in every group in which another device of its user is, as far as it knows.
+    #[must_use]
+    pub fn has_joined_all(&self) -> bool {
+        self.memory.standing.siblings_known && self.memory.joining() == 0
+    }
+
+    /// Whether everything has come that another device of this user hands over.
+    #[must_use]
+    pub fn has_whole_history(&self) -> bool {
+        let mut lanes = self.memory.groups.values();
+        self.has_joined_all() && lanes.all(|lane| lane.row.record.history_awaited.is_none())
+    }
+
+    /// How far a device is that this one has linked.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn link_progress(&mut self, device: DeviceId) -> Result<LinkProgress, Error> {
+        let tx = self.store.begin()?;
+        let mut cx = Cx { tx: &tx, m: &mut self.memory, now: 0, actions: Vec::new() };
+        Ok(cx.link_progress(device)?)
     }
 
     /// Takes ids and delays from a seed from here on, so that a simulation can be repeated. Keys never come

@@ -66,6 +66,8 @@ pub enum Event {
         /// The group.
         group: GroupId,
     },
+    /// This device is in every group in which another device of its user is.
+    GroupsJoined,
     /// The title or policy of a group has changed.
     GroupChanged {
         /// The group.
@@ -219,6 +221,27 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The group that it is shown in; `None` for work of the shell and for what is in no single group.
+    pub(crate) const fn shown_in(&self) -> Option<GroupId> {
+        match self {
+            Self::MessageReceived(message) => Some(message.group),
+            Self::MembershipChanged(change) => Some(change.group),
+            Self::Typing { group, .. }
+            | Self::MessageRefused { group, .. }
+            | Self::GroupJoined { group }
+            | Self::GroupChanged { group }
+            | Self::GroupLeft { group, .. }
+            | Self::Gap { group, .. }
+            | Self::Recovered { group }
+            | Self::Recovering { group, .. }
+            | Self::DeviceChange { group, .. }
+            | Self::InvalidCommitReported { group, .. } => Some(*group),
+            _ => None,
+        }
+    }
+}
+
 /// Who did something in a group.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Actor {
@@ -329,6 +352,8 @@ pub enum GapReason {
     Fork,
     /// The welcome was lost or did not open.
     WelcomeLost,
+    /// This device was not in the group before; another device of the same user is.
+    NewDevice,
     /// The hub was restored from an older copy.
     HubRestored,
 }

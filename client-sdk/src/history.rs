@@ -67,6 +67,7 @@ pub(crate) fn seal(
         at_ms: row.record.at_ms,
         envelope: row.record.envelope.clone(),
         by_administrator: row.record.by_administrator,
+        exported_by: row.record.exported_by.clone().unwrap_or_default(),
     });
     let archive =
         HistoryArchive { group: group.as_bytes().to_vec(), before_seq, messages: messages.collect() };
@@ -98,7 +99,7 @@ pub(crate) fn open(
     if !signing::verify(&exporter.public_key, &to_be_signed(&signed.archive), &signed.signature) {
         return Err(HistoryError::Signature);
     }
-    unpack(&signed.archive, group, before_seq, &exporter.user)
+    unpack(&signed.archive, group, before_seq)
 }
 
 /// Reads what the signature of an archive covers.
@@ -109,7 +110,6 @@ pub(crate) fn unpack(
     archive: &[u8],
     group: GroupId,
     before_seq: Seq,
-    exporter: &UserId,
 ) -> Result<Vec<MessageRow>, HistoryError> {
     let open = decompress_to_vec_zlib_with_limit(archive, limits::HISTORY_OPEN_BYTES_MAX)
         .map_err(|_| HistoryError::Damaged)?;
@@ -117,8 +117,7 @@ pub(crate) fn unpack(
     if archive.group != group.as_bytes() || archive.before_seq != before_seq {
         return Err(HistoryError::OtherContent);
     }
-    let rows: Result<Vec<MessageRow>, HistoryError> =
-        archive.messages.into_iter().map(|message| read(message, exporter)).collect();
+    let rows: Result<Vec<MessageRow>, HistoryError> = archive.messages.into_iter().map(read).collect();
     let mut rows = rows?;
     if rows.iter().any(|row| row.seq == 0 || row.seq >= before_seq) {
         return Err(HistoryError::OtherContent);
@@ -127,8 +126,11 @@ pub(crate) fn unpack(
     Ok(rows)
 }
 
-fn read(message: ArchivedMessage, exporter: &UserId) -> Result<MessageRow, HistoryError> {
+fn read(message: ArchivedMessage) -> Result<MessageRow, HistoryError> {
     let sender = UserId::parse(&message.sender).map_err(|_| HistoryError::Damaged)?;
+    if !message.exported_by.is_empty() && UserId::parse(&message.exported_by).is_err() {
+        return Err(HistoryError::Damaged);
+    }
     if message.envelope.len() > limits::ENVELOPE_BYTES_MAX
         || message.display_name.len() > limits::NAME_BYTES_MAX
     {
@@ -143,7 +145,7 @@ fn read(message: ArchivedMessage, exporter: &UserId) -> Result<MessageRow, Histo
         at_ms: message.at_ms,
         envelope: message.envelope,
         by_administrator: message.by_administrator,
-        exported_by: Some(exporter.as_str().to_owned()),
+        exported_by: Some(message.exported_by).filter(|user| !user.is_empty()),
     };
     let id = MessageId::try_from(message.id.as_slice()).map_err(|_| HistoryError::Damaged)?;
     Ok(MessageRow { seq: message.seq, id, record })

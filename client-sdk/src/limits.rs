@@ -1,5 +1,7 @@
 //! Every bound of the client, with its unit and its reason.
 
+use std::time::Duration;
+
 use cercle_proto::id::TimestampMs;
 
 const SECOND_MS: TimestampMs = 1_000;
@@ -98,6 +100,18 @@ pub const HISTORY_PART_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const HISTORY_OPEN_BYTES_MAX: usize = 2 * HISTORY_PART_BYTES_MAX;
 /// Parts of one history, the newest messages first: 50 000 messages.
 pub const HISTORY_PARTS_MAX: usize = 25;
+/// Messages in the first part of what a linked device is handed over: some screens, to have something soon.
+pub const OWN_HISTORY_FIRST_MESSAGES: usize = 100;
+/// Parts of one group's history for a linked device: half a million messages.
+pub const OWN_HISTORY_PARTS_MAX: usize = 256;
+/// Parts that wait to be put on the hub before the next is made: each is held in the store meanwhile.
+pub const OWN_HISTORY_WAITING_MAX: usize = 4;
+/// When what came right after the joining of a linked device is handed over: until then its senders have seen it.
+pub const OWN_HISTORY_LATE_MS: TimestampMs = 8 * SECOND_MS;
+/// How much of that: what a lively group writes in some seconds.
+pub const OWN_HISTORY_LATE_MESSAGES: usize = 50;
+/// Pause before it is looked again whether there is room for the next part.
+pub const OWN_HISTORY_PAUSE_MS: TimestampMs = 300;
 /// Longest file name of a document in an export, bytes of UTF-8; the place and number come before it.
 pub const EXPORT_NAME_BYTES_MAX: usize = 120;
 /// Largest manifest of an export that is read, bytes: 100 000 files.
@@ -107,6 +121,16 @@ pub const EXPORT_MANIFEST_BYTES_MAX: u64 = 32 * 1024 * 1024;
 pub const PERIOD_STEP_MS: TimestampMs = 20 * SECOND_MS;
 /// Milliseconds of a day, for policies in days.
 pub const DAY_IN_MS: TimestampMs = DAY_MS;
+// --- linking
+
+/// How often a device looks whether something is in a slot of a lane.
+pub const LANE_LOOK: Duration = Duration::from_millis(400);
+/// Lines to the hub that may break one after the other before a lane counts as out of reach: half a minute.
+pub const LANE_LINE_TRIES_MAX: usize = 30;
+/// Bytes of a slot that are read: what a hub takes.
+pub const LANE_SLOT_BYTES_MAX: usize = 16 * 1024;
+/// How long the invitation of a linked device may wait: it is redeemed at once, or after a restart.
+pub const LINK_INVITATION_MS: TimestampMs = HOUR_MS;
 // --- documents
 
 /// Uploads of one device that are not messages yet. Each has a file of ciphertext in the profile.

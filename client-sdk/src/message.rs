@@ -77,7 +77,7 @@ pub use event_alert::{EventAlert, EventAlertAck};
 pub use form::{Form, FormAnswer};
 pub use group_profile::{GroupProfile, HistoryPolicy, ThreadKind};
 pub use handover::Handover;
-pub use history::HistoryHandedOver;
+pub use history::{HistoryHandedOver, OwnHistory};
 pub use kind::Kind;
 pub use language::Language;
 pub use library::LibraryEntry;

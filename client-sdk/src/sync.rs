@@ -19,6 +19,7 @@
 //!   forgotten;
 //! - [`requests`]: what was asked of others, and who takes it on;
 //! - [`rules`]: groups that follow the directory;
+//! - [`siblings`]: further devices of the same user;
 //! - [`upkeep`]: key packages, certificate, duties towards other members;
 //! - [`commands`]: what the app asks for; [`circle`]: the rules of patient circles; [`history`]: what
 //!   newcomers are given.
@@ -80,6 +81,7 @@ pub(crate) mod requests;
 pub(crate) mod restored;
 pub(crate) mod rules;
 pub(crate) mod session;
+pub(crate) mod siblings;
 pub(crate) mod staging;
 pub(crate) mod transfers;
 pub(crate) mod typing;
@@ -253,6 +255,11 @@ impl<'a> Cx<'a, '_> {
     }
 
     pub(crate) fn emit(&mut self, event: Event) {
+        // What the devices of one user say to each other is nothing to show.
+        let lane = event.shown_in().and_then(|group| self.m.groups.get(&group));
+        if lane.is_some_and(|lane| lane.row.record.personal) {
+            return;
+        }
         self.actions.push(Action::Emit(event));
     }
 

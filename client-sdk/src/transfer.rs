@@ -18,7 +18,7 @@ mod device;
 mod download;
 mod error;
 mod history;
-mod http;
+pub(crate) mod http;
 pub mod limits;
 pub mod media_type;
 pub mod name;

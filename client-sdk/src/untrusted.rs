@@ -47,8 +47,7 @@ pub fn content(plaintext: &[u8]) {
 
 /// Reads the inside of a handed-over history, behind its signature.
 pub fn history(archive: &[u8]) {
-    let exporter = UserId::new("anne", "cpts.example").expect("a good name");
-    if let Ok(rows) = history::unpack(archive, GroupId::new([1; 16]), 1_000, &exporter) {
+    if let Ok(rows) = history::unpack(archive, GroupId::new([1; 16]), 1_000) {
         for row in rows {
             content(&row.record.envelope);
         }

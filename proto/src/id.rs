@@ -112,6 +112,11 @@ binary_id!(
     RegisterId, "register id"
 );
 
+binary_id!(
+    /// A lane of the hub on which two devices meet, chosen at random.
+    LaneId, "lane id"
+);
+
 impl MessageId {
     /// Makes a UUIDv7 (RFC 9562) from a time and 10 random bytes.
     #[must_use]

@@ -9,7 +9,7 @@
 //! - [`policy`]: the group policy inside the MLS group context, and who may do what under it.
 //! - [`signing`]: the exact bytes that devices sign to enrol and to open a session.
 //! - [`receipt`]: what the hub signs of a claimed register.
-//! - [`invitation`]: the link that enrols a device.
+//! - [`invitation`]: the link that enrols a device. [`link`]: the code that links one to another.
 //!
 //! This crate depends on none of the others and does no input or output.
 
@@ -18,6 +18,7 @@ pub mod error_code;
 pub mod frame;
 pub mod id;
 pub mod invitation;
+pub mod link;
 pub mod mls_message;
 pub mod policy;
 pub mod receipt;

@@ -18,6 +18,7 @@ pub struct Policy {
     add: Permission,
     remove: Permission,
     post: Permission,
+    personal: bool,
 }
 
 /// What a commit does, said without MLS types. Users, not devices: several devices may belong to one.
@@ -62,14 +63,21 @@ impl Policy {
             add: Permission::Members,
             remove: Permission::Administrators,
             post: Permission::Members,
+            personal: false,
         }
+    }
+
+    /// The group of a user's own devices: nobody else's device is ever in it, and this never changes.
+    #[must_use]
+    pub fn personal(owner: UserId) -> Self {
+        Self { personal: true, ..Self::announcements(owner) }
     }
 
     /// Announcements: only administrators add, remove and post.
     #[must_use]
     pub fn announcements(creator: UserId) -> Self {
         let only = Permission::Administrators;
-        Self { administrators: vec![creator], add: only, remove: only, post: only }
+        Self { administrators: vec![creator], add: only, remove: only, post: only, personal: false }
     }
 
     /// The same policy with other administrators.
@@ -96,6 +104,12 @@ impl Policy {
         self.allows(self.post, user)
     }
 
+    /// Whether it is the group of one user's own devices.
+    #[must_use]
+    pub const fn is_personal(&self) -> bool {
+        self.personal
+    }
+
     /// Whether only administrators may send application messages.
     #[must_use]
     pub fn posting_is_restricted(&self) -> bool {
@@ -107,7 +121,7 @@ impl Policy {
     pub fn encode(&self) -> Vec<u8> {
         let administrators = self.administrators.iter().map(|user| user.as_str().to_owned()).collect();
         let (add, remove, post) = (self.add.into(), self.remove.into(), self.post.into());
-        GroupPolicy { administrators, add, remove, post }.encode_to_vec()
+        GroupPolicy { administrators, add, remove, post, personal: self.personal }.encode_to_vec()
     }
 
     /// Reads the content of the group context extension.
@@ -122,11 +136,11 @@ impl Policy {
         };
         let users = raw.administrators.iter().map(|text| UserId::parse(text));
         let administrators: Vec<_> = users.collect::<Result<_, _>>().map_err(|_| PolicyError::Malformed)?;
-        if administrators.is_empty() {
+        if administrators.is_empty() || raw.personal && administrators.len() > 1 {
             return Err(PolicyError::Malformed);
         }
         let (add, remove, post) = (permission(raw.add)?, permission(raw.remove)?, permission(raw.post)?);
-        Ok(Self { administrators, add, remove, post })
+        Ok(Self { administrators, add, remove, post, personal: raw.personal })
     }
 
     /// Judges a commit of a member under this policy (the one before the commit).
@@ -138,6 +152,12 @@ impl Policy {
     /// Says which rule the commit breaks.
     pub fn judge(&self, committer: &UserId, facts: &CommitFacts) -> Result<(), PolicyError> {
         let others = |users: &[UserId]| users.iter().any(|user| user != committer);
+        if self.personal && facts.added.iter().any(|user| !self.is_administrator(user)) {
+            return Err(PolicyError::Add);
+        }
+        if facts.new_policy.as_ref().is_some_and(|new| self.personal || new.personal) {
+            return Err(PolicyError::Change);
+        }
         if others(&facts.added) && !self.allows(self.add, committer) {
             return Err(PolicyError::Add);
         }
@@ -209,6 +229,42 @@ mod tests {
         let facts =
             CommitFacts { added: own.clone(), removed: own.clone(), members_after: own, new_policy: None };
         assert_eq!(policy.judge(&user("member"), &facts), Ok(()));
+    }
+
+    #[test]
+    fn a_personal_group_never_takes_anybody_else_and_never_changes() {
+        let policy = Policy::personal(user("owner"));
+        assert_eq!(Policy::decode(&policy.encode()), Ok(policy.clone()));
+        let members_after = vec![user("owner"), user("x")];
+        let adds = CommitFacts {
+            added: vec![user("x")],
+            members_after: members_after.clone(),
+            ..Default::default()
+        };
+        assert_eq!(policy.judge(&user("owner"), &adds), Err(PolicyError::Add));
+        let own = CommitFacts {
+            added: vec![user("owner")],
+            members_after: vec![user("owner")],
+            ..Default::default()
+        };
+        assert_eq!(policy.judge(&user("owner"), &own), Ok(()));
+        let new_policy = Some(Policy::conversation(user("owner")));
+        let changes = CommitFacts { new_policy, members_after: vec![user("owner")], ..Default::default() };
+        assert_eq!(policy.judge(&user("owner"), &changes), Err(PolicyError::Change));
+        let new_policy = Some(policy);
+        let becomes = CommitFacts { new_policy, members_after: vec![user("owner")], ..Default::default() };
+        assert_eq!(
+            Policy::conversation(user("owner")).judge(&user("owner"), &becomes),
+            Err(PolicyError::Change)
+        );
+        let two = GroupPolicy {
+            administrators: vec![user("a").as_str().to_owned(), user("b").as_str().to_owned()],
+            add: Permission::Administrators.into(),
+            remove: Permission::Administrators.into(),
+            post: Permission::Administrators.into(),
+            personal: true,
+        };
+        assert_eq!(Policy::decode(&two.encode_to_vec()), Err(PolicyError::Malformed));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 #[path = "wire_snapshots/alerts.rs"]
 mod alerts;
+#[path = "wire_snapshots/devices.rs"]
+mod devices;
 #[path = "wire_snapshots/joining.rs"]
 mod joining;
 
@@ -605,14 +607,14 @@ fn no_frame_is_without_a_fixture() {
     let client = client_frames().into_iter().map(|(_, body)| body);
     let client = client.chain(alerts::client_bodies().into_iter().map(|(_, body)| frame::client(42, body)));
     let client = client.chain(joining::client_bodies().into_iter().map(|(_, body)| frame::client(42, body)));
+    let client = client.chain(devices::client_bodies().into_iter().map(|(_, body)| frame::client(42, body)));
     let server = server_frames().into_iter().map(|(_, body)| body);
     let server = server.chain(alerts::server_bodies().into_iter().map(|(_, body)| frame::server(42, body)));
     let server = server.chain(joining::server_bodies().into_iter().map(|(_, body)| frame::server(42, body)));
-    assert_eq!(
-        numbers(client.map(|body| frame::encode(&body)).collect()),
-        (2..=40).chain(50..=54).collect::<Vec<_>>()
-    );
-    let known: Vec<u32> = (2..=26).chain(28..=31).chain(33..=34).chain(50..=51).collect();
+    let server = server.chain(devices::server_bodies().into_iter().map(|(_, body)| frame::server(42, body)));
+    let asked: Vec<u32> = (2..=40).chain(50..=54).chain(70..=72).collect();
+    assert_eq!(numbers(client.map(|body| frame::encode(&body)).collect()), asked);
+    let known: Vec<u32> = (2..=26).chain(28..=31).chain(33..=34).chain(50..=51).chain([70]).collect();
     assert_eq!(numbers(server.map(|body| frame::encode(&body)).collect()), known);
 }
 

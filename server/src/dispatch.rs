@@ -2,6 +2,7 @@
 //! whatever transport it came by.
 //!
 //! - [`request`]: frames become requests of validated ids here, and nowhere else.
+//! - `own`: requests about a user's own further devices.
 //! - `alerts`: requests about push and alerts.
 //! - [`reply`]: answers become frames here, and nowhere else.
 //! - [`directory`], [`joining`]: both, for the requests of the directory and of groups that can be asked for.
@@ -9,6 +10,7 @@
 mod alerts;
 pub mod directory;
 pub mod joining;
+mod own;
 pub mod reply;
 pub mod request;
 
@@ -26,6 +28,7 @@ use crate::{
     error::Refusal,
     fanout::Fanout,
     joining::Joining,
+    lane::Lanes,
     membership::GroupRules,
     push::Push,
     register::RegisterService,
@@ -47,6 +50,8 @@ pub struct Dispatch {
     pub alerts: Alerts,
     /// First-wins registers.
     pub registers: RegisterService,
+    /// Where two devices of one user meet.
+    pub lanes: Lanes,
     /// Ciphertext of documents.
     pub attachments: Attachments,
     /// The directory.
@@ -151,6 +156,7 @@ impl Dispatch {
             }
             Call::OpenBlob(blob) => Reply::BlobTicket(self.attachments.open_blob(by, blob, now).await?),
             Call::ReleaseBlob(blob) => self.attachments.release_blob(by, blob).await.map(done)?,
+            Call::Own(call) => self.about_own(by, call, now).await?,
             Call::Directory(call) => self.about_directory(by, call, now).await?,
             Call::Join(call) => self.about_joining(by, call, now).await?,
             Call::Alert(call) => self.about_alerts(by, call, now).await?,

@@ -14,7 +14,9 @@ use cercle_proto::{
 };
 use cercle_storage::store::WriteError;
 
-use crate::{alert, attachments, auth, delivery, directory, joining, limits, membership, push, register};
+use crate::{
+    alert, attachments, auth, delivery, directory, joining, lane, limits, membership, push, register,
+};
 
 /// Why a request is refused or a session ends, as the client gets it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -227,6 +229,19 @@ impl From<register::Error> for Refusal {
             E::OutcomeUnknown(_) => Self::fault(ErrorCode::OutcomeUnknown, &error),
             E::Damaged(_) => Self::fault(ErrorCode::Internal, &error),
         }
+    }
+}
+
+impl From<lane::Error> for Refusal {
+    fn from(error: lane::Error) -> Self {
+        use lane::Error as E;
+        let code = match error {
+            E::RateLimited { .. } => ErrorCode::RateLimited,
+            E::TooMany => ErrorCode::TooMany,
+            E::Exists => ErrorCode::InvalidField,
+        };
+        let wait = if let E::RateLimited { retry_after_ms } = error { retry_after_ms } else { 0 };
+        Self::new(code, error.to_string()).retry_after(wait)
     }
 }
 

@@ -8,6 +8,7 @@
 //! - [`session`]: one connected device. [`dispatch`]: one request → one service call → one reply.
 //! - [`auth`]: authentication service. [`delivery`]: delivery service. [`fanout`]: from the log to sessions.
 //! - [`register`]: first-wins registers. [`attachments`]: ciphertext of documents.
+//! - [`lane`]: where two devices of one user meet.
 //! - [`directory`]: who there is and how to reach them.
 //! - [`alert`]: alerts until they are acknowledged. [`push`]: wake-ups for devices without a session.
 //! - [`admin`]: what the operator does over the local socket. [`init`]: first start. [`doctor`]: what is wrong.
@@ -33,6 +34,7 @@ pub mod fanout;
 pub mod health;
 pub mod init;
 pub mod joining;
+pub mod lane;
 pub mod limits;
 pub mod membership;
 pub mod push;

@@ -164,6 +164,25 @@ const _: () =
 const _: () = assert!(RECORD_RETENTION_MS > RETENTION_MS, "a verdict outlives its entry");
 const _: () = assert!(KEY_PACKAGES_LOW < KEY_PACKAGES_MAX, "a full stock is not low");
 
+// --- linking --------------------------------------------------------------------------------------------
+
+/// How long a lane is open: to take the other device, read a code and compare a number.
+pub const LANE_LIFE_MS: u64 = 10 * 60 * 1000;
+/// Lanes of one user: one for the device at hand, and tries of the last minutes that came to nothing.
+pub const LANES_PER_USER_MAX: usize = 8;
+/// Lanes altogether: with full slots they take 64 MB at the worst.
+pub const LANES_MAX: usize = 512;
+/// Slots of one lane: four are used.
+pub const LANE_SLOTS_MAX: u32 = 8;
+/// Bytes in one slot: keys, an invitation, names.
+pub const LANE_SLOT_BYTES_MAX: usize = 16 * 1024;
+/// Requests for one lane: both devices look twice a second for as long as it is open.
+pub const LANE_REQUESTS_MAX: u32 = 4_096;
+/// How long the content of a slot may take to arrive.
+pub const LANE_BODY: Duration = Duration::from_secs(10);
+/// Lanes that one user opens: some tries at once, then one a minute.
+pub const LANE_RATE: Rate = Rate { burst: 20, refill_ms: 60_000 };
+
 // --- transport, sessions, operation -------------------------------------------------------------------
 
 /// Entries that a live group keeps in memory. A reader further behind reads the log, so this only needs to
@@ -475,9 +494,7 @@ pub const MEMBERSHIP_LOOK: Duration = Duration::from_secs(5);
 pub const INBOX_USERS_MAX: usize = 50;
 /// Shared inboxes that one user may be behind.
 pub const INBOXES_PER_USER_MAX: usize = 50;
-
-/// Where `init` looks for a free port: above those of known services, below those that Linux and the IANA
-/// plan give to outgoing connections, which would be in the way of a hub that starts again.
+/// Where `init` looks for a free port: below those of outgoing connections, which would be in the way later.
 pub const FREE_PORTS: Range<u16> = 10_000..32_000;
 /// Ports tried before `init` says that none is free.
 pub const FREE_PORT_TRIES: usize = 100;

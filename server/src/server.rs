@@ -34,6 +34,7 @@ use crate::{
     dispatch::{Dispatch, LinkTarget},
     error::Refusal,
     fanout::Fanout,
+    lane::Lanes,
     limits,
     push::{
         Push,
@@ -334,6 +335,7 @@ fn build(
         push,
         alerts,
         registers,
+        lanes: Lanes::default(),
         attachments: attachments.map_err(StartError::Attachments)?,
         auth: AuthenticationService::new(store.clone(), issuer, config.auth()),
         delivery,

@@ -2,7 +2,7 @@
 //! request is looked at here.
 //!
 //! accept → [`admission`] → [`tls`] → [`listener`] drives HTTP → [`http`] routes → [`ws`] or [`grpc`] →
-//! [`crate::session::actor`], or → [`blobs`] → [`crate::attachments`].
+//! [`crate::session::actor`], or → [`blobs`] → [`crate::attachments`], or → [`lanes`] → [`crate::lane`].
 //!
 //! - [`activity`]: whether anything is going on on a connection. [`allowance`]: how much a peer may send before
 //!   it is authenticated. [`rate`]: how often a device may ask and an address may connect.
@@ -13,6 +13,7 @@ pub mod allowance;
 pub mod blobs;
 pub mod grpc;
 pub mod http;
+pub mod lanes;
 pub mod listener;
 pub mod rate;
 pub mod tls;

@@ -6,6 +6,7 @@
 pub(crate) mod alert;
 mod answer;
 pub(crate) mod circle;
+pub(crate) mod devices;
 pub(crate) mod directory;
 pub(crate) mod documents;
 mod english;
@@ -87,7 +88,8 @@ struct Common {
 pub(crate) enum Command {
     /// Inscrit cet appareil avec une invitation.
     Enrol {
-        /// Lien cercle://… reçu de la coordination, ou - pour le lire sur l'entrée standard.
+        /// Lien cercle://… reçu de la coordination, ou code montré par un autre appareil à vous ; - pour l'entrée
+        /// standard.
         #[arg(value_name = "LIEN")]
         link: String,
         /// Protège le profil par une phrase de passe.
@@ -235,6 +237,8 @@ pub(crate) enum Command {
         #[arg(long, value_name = "PERSONNE")]
         user: Option<String>,
     },
+    #[command(flatten)]
+    OwnDevices(devices::OwnDevices),
     /// Crée une invitation ; sans identifiant, pour un autre appareil à vous.
     Invitation(InvitationArguments),
     #[command(flatten)]

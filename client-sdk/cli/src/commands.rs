@@ -11,6 +11,7 @@ mod export;
 mod fhir;
 mod groups;
 mod join;
+mod link;
 mod members;
 mod patient_file;
 mod people;
@@ -99,6 +100,7 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
         Command::Revoke { device, user } => {
             Box::pin(administration::revoke(context, &device, user.as_deref())).await
         }
+        Command::OwnDevices(command) => Box::pin(link::run(context, command)).await,
         Command::Invitation(arguments) => Box::pin(administration::invitation(context, arguments)).await,
         Command::Request(command) => Box::pin(requests::run(context, command)).await,
         Command::UpdateKeys { group } => Box::pin(groups::update_keys(context, &group)).await,

@@ -2,6 +2,7 @@
 //!
 //! The one place where errors of the SDK become sentences and codes.
 
+mod devices;
 mod transfers;
 
 use std::io;

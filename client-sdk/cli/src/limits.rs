@@ -42,3 +42,13 @@ pub(crate) const FHIR_CONTENT_BYTES_MAX: u64 = 5_000_000;
 
 /// How long a hub takes no other request to join after one was declined, ms: it says so itself, this says when.
 pub(crate) const DECLINED_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// How long `link` stays so that the other device is given everything, if `--timeout` is not longer. What is
+/// left goes on with the next commands.
+pub(crate) const HANDING_OVER: Duration = Duration::from_secs(60);
+
+/// How often `link` looks how far that is.
+pub(crate) const HANDING_OVER_LOOK: Duration = Duration::from_millis(200);
+
+/// How long an enrolment that was interrupted may take to go on.
+pub(crate) const LINKING: Duration = Duration::from_secs(30);

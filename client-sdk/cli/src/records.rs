@@ -153,6 +153,22 @@ pub(crate) enum Record<'a> {
     Revoked {
         device: String,
     },
+    LinkCode {
+        code: &'a str,
+        expires_at_ms: u64,
+    },
+    LinkMet {
+        device: String,
+    },
+    LinkNumber {
+        number: &'a str,
+    },
+    Linked {
+        device: String,
+    },
+    Unlinked {
+        device: String,
+    },
     Invitation {
         user: &'a str,
         link: &'a str,

@@ -34,6 +34,8 @@ mod kinds;
 #[path = "../../tests/conversations/link.rs"]
 #[expect(dead_code, reason = "made for transfers, which cut lines; here they are held")]
 mod link;
+#[path = "processes/linking.rs"]
+mod linking;
 #[path = "processes/lives.rs"]
 mod lives;
 #[path = "processes/offline.rs"]

@@ -127,6 +127,25 @@ impl Client {
         }
     }
 
+    /// Does something on the transfer thread, which has a runtime of its own, for as long as somebody waits.
+    pub(crate) async fn on_transfers<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, ClientError> {
+        let (mut reply, answer) = oneshot::channel();
+        let work = Box::pin(async move {
+            let done = tokio::select! {
+                biased;
+                () = reply.closed() => return,
+                done = work => done,
+            };
+            let _ = reply.send(done);
+        });
+        let transfers = self.shared.transfers.as_ref().ok_or(ClientError::Closed)?;
+        transfers.send(Order::Run(work)).await.map_err(|_| ClientError::Closed)?;
+        answer.await.map_err(|_| ClientError::Closed)
+    }
+
     async fn order<T>(&self, order: impl FnOnce(Reply<T>) -> Order) -> Result<T, TransferError> {
         let (reply, answer) = oneshot::channel();
         let closed = || TransferError::Client(ClientError::Closed);

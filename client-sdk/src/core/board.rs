@@ -159,7 +159,7 @@ type Key = (UserId, RequestId);
 impl Cx<'_, '_> {
     /// Every request in each of its groups, the furthest first.
     fn all_courses(&mut self) -> Result<BTreeMap<Key, Vec<Course>>, Error> {
-        let groups: Vec<GroupId> = self.m.groups.keys().copied().collect();
+        let groups = self.m.shown_groups();
         let mut all: BTreeMap<Key, Vec<Course>> = BTreeMap::new();
         for group in groups {
             for course in self.m.thread(self.tx, group)?.requests.iter() {
@@ -207,7 +207,7 @@ impl Cx<'_, '_> {
         if let Some(patient) = self.withheld_patient(course.request.id)? {
             return Ok(Some(patient));
         }
-        let groups: Vec<GroupId> = self.m.groups.keys().copied().collect();
+        let groups = self.m.shown_groups();
         for group in groups {
             let requests = &self.m.thread(self.tx, group)?.requests;
             if let Some(patient) = requests.handed_over(course.request.id, &course.requester) {

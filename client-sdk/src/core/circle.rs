@@ -16,7 +16,8 @@ use crate::{
     },
     limits,
     message::{
-        Body, CircleAudience, CircleConsent, CircleMember, Content, Document, GroupProfile, Language, Patient,
+        Body, CircleAudience, CircleConsent, CircleMember, Content, Document, GroupProfile, Language,
+        OwnHistory, Patient,
     },
     sync::{Cx, entries::read_message},
     thread::{
@@ -166,7 +167,12 @@ impl Core {
     /// # Errors
     /// When the store fails.
     pub fn history_fetches(&self) -> Result<Vec<HistoryFetch>, Error> {
-        Ok(Cx::history_fetches(&self.store.begin()?)?)
+        let groups = &self.memory.groups;
+        let ready = |history: &OwnHistory| match groups.get(&history.group) {
+            Some(lane) => !lane.is_new_here(),
+            None => history.closed,
+        };
+        Ok(Cx::history_fetches(&self.store.begin()?, ready)?)
     }
 
     /// Looks at every message of a group, in the order of its log, holding few at a time.

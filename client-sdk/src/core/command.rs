@@ -5,7 +5,7 @@ use cercle_proto::{
     v1,
 };
 
-use super::{AlertCommand, NewCircle, Ticket};
+use super::{AlertCommand, DevicesCommand, NewCircle, Ticket};
 use crate::{
     directory::{Entry, MembershipDue, Page, Question},
     message::{
@@ -185,6 +185,8 @@ pub enum Command {
         /// The bytes.
         blob: BlobId,
     },
+    /// Links devices; for [`crate::linking`].
+    Devices(DevicesCommand),
     /// Asks the directory something.
     Directory(Box<Question>),
     /// Asks the hub about alerts and wake-ups.
@@ -221,6 +223,7 @@ impl std::fmt::Debug for Command {
             Self::AbandonUpload { .. } => "AbandonUpload",
             Self::CreateBlob { .. } => "CreateBlob",
             Self::OpenBlob { .. } => "OpenBlob",
+            Self::Devices(_) => "Devices",
             Self::Directory(_) => "Directory",
             Self::Alert(_) => "Alert",
         })
@@ -333,6 +336,11 @@ pub enum Outcome {
     },
     /// The devices of a user.
     Devices(Vec<DeviceState>),
+    /// The lane is open until then.
+    LaneOpened {
+        /// Until then.
+        expires_at_ms: TimestampMs,
+    },
     /// A ticket for bytes on the hub.
     Ticket(Ticket),
     /// Found entries of the directory.
@@ -382,6 +390,7 @@ impl std::fmt::Debug for Outcome {
             Self::DeliveryStatus(_) => f.write_str("DeliveryStatus"),
             Self::InvitationCreated { .. } => f.write_str("InvitationCreated"),
             Self::Devices(_) => f.write_str("Devices"),
+            Self::LaneOpened { .. } => f.write_str("LaneOpened"),
             Self::Ticket(ticket) => write!(f, "{ticket:?}"),
             Self::DirectoryPage(_) => f.write_str("DirectoryPage"),
             Self::GroupRules(_) => f.write_str("GroupRules"),

@@ -43,7 +43,7 @@ impl Core {
     /// # Errors
     /// When the store fails.
     pub fn unread(&mut self) -> Result<Vec<(GroupId, Unread)>, Error> {
-        let groups: Vec<GroupId> = self.memory.groups.keys().copied().collect();
+        let groups = self.memory.shown_groups();
         let tx = self.store.begin()?;
         let unread = groups.into_iter().map(|group| Ok((group, self.memory.unread(&tx, group)?)));
         unread.collect()

@@ -22,8 +22,11 @@ impl Core {
     /// # Errors
     /// When the store fails.
     pub fn groups(&mut self) -> Result<Vec<GroupSummary>, Error> {
-        let rows: Vec<(GroupId, GroupRow)> =
-            self.memory.groups.iter().map(|(group, lane)| (*group, lane.row.clone())).collect();
+        let shown = self.memory.groups.iter().filter(|(_, lane)| {
+            // What this device has not joined yet, and the group of own devices, are nothing to show.
+            !lane.row.record.personal && !lane.is_new_here()
+        });
+        let rows: Vec<(GroupId, GroupRow)> = shown.map(|(group, lane)| (*group, lane.row.clone())).collect();
         rows.into_iter().map(|(group, row)| self.summary(group, row)).collect()
     }
 
@@ -89,7 +92,7 @@ impl Core {
     /// # Errors
     /// When the store fails.
     pub fn alerts(&mut self) -> Result<Vec<GroupAlert>, Error> {
-        let groups: Vec<GroupId> = self.memory.groups.keys().copied().collect();
+        let groups = self.memory.shown_groups();
         let mut alerts = std::collections::BTreeMap::<AlertId, GroupAlert>::new();
         let tx = self.store.begin()?;
         for group in groups {

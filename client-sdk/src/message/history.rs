@@ -2,11 +2,11 @@
 //!
 //! What is in an archive, and how it is signed, is in [`crate::history`].
 
-use cercle_proto::id::{BlobId, DeviceId, Seq, TimestampMs};
+use cercle_proto::id::{BlobId, DeviceId, GroupId, Seq, TimestampMs};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Document, Kind, Language,
+    Document, GroupProfile, Kind, Language,
     kind::{Wire, at_most, hidden},
     wire,
 };
@@ -34,6 +34,20 @@ pub struct HistoryHandedOver {
     /// The part, if it is small. Not in the JSON form.
     #[serde(skip)]
     pub sealed: Vec<u8>,
+    /// It is of another group, for another device of the same user. Not in the JSON form.
+    #[serde(skip)]
+    pub own: Option<OwnHistory>,
+}
+
+/// What one device of a user tells another of a group whose history it hands over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnHistory {
+    /// The group.
+    pub group: GroupId,
+    /// What it is.
+    pub profile: GroupProfile,
+    /// The user is no longer in it.
+    pub closed: bool,
 }
 
 hidden!(HistoryHandedOver);
@@ -85,6 +99,9 @@ impl Wire for HistoryHandedOver {
             messages: self.messages,
             document: self.document.as_ref().map(Wire::to_wire),
             sealed: self.sealed.clone(),
+            of_group: self.own.as_ref().map_or_else(Vec::new, |own| own.group.as_bytes().to_vec()),
+            of_profile: self.own.as_ref().map(|own| own.profile.to_wire()),
+            of_closed: self.own.as_ref().is_some_and(|own| own.closed),
         }
     }
 
@@ -94,7 +111,16 @@ impl Wire for HistoryHandedOver {
             Some(document) => Some(Document::from_wire(document)?),
             None => None,
         };
+        let own = match message.of_profile {
+            Some(profile) => Some(OwnHistory {
+                group: GroupId::try_from(message.of_group.as_slice()).ok()?,
+                profile: GroupProfile::from_wire(profile)?,
+                closed: message.of_closed,
+            }),
+            None => None,
+        };
         Some(Self {
+            own,
             devices: message.devices.iter().map(device).collect::<Option<_>>()?,
             since_ms: (message.since_ms != 0).then_some(message.since_ms),
             before_seq: message.before_seq,

@@ -54,6 +54,13 @@ pub(crate) struct GroupRecord {
     /// This device is making the group again, which the hub has forgotten.
     #[serde(default)]
     pub(crate) made_again: bool,
+    /// It is the group of this user's own devices.
+    #[serde(default)]
+    pub(crate) personal: bool,
+    /// Parts of its history that another device of this user has handed over, until all of them have come;
+    /// `None`: nothing is awaited.
+    #[serde(default)]
+    pub(crate) history_awaited: Option<Vec<u32>>,
 }
 
 impl std::fmt::Debug for GroupRecord {
@@ -119,6 +126,8 @@ impl GroupRecord {
             done: Vec::new(),
             awaited: Vec::new(),
             made_again: false,
+            personal: false,
+            history_awaited: None,
         }
     }
 
@@ -181,6 +190,14 @@ impl Tx<'_> {
         let sql = "INSERT INTO groups(group_id, cursor, record) VALUES (?1, ?2, ?3)
                    ON CONFLICT(group_id) DO UPDATE SET cursor = excluded.cursor, record = excluded.record";
         self.transaction.prepare_cached(sql)?.execute((group.as_bytes(), integer(row.cursor), sealed))?;
+        Ok(())
+    }
+
+    /// Forgets a group that was never joined.
+    pub(crate) fn delete_group(&self, group: GroupId) -> Result<(), StoreError> {
+        self.transaction
+            .prepare_cached("DELETE FROM groups WHERE group_id = ?1")?
+            .execute([group.as_bytes()])?;
         Ok(())
     }
 

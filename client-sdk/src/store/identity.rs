@@ -48,6 +48,9 @@ pub(crate) struct Standing {
     pub(crate) generation: u64,
     /// No certificate renewal before this time.
     pub(crate) renew_not_before: TimestampMs,
+    /// The hub was asked which groups other devices of this user are in.
+    #[serde(default)]
+    pub(crate) siblings_known: bool,
 }
 
 impl Tx<'_> {

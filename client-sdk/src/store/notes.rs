@@ -33,6 +33,12 @@ impl Tx<'_> {
         Ok(notes)
     }
 
+    /// How many notes of this kind there are.
+    pub(crate) fn count_notes(&self, kind: &str) -> Result<usize, StoreError> {
+        let mut statement = self.transaction.prepare_cached("SELECT COUNT(*) FROM notes WHERE kind = ?1")?;
+        Ok(statement.query_row([kind], |row| row.get(0))?)
+    }
+
     /// Writes or replaces a note.
     pub(crate) fn write_note<T: Serialize>(
         &self,

@@ -12,7 +12,10 @@ use super::{
     staging, transfers,
 };
 use crate::{
-    core::{Command, DeviceCursor, DeviceState, GroupState, NewInvitation, Outcome, PolicyTemplate},
+    core::{
+        Command, DeviceCursor, DeviceState, DevicesCommand, GroupState, NewInvitation, Outcome,
+        PolicyTemplate,
+    },
     error::Error,
     limits,
     message::{self, Draft, GroupProfile, Kind as _, ThreadKind, Typing},
@@ -78,6 +81,7 @@ impl Cx<'_, '_> {
                 self.ask(id, Request::RevokeDevice(v1::RevokeDevice { device: device.to_bytes() }))
             }
             Command::RenewCertificate => self.renew_now(id),
+            Command::Devices(command) => self.devices_command(id, command)?,
             Command::BeginUpload { blob, group, sealed_bytes, draft } => {
                 self.begin_upload(id, blob, group, sealed_bytes, &draft)?
             }
@@ -105,6 +109,24 @@ impl Cx<'_, '_> {
         }
         let claim = self.random();
         self.change_members(id, group, users, |users| Change::Invite { users, claim })
+    }
+
+    /// What the linking of devices asks for.
+    fn devices_command(&mut self, id: u64, command: DevicesCommand) -> Step<Begun> {
+        match command {
+            DevicesCommand::OpenLane { lane, token_sha256 } => {
+                let open = v1::OpenLane { lane: lane.to_bytes(), token_sha256: token_sha256.to_vec().into() };
+                Ok(self.ask(id, Request::OpenLane(open)))
+            }
+            DevicesCommand::CloseLane { lane } => {
+                Ok(self.ask(id, Request::CloseLane(v1::CloseLane { lane: lane.to_bytes() })))
+            }
+            DevicesCommand::PrepareOwnGroup => self.prepare_own_group(id),
+            DevicesCommand::NoteLinked { device, key } => {
+                let noted = self.note_linked(device, key)?;
+                Ok(self.done(id, noted))
+            }
+        }
     }
 
     /// Asks the hub something that needs a connection.
@@ -216,6 +238,23 @@ impl Cx<'_, '_> {
         profile: GroupProfile,
         template: PolicyTemplate,
     ) -> Step<Result<(GroupId, u64), Error>> {
+        let Some(me) = self.m.me.clone() else { return Ok(Err(Error::NotEnrolled)) };
+        let creator = me.identity.user.clone();
+        let policy = match template {
+            // A library is what its publishers say.
+            _ if profile.thread == ThreadKind::Library => Policy::announcements(creator),
+            PolicyTemplate::Conversation => Policy::conversation(creator),
+            PolicyTemplate::Announcements => Policy::announcements(creator),
+        };
+        self.make_group_with(profile, &policy)
+    }
+
+    /// The same with this policy.
+    pub(crate) fn make_group_with(
+        &mut self,
+        profile: GroupProfile,
+        policy: &Policy,
+    ) -> Step<Result<(GroupId, u64), Error>> {
         let (Some(identity), Some(me)) = (self.m.identity.clone(), self.m.me.clone()) else {
             return Ok(Err(Error::NotEnrolled));
         };
@@ -226,23 +265,17 @@ impl Cx<'_, '_> {
         if self.m.groups.len() >= limits::GROUPS_MAX {
             return Ok(Err(Error::Invalid("this device is in as many groups as it can hold")));
         }
-        let creator = me.identity.user.clone();
-        let policy = match template {
-            // A library is what its publishers say.
-            _ if profile.thread == ThreadKind::Library => Policy::announcements(creator),
-            PolicyTemplate::Conversation => Policy::conversation(creator),
-            PolicyTemplate::Announcements => Policy::announcements(creator),
-        };
         let id_of_group = GroupId::new(self.random());
         let provider = self.provider();
         self.tx.mark(0)?;
-        match group::create(&provider, &identity.keys, &me, id_of_group, &policy, &hub) {
+        match group::create(&provider, &identity.keys, &me, id_of_group, policy, &hub) {
             Ok((made, group_info, tree)) => {
                 self.tx.keep_since_mark(0)?;
                 let mut record = GroupRecord::new(GroupState::Creating, made.epoch().as_u64(), 0);
                 record.enter_epoch(made.epoch().as_u64(), group::authenticator(&made));
                 record.profile.clone_from(&profile);
                 record.profile_awaited = false;
+                record.personal = policy.is_personal();
                 self.m.cache.keep(id_of_group, made);
                 self.m.groups.insert(id_of_group, Lane::new(GroupRow { cursor: 0, record }));
                 self.save(id_of_group)?;
@@ -299,6 +332,7 @@ pub(crate) fn outcome(answer: Answer) -> Result<Outcome, Error> {
     let damaged = || Error::Invalid("the hub's answer is damaged");
     match answer {
         Answer::Done(_) => Ok(Outcome::Done),
+        Answer::LaneOpened(lane) => Ok(Outcome::LaneOpened { expires_at_ms: lane.expires_at_ms }),
         Answer::BlobTicket(answer) => transfers::ticket(&answer).map(Outcome::Ticket).ok_or_else(damaged),
         Answer::DirectoryPage(page) => Ok(Outcome::DirectoryPage(Box::new(page))),
         Answer::GroupRules(rules) => Ok(Outcome::GroupRules(rules.groups)),

@@ -17,9 +17,8 @@ impl Memory {
     /// When the store fails.
     pub(crate) fn search(&mut self, tx: &Tx<'_>, search: &Search) -> Step<Vec<Hit>> {
         let scope: Vec<GroupId> = self
-            .groups
-            .keys()
-            .copied()
+            .shown_groups()
+            .into_iter()
             .filter(|group| search.group.is_none_or(|only| only == *group))
             .collect();
         for group in scope {

@@ -10,15 +10,19 @@
 use cercle_proto::id::{DeviceId, GroupId, MessageId, Seq, TimestampMs, UserId};
 use serde::{Deserialize, Serialize};
 
-use super::{Cx, Step, agenda::Appointment};
+use super::{
+    Cx, Step,
+    agenda::Appointment,
+    siblings::{LINK, LINKED, LinkNote, Linked, is_worth_handing_over},
+};
 use crate::{
     core::{HistoryFetch, HistoryUpload},
     error::Error,
     event::{Event, Message},
     history::{self, HistoryError},
     limits,
-    message::{self, Body, Content, Document, HistoryHandedOver, HistoryPolicy},
-    store::messages::MessageRow,
+    message::{self, Body, Content, Document, HistoryHandedOver, HistoryPolicy, OwnHistory},
+    store::{StoreKey, messages::MessageRow, seal::Sealer},
 };
 
 /// Notes of parts that are to be put on the hub; the key is random.
@@ -26,18 +30,27 @@ pub(crate) const UPLOADS: &str = "history_upload";
 /// Notes of parts that are to be fetched from the hub; the key is the id of the message that names them.
 pub(crate) const FETCHES: &str = "history_fetch";
 
+/// Bound to every part that is for one's own device.
+const CONTEXT: &[u8] = b"cercle own history v1";
+
 /// One part of a history that is to be handed over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Handover {
-    group: [u8; 16],
-    devices: Vec<[u8; 16]>,
-    since_ms: Option<TimestampMs>,
+    pub(super) group: [u8; 16],
+    pub(super) devices: Vec<[u8; 16]>,
+    pub(super) since_ms: Option<TimestampMs>,
     /// Place of the joining.
-    before_seq: Seq,
+    pub(super) before_seq: Seq,
     /// This part holds what stands before this place.
-    below: Seq,
-    part: u32,
-    parts: u32,
+    pub(super) below: Seq,
+    pub(super) part: u32,
+    pub(super) parts: u32,
+    /// The group of own devices, if it is for one that was linked.
+    #[serde(default)]
+    pub(super) carrier: Option<[u8; 16]>,
+    /// What came right after the joining: messages that their senders had written before they saw it.
+    #[serde(default)]
+    pub(super) late: bool,
 }
 
 /// A part that is to be put on the hub.
@@ -77,6 +90,8 @@ impl Cx<'_, '_> {
                 below,
                 part,
                 parts,
+                carrier: None,
+                late: false,
             };
             self.remind(self.now, &Appointment::HandOver(handover))?;
         }
@@ -127,11 +142,22 @@ impl Cx<'_, '_> {
     pub(crate) fn hand_over(&mut self, handover: Handover) -> Step {
         let (Some(identity), Some(me)) = (self.m.identity.clone(), self.m.me.clone()) else { return Ok(()) };
         let group = GroupId::new(handover.group);
-        let mut rows = self.part_rows(group, handover.below, handover.since_ms)?;
+        if handover.carrier.is_some() && self.tx.count_notes(UPLOADS)? >= limits::OWN_HISTORY_WAITING_MAX {
+            let later = self.now + limits::OWN_HISTORY_PAUSE_MS;
+            return self.remind(later, &Appointment::HandOver(handover));
+        }
+        let mut rows = match handover.carrier {
+            Some(_) if handover.late => self.late_rows(group, handover.below)?,
+            Some(_) => self.own_part_rows(group, handover.below, handover.part == 1)?,
+            None => self.part_rows(group, handover.below, handover.since_ms)?,
+        };
         // What names other archives, with their keys, is nobody's business but theirs.
-        rows.retain(|row| {
-            !matches!(Content::decode_stored(&row.record.envelope).body, Body::HistoryHandedOver(_))
-        });
+        rows.retain(is_worth_handing_over);
+        if handover.late && rows.is_empty() {
+            return Ok(());
+        }
+        let before_seq = if handover.late { u64::MAX } else { handover.before_seq };
+        let handover = Handover { before_seq, ..handover };
         let Ok(messages) = u32::try_from(rows.len()) else { return Ok(()) };
         let sealed = history::seal(group, handover.before_seq, &rows, &identity.keys, &me.certificate);
         let sealed = match sealed {
@@ -141,8 +167,11 @@ impl Cx<'_, '_> {
                 return Ok(());
             }
         };
+        let Some(sealed) = self.seal_for_linked(&handover, sealed)? else { return Ok(()) };
         if sealed.len() > limits::HISTORY_INLINE_BYTES_MAX {
-            let note = UploadNote { group: handover.group, handover, messages, sealed };
+            let group = handover.carrier.unwrap_or(handover.group);
+            let note = UploadNote { group, handover, messages, sealed };
+            let group = GroupId::new(group);
             let key: [u8; 16] = self.random();
             self.tx.write_note(UPLOADS, &key, &note)?;
             self.emit(Event::HistoryWaits { group });
@@ -158,8 +187,18 @@ impl Cx<'_, '_> {
         document: Option<Document>,
         sealed: Vec<u8>,
     ) -> Step {
-        let group = GroupId::new(handover.group);
+        let of = GroupId::new(handover.group);
+        let group = handover.carrier.map_or(of, GroupId::new);
+        let own = handover.carrier.and_then(|_| self.own_history_of(of));
+        if let (Some(_), false, [device, ..]) = (handover.carrier, handover.late, handover.devices.as_slice())
+        {
+            self.part_is_through(device)?;
+        }
+        if self.usable(group).is_err() {
+            return Ok(());
+        }
         let body = Body::HistoryHandedOver(HistoryHandedOver {
+            own,
             devices: handover.devices.iter().map(|device| DeviceId::new(*device)).collect(),
             since_ms: handover.since_ms,
             before_seq: handover.before_seq,
@@ -178,6 +217,15 @@ impl Cx<'_, '_> {
         }
     }
 
+    /// Seals a part for the device that it is for, if that is one's own; `None` if it is not known any more.
+    fn seal_for_linked(&self, handover: &Handover, part: Vec<u8>) -> Step<Option<Vec<u8>>> {
+        let (Some(_), [device, ..]) = (handover.carrier, handover.devices.as_slice()) else {
+            return Ok(Some(part));
+        };
+        let linked = self.tx.note::<Linked>(LINKED, device)?;
+        Ok(linked.map(|linked| sealer(&linked.key).seal(&[CONTEXT, &handover.group], &part)))
+    }
+
     /// The shell has put a part on the hub, or found that nobody ever can (`None`).
     pub(crate) fn history_uploaded(
         &mut self,
@@ -190,6 +238,8 @@ impl Cx<'_, '_> {
         self.tx.delete_note(UPLOADS, &key)?;
         if document.is_some() {
             self.announce(&note.handover, note.messages, document, Vec::new())?;
+        } else if let (Some(_), [device, ..]) = (note.handover.carrier, note.handover.devices.as_slice()) {
+            self.part_is_through(device)?;
         }
         Ok(Ok(()))
     }
@@ -199,6 +249,16 @@ impl Cx<'_, '_> {
         let own = self.own_device();
         if message.own || !handed.devices.iter().any(|device| Some(*device) == own) {
             return Ok(());
+        }
+        if let Some(history) = &handed.own {
+            let (own_group, user) = (self.is_personal(message.group), self.m.me.clone());
+            if !own_group || user.is_none_or(|me| me.identity.user != message.sender) {
+                return Ok(());
+            }
+            // It may come before this device has seen that it is in the group.
+            let note = FetchNote { group: *message.group.as_bytes() };
+            self.tx.write_note(FETCHES, message.id.as_bytes(), &note)?;
+            return self.import_deferred(history.group);
         }
         if handed.document.is_some() {
             let note = FetchNote { group: *message.group.as_bytes() };
@@ -230,12 +290,80 @@ impl Cx<'_, '_> {
         let carrier = super::entries::read_message(group, &row, content)?;
         let imported = match (&carrier.body, sealed) {
             (Body::HistoryHandedOver(handed), Some(sealed)) => self.import(&carrier, handed, sealed)?,
+            (Body::HistoryHandedOver(HistoryHandedOver { own: Some(history), part, parts, .. }), None) => {
+                self.part_has_come(history.group, *part, *parts)?;
+                Err(HistoryError::Damaged)
+            }
             _ => Err(HistoryError::Damaged),
         };
         if let Err(error) = &imported {
             self.emit(Event::HistoryRefused { group, error: error.clone() });
         }
         Ok(imported.map_err(Error::History))
+    }
+
+    /// Takes what came for a group before this device was in it: small parts at once, for others the shell
+    /// is told.
+    pub(crate) fn import_deferred(&mut self, group: GroupId) -> Step {
+        for (key, note) in self.tx.notes::<FetchNote>(FETCHES)? {
+            let (Ok(id), carrier) = (MessageId::try_from(key.as_slice()), GroupId::new(note.group)) else {
+                continue;
+            };
+            let Some(row) = self.tx.message(carrier, id)? else { continue };
+            let content = Content::decode_stored(&row.record.envelope);
+            let message = super::entries::read_message(carrier, &row, content)?;
+            let Body::HistoryHandedOver(handed) = &message.body else { continue };
+            let Some(history) = handed.own.as_ref().filter(|history| history.group == group) else {
+                continue;
+            };
+            if !self.is_ready_for(history) {
+                continue;
+            }
+            if handed.document.is_some() {
+                self.emit(Event::HistoryWaits { group });
+                continue;
+            }
+            self.tx.delete_note(FETCHES, &key)?;
+            if let Err(error) = self.import(&message, handed, &handed.sealed)? {
+                self.emit(Event::HistoryRefused { group, error });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a part can be taken: this device is in the group, or the group is no more.
+    fn is_ready_for(&self, history: &OwnHistory) -> bool {
+        match self.m.groups.get(&history.group) {
+            Some(lane) => !lane.is_new_here(),
+            None => history.closed,
+        }
+    }
+
+    fn is_personal(&self, group: GroupId) -> bool {
+        self.m.groups.get(&group).is_some_and(|lane| lane.row.record.personal)
+    }
+
+    /// Opens a part that is for this device alone, and makes room for a group that is no more.
+    fn open_own(
+        &mut self,
+        history: &OwnHistory,
+        before_seq: Seq,
+        sealed: &[u8],
+    ) -> Step<Result<Vec<u8>, HistoryError>> {
+        let Some(link) = self.tx.note::<LinkNote>(LINK, &[])? else { return Ok(Err(HistoryError::Damaged)) };
+        let context: &[&[u8]] = &[CONTEXT, history.group.as_bytes()];
+        let Ok(open) = sealer(&link.key).open(context, sealed) else { return Ok(Err(HistoryError::Damaged)) };
+        if history.closed && !self.m.groups.contains_key(&history.group) {
+            self.remember_closed(history, before_seq)?;
+        }
+        if let Some(lane) = self.lane(history.group)
+            && lane.row.record.profile.title.is_empty()
+        {
+            lane.row.record.profile.clone_from(&history.profile);
+            self.save(history.group)?;
+            self.emit(Event::GroupChanged { group: history.group });
+        }
+        Ok(Ok(open))
     }
 
     /// Verifies a part and stores its messages at their places.
@@ -245,20 +373,36 @@ impl Cx<'_, '_> {
         handed: &HistoryHandedOver,
         sealed: &[u8],
     ) -> Step<Result<(), HistoryError>> {
-        let group = carrier.group;
+        if let Some(history) = &handed.own {
+            self.part_has_come(history.group, handed.part, handed.parts)?;
+        }
+        let opened = match &handed.own {
+            Some(history) => self.open_own(history, handed.before_seq, sealed)?,
+            None => Ok(sealed.to_vec()),
+        };
+        let sealed = match opened {
+            Ok(opened) => opened,
+            Err(error) => return Ok(Err(error)),
+        };
+        let group = handed.own.as_ref().map_or(carrier.group, |history| history.group);
         let (Some(me), Some(lane)) = (self.m.me.clone(), self.m.groups.get(&group)) else {
             return Ok(Err(HistoryError::OtherContent));
         };
-        let joined_at = lane.row.record.joined_at;
+        let (joined_at, cursor) = (lane.row.record.joined_at, lane.row.cursor);
         let root = me.verifier.root();
-        let rows = match history::open(sealed, group, handed.before_seq, carrier.device, root) {
+        let rows = match history::open(&sealed, group, handed.before_seq, carrier.device, root) {
             Ok(rows) => rows,
             Err(error) => return Ok(Err(error)),
         };
         let mut added = 0;
-        for row in rows {
+        for mut row in rows {
+            if handed.own.is_none() {
+                row.record.exported_by = Some(carrier.sender.as_str().to_owned());
+            }
             // From its joining on a device has its own copy of everything, and nobody's word counts.
-            if row.seq <= joined_at && !self.tx.has_message(group, row.id)? {
+            // What other own devices have is as good as an own copy.
+            let wanted = row.seq <= joined_at || handed.own.is_some() && row.seq <= cursor;
+            if wanted && !self.tx.has_message(group, row.id)? {
                 self.tx.insert_message(group, &row)?;
                 added += 1;
             }
@@ -283,19 +427,27 @@ impl Cx<'_, '_> {
     }
 
     /// Parts that the shell is to fetch from the hub.
-    pub(crate) fn history_fetches(tx: &crate::store::Tx<'_>) -> Step<Vec<HistoryFetch>> {
+    pub(crate) fn history_fetches(
+        tx: &crate::store::Tx<'_>,
+        ready: impl Fn(&OwnHistory) -> bool,
+    ) -> Step<Vec<HistoryFetch>> {
         let mut fetches = Vec::new();
         for (key, note) in tx.notes::<FetchNote>(FETCHES)? {
             let (Ok(message), group) = (MessageId::try_from(key.as_slice()), GroupId::new(note.group)) else {
                 continue;
             };
             let Some(row) = tx.message(group, message)? else { continue };
-            if let Body::HistoryHandedOver(HistoryHandedOver { document: Some(document), .. }) =
+            if let Body::HistoryHandedOver(HistoryHandedOver { document: Some(document), own, .. }) =
                 Content::decode_stored(&row.record.envelope).body
+                && own.is_none_or(|history| ready(&history))
             {
                 fetches.push(HistoryFetch { group, message, document });
             }
         }
         Ok(fetches)
     }
+}
+
+fn sealer(key: &[u8; 32]) -> Sealer {
+    Sealer::new(&StoreKey::new(*key))
 }

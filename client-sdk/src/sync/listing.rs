@@ -25,7 +25,9 @@ impl Cx<'_, '_> {
         }
         let known = self.m.groups.iter();
         let gone = known.filter(|(group, lane)| {
-            !listed.contains(group) && !matches!(lane.state(), GroupState::Creating | GroupState::Closed)
+            let awaited =
+                matches!(lane.state(), GroupState::Creating | GroupState::Closed) || lane.is_new_here();
+            !listed.contains(group) && !awaited
         });
         let gone: Vec<GroupId> = gone.map(|(group, _)| *group).collect();
         for group in gone {

@@ -47,6 +47,8 @@ impl Cx<'_, '_> {
             // The commit left this device's wish out: it wishes again.
             self.add_intent(group, Change::Leave, false)?;
         }
+        let devices: Vec<_> = view.added.iter().map(|identity| identity.device).collect();
+        self.hand_over_to_linked(group, &devices)?;
         self.plan_refresh_after_adds(group, view.leaves_added);
         if view.external {
             self.another_came(group);

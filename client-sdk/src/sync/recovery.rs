@@ -211,10 +211,14 @@ impl Cx<'_, '_> {
         lane.row.record.authenticators.clear();
         lane.row.record.enter_epoch(epoch, authenticator);
         self.save(group)?;
-        if skipped > 0 {
-            self.emit(Event::Gap { group, skipped, reason: recovery.reason });
+        if recovery.reason == GapReason::NewDevice {
+            self.joined_as_sibling(group, seq)?;
+        } else {
+            if skipped > 0 {
+                self.emit(Event::Gap { group, skipped, reason: recovery.reason });
+            }
+            self.emit(Event::Recovered { group });
         }
-        self.emit(Event::Recovered { group });
         self.came_back(group);
         if recovery.leaving {
             self.add_intent(group, Change::Leave, false)?;
@@ -256,6 +260,7 @@ impl Cx<'_, '_> {
                 recovery.rejoin = None;
                 self.delay_recovery(group, jitter)
             }
+            Verdict::NotMember if recovery.reason == GapReason::NewDevice => self.forget_unjoined(group),
             Verdict::NotMember => self.close_group(group, None),
             Verdict::Rejoin | Verdict::Never => self.try_again(group),
         }

@@ -47,6 +47,7 @@ pub(crate) enum Pending {
     Enrol,
     Authenticate,
     ListGroups,
+    SiblingGroups,
     Subscribe { wave: u64 },
     Message { group: GroupId, message: MessageId, position: u64 },
     Change { group: GroupId, intent: u64, message: MessageId },
@@ -79,6 +80,8 @@ pub(crate) struct Session {
     pub(crate) requests_reviewed: bool,
     /// What is due in groups that follow the directory was asked for.
     pub(crate) rules_asked: bool,
+    /// Which groups other devices of this user are in was asked for.
+    pub(crate) siblings_asked: bool,
     last_frame: TimestampMs,
     ping_interval_ms: TimestampMs,
     pub(crate) publishing: bool,
@@ -233,6 +236,7 @@ impl Cx<'_, '_> {
             (Pending::Authenticate, Answer::Authenticated(session)) => self.authenticated(session),
             (Pending::Renew { command }, Answer::CertificateIssued(issued)) => self.renewed(&issued, command),
             (Pending::ListGroups, Answer::Groups(groups)) => self.groups_listed(groups.groups),
+            (Pending::SiblingGroups, Answer::Groups(groups)) => self.sibling_groups(groups.groups),
             (Pending::Message { group, message, .. }, Answer::Accepted(accepted)) => {
                 self.message_accepted(group, message, &accepted)
             }

@@ -47,6 +47,7 @@ impl Cx<'_, '_> {
             self.widen_late()?;
         }
         self.ask_for_rules();
+        self.ask_for_sibling_groups();
         if self.m.renewal_at().is_some_and(|at| at <= self.now) {
             self.renew(None);
         }

@@ -102,6 +102,8 @@ impl Cx<'_, '_> {
             },
             // It is asked again with the next connection, and told when it changes.
             Pending::GroupRules => Ok(()),
+            // An older hub does not know the question.
+            Pending::SiblingGroups => Ok(()),
             Pending::Renew { command } => self.renewal_refused(command, error),
             Pending::Command { id } => {
                 self.finish(id, Err(refusal(error)));

@@ -23,7 +23,7 @@ pub(super) async fn carry(means: Means) {
     let client = means.device.client.clone();
     let mut events = client.events();
     loop {
-        let done = carry_all(&means).await;
+        let done = Box::pin(carry_all(&means)).await;
         if matches!(done, Err(TransferError::Client(ClientError::Closed))) {
             return;
         }

@@ -18,7 +18,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::{net::TcpStream, task::JoinHandle, time::timeout};
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::body::Body;
 use crate::{
@@ -33,11 +33,23 @@ const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 
 /// Where the hub is and what to believe there.
 #[derive(Debug, Clone)]
-pub(super) struct Hub {
+pub(crate) struct Hub {
     /// `host:port`.
-    pub(super) address: String,
+    pub(crate) address: String,
     /// What its certificate must lead to.
-    pub(super) trust: TlsTrust,
+    pub(crate) trust: TlsTrust,
+}
+
+/// Opens TLS to a hub.
+pub(crate) async fn open_line(hub: &Hub) -> io::Result<TlsStream<TcpStream>> {
+    let invalid = || io::Error::new(io::ErrorKind::InvalidInput, "the hub's address is not host:port");
+    let (host, _) = hub.address.rsplit_once(':').ok_or_else(invalid)?;
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let name = ServerName::try_from(host).map_err(|_| invalid())?;
+    let tcp = TcpStream::connect(&hub.address).await?;
+    tcp.set_nodelay(true)?;
+    let config = trust::client_config(hub.trust).map_err(io::Error::other)?;
+    TlsConnector::from(Arc::new(config)).connect(name, tcp).await
 }
 
 /// Why a request came to nothing.
@@ -90,14 +102,7 @@ impl Connection {
     }
 
     async fn dial(hub: &Hub) -> Result<Self, Failure> {
-        let (host, _) = hub.address.rsplit_once(':').ok_or_else(address)?;
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let name = ServerName::try_from(host).map_err(|_| address())?;
-        let tcp = TcpStream::connect(&hub.address).await.map_err(Failure::Line)?;
-        tcp.set_nodelay(true).map_err(Failure::Line)?;
-        let config =
-            trust::client_config(hub.trust).map_err(|error| Failure::Line(io::Error::other(error)))?;
-        let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.map_err(Failure::Line)?;
+        let tls = open_line(hub).await.map_err(Failure::Line)?;
         let (sender, connection) = handshake(TokioIo::new(tls)).await.map_err(line)?;
         let driver = tokio::spawn(async move {
             if let Err(error) = connection.await {
@@ -151,7 +156,7 @@ impl Connection {
         *request.method_mut() = method;
         *request.uri_mut() = path(ticket.blob).parse().expect("hexadecimal digits are a path");
         request.headers_mut().insert(HOST, self.host.clone());
-        request.headers_mut().insert(AUTHORIZATION, authorization(ticket));
+        request.headers_mut().insert(AUTHORIZATION, authorization(&ticket.secret));
         request
     }
 
@@ -180,8 +185,9 @@ fn path(blob: BlobId) -> String {
     format!("/v1/blobs/{}", blob.to_hex())
 }
 
-fn authorization(ticket: &Ticket) -> HeaderValue {
-    let text = format!("Bearer {}", base64(&ticket.secret));
+/// The header that shows a token.
+pub(crate) fn authorization(token: &[u8; 32]) -> HeaderValue {
+    let text = format!("Bearer {}", base64(token));
     let mut value = HeaderValue::from_str(&text).expect("base64url is a header");
     value.set_sensitive(true);
     value

@@ -5,7 +5,7 @@
 //! up the conversation. It ends when the client is closed or its last handle is dropped; uploads that were
 //! begun go on with the next process that opens the profile.
 
-use std::{collections::HashMap, io, path::PathBuf, sync::Arc, thread};
+use std::{collections::HashMap, io, path::PathBuf, pin::Pin, sync::Arc, thread};
 
 use cercle_proto::id::{BlobId, GroupId};
 use tokio::{
@@ -46,6 +46,8 @@ pub(crate) enum Order {
     Load { document: Document, reply: Reply<Vec<u8>> },
     /// Give up an upload that was begun.
     Cancel { blob: BlobId, reply: Reply<()> },
+    /// Do something else that needs this thread's runtime.
+    Run(Pin<Box<dyn Future<Output = ()> + Send>>),
     /// End; answered when nothing runs any more.
     Stop(oneshot::Sender<()>),
 }
@@ -149,6 +151,7 @@ impl Worker {
                 let cancelled = self.cancel(blob).await;
                 let _ = reply.send(cancelled);
             }
+            Order::Run(work) => drop(self.tasks.spawn(work)),
             Order::Stop(_) => {}
         }
     }
@@ -328,7 +331,8 @@ fn refuse(order: Order) {
         Order::Fetch { reply, .. } => drop(reply.send(Err(busy()))),
         Order::Load { reply, .. } => drop(reply.send(Err(busy()))),
         Order::Cancel { reply, .. } => drop(reply.send(Err(busy()))),
-        Order::Stop(_) => {}
+        // Whoever waits for it finds its answer gone.
+        Order::Run(_) | Order::Stop(_) => {}
     }
 }
 

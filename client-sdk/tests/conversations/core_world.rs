@@ -36,6 +36,7 @@ use cercle_server::{
     directory::{self, Directory},
     dispatch::{Dispatch, LinkTarget},
     fanout::Fanout,
+    lane::Lanes,
     push::Push,
     register::RegisterService,
     session::{
@@ -165,6 +166,7 @@ pub(crate) fn services(store: Arc<dyn Store>, keys: &HubKeys, clock: &Clock, fol
         push,
         auth: AuthenticationService::new(store.clone(), issuer, auth::Settings::default()),
         delivery,
+        lanes: Lanes::default(),
         registers: RegisterService::new(store.clone(), HubSender::new(&keys.sender).unwrap()),
         attachments: attachments.unwrap(),
         directory: Directory::new(folder, store.clone(), directory::Settings::default()),

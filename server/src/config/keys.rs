@@ -61,7 +61,7 @@ pub const KEYS: &[Key] = &[
         "Which log lines: error, warn, info, debug, or levels by module (`info,cercle_server=debug`).",
         "info tells of starts, stops and changes; debug of every request."),
     key("connections_max", "16000",
-        "Connections altogether. Each takes a file descriptor and about 20 KB.",
+        "Connections altogether. Each takes a file descriptor and about 40 KB.",
         "More than a department has professionals; limited by LimitNOFILE too."),
     key("connections_per_address_max", "2000",
         "Connections of one address (IPv6: of one /64).",

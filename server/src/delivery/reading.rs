@@ -1,6 +1,8 @@
 //! Reading: the list of groups, cursors, and what an external commit needs. Entries themselves are read by
 //! the sessions, from [`crate::fanout`] and the log.
 
+use std::collections::BTreeSet;
+
 use cercle_proto::id::{GroupId, Seq, TimestampMs};
 use cercle_storage::store::{Delivered, Fork, Membership};
 use tls_codec::Serialize;
@@ -33,6 +35,24 @@ impl Delivery {
             None => memberships.iter().map(|_| Vec::new()).collect(),
         };
         Ok(memberships.into_iter().zip(forks).collect())
+    }
+
+    /// Groups of other devices of the user that this device is not in: it may join them by external commit.
+    ///
+    /// # Errors
+    /// A store failure.
+    pub async fn list_sibling_groups(&self, identity: &Identity) -> Result<Vec<Membership>, Error> {
+        let store = &self.inner.store;
+        let present = |membership: &Membership| membership.entry.removed_at.is_none();
+        let own = store.memberships(identity.device).await?;
+        let mut seen: BTreeSet<GroupId> =
+            own.into_iter().filter(present).map(|membership| membership.group).collect();
+        let mut groups = Vec::new();
+        for sibling in store.devices_of(&identity.user).await? {
+            let memberships = store.memberships(sibling.device).await?;
+            groups.extend(memberships.into_iter().filter(|m| present(m) && seen.insert(m.group)));
+        }
+        Ok(groups)
     }
 
     /// How far each device of a group has acknowledged.

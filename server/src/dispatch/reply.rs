@@ -2,6 +2,7 @@
 //! of [`crate::fanout`] and refusals.
 
 mod alert;
+mod own;
 
 use bytes::Bytes;
 use cercle_proto::{
@@ -26,6 +27,8 @@ use crate::{
     register::Claimed,
 };
 
+pub use own::OwnReply;
+
 /// What a service answered.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "each variant is the frame of the same name, whose .proto is the reference")]
@@ -41,6 +44,7 @@ pub enum Reply {
     KeyPackagesPublished { left: usize },
     KeyPackages(ClaimReply),
     RegisterClaimed(Claimed),
+    Own(OwnReply),
     BlobTicket(IssuedTicket),
     DirectoryPage(Box<Page>),
     DirectoryEntry(Box<Hit>),
@@ -213,6 +217,7 @@ fn body(reply: Reply) -> Body {
             Body::KeyPackagesPublished(v1::KeyPackagesPublished { left: narrow(left) })
         }
         Reply::KeyPackages(claimed) => Body::KeyPackages(key_packages(claimed)),
+        Reply::Own(reply) => own::body(reply),
         Reply::RegisterClaimed(claimed) => Body::RegisterClaimed(register_claimed(claimed)),
         Reply::BlobTicket(ticket) => Body::BlobTicket(blob_ticket(&ticket)),
         Reply::DirectoryPage(page) => Body::DirectoryPage(super::directory::page(*page)),

@@ -2,6 +2,7 @@
 //! ids; a field that does not fit is refused here, by name.
 
 pub mod alert;
+mod own;
 
 use alert::AlertCall;
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use crate::{
     error::Refusal,
     limits,
 };
+pub use own::OwnCall;
 
 /// A frame from a device.
 #[derive(Debug)]
@@ -121,6 +123,7 @@ pub enum Call {
     Directory(DirectoryCall),
     Join(JoinCall),
     Alert(AlertCall),
+    Own(OwnCall),
 }
 
 impl Call {
@@ -153,6 +156,7 @@ impl Call {
             Self::Directory(call) => call.kind(),
             Self::Join(call) => call.kind(),
             Self::Alert(call) => call.kind(),
+            Self::Own(call) => call.kind(),
         }
     }
 
@@ -276,12 +280,7 @@ fn call(body: Body) -> Result<Call, Refusal> {
         | Body::WatchAlert(_)
         | Body::CloseAlert(_)
         | Body::GetReachability(_)) => Call::Alert(alert::call(body)?),
-        Body::Hello(_)
-        | Body::Enrol(_)
-        | Body::Authenticate(_)
-        | Body::Ping(_)
-        | Body::Pong(_)
-        | Body::Subscribe(_) => return Err(Refusal::of(ErrorCode::UnknownRequest)),
+        other => Call::Own(own::call(other)?),
     })
 }
 

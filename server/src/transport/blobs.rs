@@ -196,10 +196,15 @@ fn blob_of(path: &str) -> Option<BlobId> {
 }
 
 fn secret_of(headers: &HeaderMap) -> Option<Secret> {
+    bearer(headers).map(Secret::new)
+}
+
+/// The bearer token of a request: 32 bytes as base64url.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<[u8; 32]> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, secret) = value.split_once(' ')?;
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(secret.trim()).ok()?;
-    scheme.eq_ignore_ascii_case("Bearer").then_some(Secret::new(bytes.try_into().ok()?))
+    scheme.eq_ignore_ascii_case("Bearer").then_some(bytes.try_into().ok()?)
 }
 
 fn number_of(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {

@@ -20,6 +20,7 @@ use super::{
     allowance::{Allowance, LimitedBody},
     blobs,
     grpc::{self, Outbound},
+    lanes,
     ws::{self, WsLink},
 };
 use crate::{
@@ -63,6 +64,7 @@ impl Handler {
             (_, path) if path.starts_with(blobs::BLOBS_PATH) => {
                 blobs::handle(&self.services, activity, request).await
             }
+            (_, path) if path.starts_with(lanes::LANES_PATH) => lanes::handle(&self.services, request).await,
             _ => text(StatusCode::NOT_FOUND, "nothing here\n"),
         }
     }

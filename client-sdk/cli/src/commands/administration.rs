@@ -41,6 +41,33 @@ pub(crate) async fn invitation(
     Ok(Exit::Done)
 }
 
+/// One device of one's own less.
+pub(crate) async fn unlink(context: &Context<'_>, device: &str) -> Result<Exit, Failure> {
+    let enrolled = context.enrolled().await?;
+    context.online(&enrolled).await?;
+    let devices = enrolled.client.list_devices(None).await?;
+    let id = resolve::device(&devices, device)?;
+    if id == enrolled.identity.device {
+        enrolled.close().await;
+        let what = text!("C'est cet appareil même."; "It is this very device.");
+        return Err(Failure::new(Exit::Usage, what).mend(text!(
+            "Retirez-le depuis un autre de vos appareils, ou demandez à votre coordination.";
+            "Remove it from another device of yours, or ask your coordinator."
+        )));
+    }
+    enrolled.client.revoke_device(id).await?;
+    let short = &id.to_hex()[..8];
+    context.output.result(
+        &Record::Unlinked { device: id.to_hex() },
+        &text!(
+            "Appareil {short} retiré : il ne reçoit plus rien, et vos groupes en sont informés.";
+            "Device {short} removed: it receives nothing more, and your groups are told."
+        ),
+    );
+    enrolled.close().await;
+    Ok(Exit::Done)
+}
+
 pub(crate) async fn revoke(context: &Context<'_>, device: &str, user: Option<&str>) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
     let user = user.map(|name| resolve::user(&enrolled.identity, name)).transpose()?;

@@ -1,6 +1,6 @@
 //! `cercle enrol`: makes the profile and redeems the invitation.
 
-use cercle_proto::invitation::Invitation;
+use cercle_proto::{invitation::Invitation, link::LinkCode};
 use cercle_sdk::{
     client::Client,
     connection::Failure as LinkFailure,
@@ -9,7 +9,7 @@ use cercle_sdk::{
 };
 use tokio::time::timeout;
 
-use super::people;
+use super::{link, people};
 use crate::{
     context::{Context, Enrolled},
     exit::Exit,
@@ -19,6 +19,9 @@ use crate::{
 
 pub(crate) async fn run(context: &Context<'_>, link: &str, protect: bool) -> Result<Exit, Failure> {
     let link = if link == "-" { stdin::text(None)? } else { link.to_owned() };
+    if LinkCode::is_meant(&link) {
+        return Box::pin(link::join(context, &link, protect)).await;
+    }
     let invitation = Invitation::parse(&link).map_err(|error| {
         let what = text!("Ce lien n'est pas une invitation : {error}"; "This is no invitation: {error}");
         Failure::new(Exit::Usage, what)
@@ -44,7 +47,7 @@ pub(crate) async fn run(context: &Context<'_>, link: &str, protect: bool) -> Res
 }
 
 /// The profile to enrol: a new one, or one whose enrolment was interrupted.
-async fn profile(context: &Context<'_>, protect: bool) -> Result<Profile, Failure> {
+pub(super) async fn profile(context: &Context<'_>, protect: bool) -> Result<Profile, Failure> {
     let folder = context.folder()?;
     if Profile::exists(&folder) {
         return context.open_profile().await;

@@ -46,6 +46,14 @@ pub(crate) async fn devices(context: &Context<'_>, user: Option<&str>) -> Result
         let own = state.device == enrolled.identity.device;
         let id = &state.device.to_hex()[..8];
         let (since, until) = (moment::day(state.enrolled_at_ms), moment::day(state.expires_at_ms));
+        let seen = match state.last_seen_at_ms {
+            0 => text!("jamais vu"; "never seen"),
+            at => {
+                let day = moment::day(at);
+                text!("vu le {day}"; "seen {day}")
+            }
+        };
+        let (seen_fr, seen_en) = (seen.fr, seen.en);
         let mark = match (state.revoked, own) {
             (true, _) => text!("révoqué"; "revoked"),
             (false, true) => text!("cet appareil"; "this device"),
@@ -55,8 +63,8 @@ pub(crate) async fn devices(context: &Context<'_>, user: Option<&str>) -> Result
         context.output.result(
             &Record::Device(DeviceRecord::new(user.as_str(), state, own)),
             &text!(
-                "{id}  {fr:<14} inscrit le {since}, certificat jusqu'au {until}";
-                "{id}  {en:<14} enrolled {since}, certificate until {until}"
+                "{id}  {fr:<14} {seen_fr}, inscrit le {since}, certificat jusqu'au {until}";
+                "{id}  {en:<14} {seen_en}, enrolled {since}, certificate until {until}"
             ),
         );
     }

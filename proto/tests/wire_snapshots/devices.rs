@@ -1,0 +1,38 @@
+//! Frames about further devices of a user: `fixtures/device_frames.txt`.
+
+use super::*;
+
+const FIXTURES: &str = include_str!("../fixtures/device_frames.txt");
+
+pub(super) fn client_bodies() -> Vec<(&'static str, C)> {
+    vec![
+        ("open_lane", C::OpenLane(v1::OpenLane { lane: id(1), token_sha256: key(2) })),
+        ("close_lane", C::CloseLane(v1::CloseLane { lane: id(1) })),
+        ("list_sibling_groups", C::ListSiblingGroups(v1::ListSiblingGroups {})),
+    ]
+}
+
+pub(super) fn server_bodies() -> Vec<(&'static str, S)> {
+    vec![("lane_opened", S::LaneOpened(v1::LaneOpened { lane: id(1), expires_at_ms: 1_795_000_000_000 }))]
+}
+
+#[test]
+fn every_frame_about_devices_has_the_bytes_of_its_fixture_and_is_read_back() {
+    let mut written = String::new();
+    for (name, body) in client_bodies() {
+        let frame = frame::client(42, body);
+        let bytes = frame::encode(&frame);
+        written.push_str(&format!("{name} {}\n", to_hex(&bytes)));
+        assert_eq!(frame::decode_client(bytes).unwrap(), frame, "{name}");
+    }
+    for (name, body) in server_bodies() {
+        let frame = frame::server(42, body);
+        let bytes = frame::encode(&frame);
+        written.push_str(&format!("{name} {}\n", to_hex(&bytes)));
+        assert_eq!(frame::decode_server(bytes).unwrap(), frame, "{name}");
+    }
+    assert!(
+        written == FIXTURES,
+        "the wire has changed; fixtures/device_frames.txt would have to be:\n{written}"
+    );
+}

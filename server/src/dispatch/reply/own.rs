@@ -1,0 +1,21 @@
+//! Answers about a user's own further devices.
+
+use cercle_proto::{
+    id::{LaneId, TimestampMs},
+    v1::{self, server_frame::Body},
+};
+
+/// What a service answered.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each variant is the frame of the same name, whose .proto is the reference")]
+pub enum OwnReply {
+    LaneOpened { lane: LaneId, expires_at: TimestampMs },
+}
+
+pub(super) fn body(reply: OwnReply) -> Body {
+    match reply {
+        OwnReply::LaneOpened { lane, expires_at } => {
+            Body::LaneOpened(v1::LaneOpened { lane: lane.to_bytes(), expires_at_ms: expires_at })
+        }
+    }
+}
