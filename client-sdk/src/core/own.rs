@@ -18,7 +18,7 @@ pub enum DevicesCommand {
         /// The lane.
         lane: LaneId,
     },
-    /// Finds or makes the group of own devices; finishes with [`Outcome::GroupCreated`] when the hub has it.
+    /// Finds or makes the group of own devices; finishes with [`Outcome::GroupCreated`](super::Outcome::GroupCreated) when the hub has it.
     PrepareOwnGroup,
     /// Notes a device that is being linked, durably.
     NoteLinked {
