@@ -3,7 +3,7 @@
 //! All of them end with the same history. The seed of a round that fails is printed; `CERCLE_SEED=<seed>` runs that
 //! round alone.
 
-use std::{collections::BTreeMap, future::Future, path::PathBuf};
+use std::{collections::BTreeMap, future::Future, path::PathBuf, time::Duration};
 
 use cercle_proto::{
     id::{GroupId, UserId},
@@ -22,7 +22,7 @@ use cercle_sdk::{
     thread::requests::{Course, State},
 };
 use tempfile::TempDir;
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 
 use crate::{
     link::Link,
@@ -121,10 +121,7 @@ async fn all_up_to_date(devices: &[Device], group: GroupId, seed: u64) {
         device.client.connect().await.unwrap();
     }
     for device in devices {
-        let mut events = device.client.events();
-        while !device.client.outbox().await.unwrap().is_empty() {
-            soon(seed, events.next()).await.expect("the client is open");
-        }
+        soon(seed, outbox_is_empty(device)).await;
     }
     let mut events = devices[0].client.events();
     let last = soon(seed, devices[0].client.send(group, "fin")).await.unwrap();
@@ -140,6 +137,14 @@ async fn all_up_to_date(devices: &[Device], group: GroupId, seed: u64) {
         while cursor(device, group).await < end {
             soon(seed, events.next()).await.expect("the client is open");
         }
+    }
+}
+
+/// Waits until a device has nothing left to send. Not each thing that leaves the outbox is told by an event.
+async fn outbox_is_empty(device: &Device) {
+    let mut looks = interval(Duration::from_millis(50));
+    while !device.client.outbox().await.unwrap().is_empty() {
+        looks.tick().await;
     }
 }
 
