@@ -148,6 +148,14 @@ async fn outbox_is_empty(device: &Device) {
     }
 }
 
+/// Waits until a device is in a group.
+async fn knows(device: &Device, group: GroupId) {
+    let mut looks = interval(Duration::from_millis(50));
+    while cursor(device, group).await == 0 {
+        looks.tick().await;
+    }
+}
+
 /// The newest entry of the group that a device has stored.
 async fn cursor(device: &Device, group: GroupId) -> u64 {
     let groups = device.client.groups().await.unwrap();
@@ -237,6 +245,9 @@ async fn two_hundred_lives_through_a_killed_hub_end_alike_on_five_devices() {
     soon(0, devices[0].client.invite(group, NAMES[1..].iter().map(|name| user(name)).collect()))
         .await
         .unwrap();
+    for device in &devices {
+        soon(0, knows(device, group)).await;
+    }
     let wanted: Option<u64> = std::env::var("CERCLE_SEED").ok().and_then(|seed| seed.parse().ok());
     let seeds: Vec<u64> = wanted.map_or_else(|| (0..ROUNDS).collect(), |seed| vec![seed]);
     let mut ended: BTreeMap<State, usize> = BTreeMap::new();
