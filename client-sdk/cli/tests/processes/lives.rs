@@ -61,8 +61,19 @@ impl Device {
         // Closing waits for what is on its way: not behind a line that is held.
         self.line.release();
         soon(seed, self.client.clone().close()).await;
-        let profile = Profile::open(&self.profile, || None).unwrap();
+        let profile = soon(seed, self.closed_profile()).await;
         self.client = Client::open(profile, Settings::default()).await.unwrap();
+    }
+
+    /// The profile, once the thread that moves documents has let it go as well.
+    async fn closed_profile(&self) -> Profile {
+        let mut looks = interval(Duration::from_millis(50));
+        loop {
+            if let Ok(profile) = Profile::open(&self.profile, || None) {
+                return profile;
+            }
+            looks.tick().await;
+        }
     }
 }
 
