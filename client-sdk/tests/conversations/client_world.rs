@@ -8,8 +8,9 @@ use cercle_proto::{
     v1::MemberClass,
 };
 use cercle_sdk::{
-    client::{Client, Events, Notice},
+    client::{Client, ClientError, Events, Notice},
     core::{PolicyTemplate, Settings},
+    error::Error,
     event::Event,
     message::Body,
     profile::{Profile, Protection},
@@ -188,9 +189,12 @@ pub(crate) async fn until_text(events: &mut Events, text: &str) {
     until(events, |event| matches!(event, Event::MessageReceived(message) if message.body == wanted)).await;
 }
 
-/// The texts of a group that a device has, in order.
+/// The texts of a group that a device has, in order; none while it has not joined yet.
 pub(crate) async fn texts(client: &Client, group: GroupId) -> Vec<String> {
-    let messages = client.messages(group, 0, 10_000).await.unwrap();
+    let messages = match client.messages(group, 0, 10_000).await {
+        Err(ClientError::Core(Error::UnknownGroup(_))) => return Vec::new(),
+        messages => messages.unwrap(),
+    };
     let text = |body| match body {
         Body::Text(text) => Some(text.text),
         _ => None,
