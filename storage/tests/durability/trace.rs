@@ -2,6 +2,7 @@
 //!
 //! Calls of several threads overlap. A write counts from its end; a sync covers what had ended when it
 //! began, and counts from its end; an acknowledgement counts from its beginning. Each choice is the strict one.
+//! A descriptor is closed when the call begins: before it ends another thread may have opened it anew.
 
 use std::{
     collections::HashMap,
@@ -102,6 +103,7 @@ impl<'a> Process<'a> {
         let (rest, now) = (rest.trim(), self.trace.ops.len());
         if let Some(begun) = rest.strip_suffix("<unfinished ...>") {
             self.note_acknowledgement(begun);
+            self.close(begun);
             self.begun.insert(thread, (begun, now));
         } else if let Some(resumed) = rest.strip_prefix("<... ") {
             let Some((begun, began)) = self.begun.remove(thread) else { return };
@@ -125,6 +127,7 @@ impl<'a> Process<'a> {
         }
         if !noted {
             self.note_acknowledgement(text);
+            self.close(text);
         }
         match name {
             "open" | "openat" | "creat" => self.open(name, arguments, result),
@@ -133,9 +136,7 @@ impl<'a> Process<'a> {
             "read" | "readv" | "lseek" => self.move_to(name, arguments, result),
             "fsync" | "fdatasync" => self.sync(arguments, began),
             "ftruncate" | "fallocate" => self.resize(name, arguments),
-            "close" => {
-                self.files.remove(&first_number(arguments));
-            }
+            "close" => {}
             "mmap" => self.map(arguments),
             _ => self.change_names(name, arguments),
         }
@@ -149,6 +150,12 @@ impl<'a> Process<'a> {
             let line = String::from_utf8(strings(arguments).concat()).unwrap();
             let note = Note::parse(line.trim_end()).expect("one note is one write");
             self.trace.ops.push(Op::Acknowledged(note));
+        }
+    }
+
+    fn close(&mut self, text: &str) {
+        if let Some(arguments) = text.strip_prefix("close(") {
+            self.files.remove(&first_number(arguments));
         }
     }
 
@@ -321,4 +328,22 @@ fn a_sync_covers_what_had_ended_when_it_began() {
     };
     assert!(matches!(first, Op::Write { at: 10, bytes, .. } if bytes == b"ab"));
     assert!(matches!(sync, Op::Sync { began: 2, .. }));
+}
+
+#[test]
+fn a_descriptor_that_another_thread_opens_while_it_is_being_closed_is_the_new_file() {
+    let mut trace = Trace::new(Path::new("/s"), Path::new("/n"));
+    let hex = |text: &str| text.bytes().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
+    let open =
+        |name: &str| format!("openat(AT_FDCWD, \"{}\", O_RDWR|O_CREAT|O_CLOEXEC, 0644) = 3", hex(name));
+    let lines = [
+        format!("7 {}", open("/s/old")),
+        "7 close(3 <unfinished ...>".to_owned(),
+        format!("8 {}", open("/s/new")),
+        "7 <... close resumed>) = 0".to_owned(),
+        format!("8 pwrite64(3, \"{}\", 2, 0) = 2", hex("ab")),
+    ];
+    trace.add(&lines.join("\n"));
+    let written = trace.ops.last().unwrap();
+    assert!(matches!(written, Op::Write { path, .. } if path == Path::new("/s/new")), "{written:?}");
 }
