@@ -20,9 +20,9 @@ use super::sample::{
     NO_LIMIT, application, bytes, commit, device, expire, group, joined, message, new_group, user,
 };
 use crate::{
-    Embedded, EngineKind, Model,
+    DataKey, Embedded, EngineKind, Model,
     engine::{JournalEngine, JournalSizes, MemoryEngine},
-    open,
+    open, open_sealed,
     store::{
         Append, AuditEntry, CommitRecord, CreateGroup, DeviceRecord, Effect, Enrolment, InboxBody,
         InvitationRecord, Joined, KeyPackageRecord, Kind, ReadFrom, ReadLimit, Store, Timer, TimerEffects,
@@ -478,6 +478,15 @@ fn redb_agrees_with_the_model_across_reopening() {
 #[test]
 fn the_journal_agrees_with_the_model_across_reopening() {
     check(25, on_disk(EngineKind::Journal));
+}
+
+#[test]
+fn a_sealed_journal_agrees_with_the_model_across_reopening() {
+    check(25, |path| {
+        let path = path.to_owned();
+        let key = DataKey::new([3; 32]);
+        Box::new(move || open_sealed(&path, EngineKind::Journal, Some(&key)).unwrap())
+    });
 }
 
 #[test]
