@@ -136,7 +136,8 @@ conformance! {
         a_change_of_notes_sees_what_it_replaces,
         notes_are_listed_by_kind_and_prefix_page_by_page,
         a_timer_leaves_a_note_with_its_firing,
-        the_audit_log_is_a_chain;
+        the_audit_log_is_a_chain,
+        a_pruned_audit_log_is_a_chain_still;
     register:
         the_first_claim_of_a_register_stays,
         one_of_sixteen_racing_claims_wins;

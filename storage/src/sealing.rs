@@ -94,7 +94,7 @@ fn copy(from: &dyn Engine, to: &dyn Engine) -> Result<u64, String> {
     let snapshot = from.snapshot().map_err(|error| error.0)?;
     let (mut batch, mut rows, mut bytes, mut copied) = (Batch::default(), 0, 0, 0_u64);
     let mut failure = None;
-    let mut flush = |batch: &mut Batch| to.apply(&std::mem::take(batch)).map_err(|error| error.to_string());
+    let flush = |batch: &mut Batch| to.apply(&std::mem::take(batch)).map_err(|error| error.to_string());
     for table in Table::ALL {
         let mut visit = |key: &[u8], value: &[u8]| {
             batch.set(table, key.to_vec(), Change::Put(value.to_vec()));

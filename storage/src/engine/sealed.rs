@@ -209,10 +209,10 @@ impl RowSealer {
         let refuse = |what: &str| EngineError(format!("table {}: a row {what}", table.name()));
         match (treatment(table), value.split_first()) {
             (Treatment::Clear, _) if table == Table::Meta && stored == FORMAT_KEY => {
-                return Ok((stored.to_vec(), unflagged(value)));
+                Ok((stored.to_vec(), unflagged(value)))
             }
-            (Treatment::Clear, _) => return Ok((stored.to_vec(), value.to_vec())),
-            (Treatment::Entries, _) if is_application(value) => return Ok((stored.to_vec(), value.to_vec())),
+            (Treatment::Clear, _) => Ok((stored.to_vec(), value.to_vec())),
+            (Treatment::Entries, _) if is_application(value) => Ok((stored.to_vec(), value.to_vec())),
             (_, Some((&SEALED, sealed))) => {
                 let opened = self.sealer.open(&context(table, stored), sealed);
                 let plain = opened.ok_or_else(|| refuse("does not open: it was changed or moved"))?;
