@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     tap::Tap,
-    world::{Finished, Hub, Person, group},
+    world::{Finished, Hub, Person, group, until},
 };
 
 /// Nobody: the OID is that of tests.
@@ -59,7 +59,8 @@ struct Day {
 }
 
 fn day() -> Day {
-    let hub = Hub::start_observed();
+    // What the hub knows must not hide behind its seal.
+    let hub = Hub::start_unsealed();
     let tap = Tap::before(hub.address(), &hub.data());
     let [anne, bruno, claire] = ["anne", "bruno", "claire"].map(|name| hub.enrol_at(name, &tap.address));
     group(&[&anne, &bruno, &claire], "Secteur Quixote Nord");
@@ -167,16 +168,13 @@ impl Day {
 
     /// What Anne's device owes to the owner it does while it is connected.
     fn until_told(&self, request: &str) {
-        for _ in 0..20 {
+        until(|| {
             self.anne.run(&["recv"]);
             self.bruno.run(&["recv"]);
             let seen = self.bruno.run(&["board", "--todo"]);
             let knows = |row: &Value| row["request"] == request && row["patient"]["birth_name"] == "Zwetkoff";
-            if seen.of_type("request").any(knows) {
-                return;
-            }
-        }
-        panic!("nobody told Bruno whom it is about");
+            seen.of_type("request").any(knows)
+        });
     }
 
     /// Every other kind that a person writes, between Anne and Bruno, and a circle with a document and an export.
@@ -285,10 +283,8 @@ fn neither_hub_nor_network_nor_who_has_no_part_in_it_learns_a_word_of_the_day() 
     let examples: Vec<&str> = examples.iter().map(String::as_str).collect();
     let all = Words::new(IDENTITY.into_iter().chain(SAID).chain(KINDS).chain(examples));
     let control = Words::new(["bruno@cpts.example"]);
-    let domain = Words::new(["cpts.example"]);
     let (kept, wire, inside) = (day.hub.everything(), day.tap.on_the_wire(), day.tap.inside_tls());
-    assert!(!domain.found_in(&kept).is_empty(), "the search of what the hub keeps finds what is there");
-    assert_eq!(control.found_in(&kept), BTreeSet::new(), "who somebody is lies sealed there");
+    assert!(!control.found_in(&kept).is_empty(), "the search of what the hub keeps finds what is there");
     assert!(!control.found_in(&inside).is_empty(), "the tap hears what the hub is told");
     assert_eq!(control.found_in(&wire), BTreeSet::new(), "and the network not even that");
     for (place, bytes) in
