@@ -1,25 +1,31 @@
 //! Seals bytes at rest: the one place of the hub that encrypts what it keeps itself (ADR 0015).
 //!
 //! A [`DataKey`] is made once for a store. Each [`Sealer`] works under keys of its own, derived from it for one
-//! purpose, so that nothing that one of them sealed opens elsewhere. The cipher is XChaCha20-Poly1305: its nonces
-//! are long enough that a busy hub never meets one twice.
+//! purpose, so that nothing that one of them sealed opens elsewhere. The cipher is AES-256-GCM. Its nonces are too short
+//! to be drawn at random as often as a busy hub seals; so every sealer draws 16 bytes once, derives a key from them that
+//! only it seals under, and counts.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use chacha20poly1305::{
-    KeyInit, XChaCha20Poly1305, XNonce,
-    aead::{Aead, Payload},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
+
 use ring::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     hmac,
     rand::{SecureRandom, SystemRandom},
 };
 use zeroize::Zeroizing;
 
+use crate::limits;
+
 /// What every derivation begins with.
 const LABEL: &[u8] = b"cercle at rest v1 ";
-const NONCE_BYTES: usize = 24;
-const PREFIX_BYTES: usize = 16;
+const SALT_BYTES: usize = 16;
+const COUNTER_BYTES: usize = 8;
 
 /// The secret that everything of one store is sealed under.
 #[derive(Clone)]
@@ -75,11 +81,15 @@ impl DataKey {
 
 /// Seals and opens for one purpose.
 pub struct Sealer {
-    cipher: XChaCha20Poly1305,
+    /// Derives a key for each sealer that there ever was.
+    seals: hmac::Key,
     names: hmac::Key,
-    /// Beginning of every nonce of this sealer; the rest counts.
-    prefix: [u8; PREFIX_BYTES],
+    /// What the key of this one is derived from.
+    salt: [u8; SALT_BYTES],
+    own: LessSafeKey,
     sealed: AtomicU64,
+    /// Keys of earlier ones, whose rows are read.
+    others: RwLock<BTreeMap<[u8; SALT_BYTES], Arc<LessSafeKey>>>,
 }
 
 impl std::fmt::Debug for Sealer {
@@ -94,37 +104,61 @@ impl Sealer {
     /// # Errors
     /// When the system gives no randomness.
     pub fn new(key: &DataKey, purpose: &str) -> Result<Self, NoRandomness> {
-        let mut prefix = [0; PREFIX_BYTES];
-        SystemRandom::new().fill(&mut prefix).map_err(|_| NoRandomness)?;
-        let seal = key.derive(&format!("{purpose} seal"));
-        let names = key.derive(&format!("{purpose} names"));
-        Ok(Self {
-            cipher: XChaCha20Poly1305::new((&*seal).into()),
-            names: hmac::Key::new(hmac::HMAC_SHA256, &*names),
-            prefix,
-            sealed: AtomicU64::new(0),
-        })
+        let mut salt = [0; SALT_BYTES];
+        SystemRandom::new().fill(&mut salt).map_err(|_| NoRandomness)?;
+        let derived =
+            |what: &str| hmac::Key::new(hmac::HMAC_SHA256, &*key.derive(&format!("{purpose} {what}")));
+        let (seals, names) = (derived("seal"), derived("names"));
+        let own = key_of(&seals, &salt);
+        Ok(Self { seals, names, salt, own, sealed: AtomicU64::new(0), others: RwLock::default() })
     }
 
-    /// Appends nonce and ciphertext. It opens only with the same context.
+    /// Appends salt, number, ciphertext and tag. It opens only with the same context.
     ///
     /// # Panics
-    /// When more than 256 GiB are to be sealed at once.
+    /// When more than 64 GiB are to be sealed at once.
     pub fn seal_into(&self, out: &mut Vec<u8>, context: &[u8], plain: &[u8]) {
-        let mut nonce = [0; NONCE_BYTES];
-        nonce[..PREFIX_BYTES].copy_from_slice(&self.prefix);
         let number = self.sealed.fetch_add(1, Ordering::Relaxed);
-        nonce[PREFIX_BYTES..].copy_from_slice(&number.to_be_bytes());
-        let sealed = self.cipher.encrypt(XNonce::from_slice(&nonce), Payload { msg: plain, aad: context });
-        out.extend_from_slice(&nonce);
-        out.extend_from_slice(&sealed.expect("rows and small files are far below the cipher's 256 GiB"));
+        out.extend_from_slice(&self.salt);
+        out.extend_from_slice(&number.to_be_bytes());
+        let from = out.len();
+        out.extend_from_slice(plain);
+        let sealed = self.own.seal_in_place_separate_tag(nonce(number), Aad::from(context), &mut out[from..]);
+        let tag = sealed.expect("rows and small files are far below the cipher's 64 GiB");
+        out.extend_from_slice(tag.as_ref());
     }
 
     /// Opens what [`Sealer::seal_into`] appended; `None` if it was changed, moved, or sealed under another key.
     #[must_use]
     pub fn open(&self, context: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
-        let (nonce, body) = sealed.split_at_checked(NONCE_BYTES)?;
-        self.cipher.decrypt(XNonce::from_slice(nonce), Payload { msg: body, aad: context }).ok()
+        let (salt, rest) = sealed.split_first_chunk::<SALT_BYTES>()?;
+        let (number, body) = rest.split_first_chunk::<COUNTER_BYTES>()?;
+        let (nonce, mut opened) = (nonce(u64::from_be_bytes(*number)), body.to_vec());
+        let open = |key: &LessSafeKey, bytes: &mut [u8]| {
+            key.open_in_place(nonce, Aad::from(context), bytes).map(|plain| plain.len()).ok()
+        };
+        let length = if *salt == self.salt {
+            open(&self.own, &mut opened)
+        } else {
+            open(&self.other(salt), &mut opened)
+        };
+        opened.truncate(length?);
+        Some(opened)
+    }
+
+    /// The key of an earlier sealer.
+    fn other(&self, salt: &[u8; SALT_BYTES]) -> Arc<LessSafeKey> {
+        // Every change of the map is one insertion, or one end of all.
+        if let Some(key) = self.others.read().unwrap_or_else(PoisonError::into_inner).get(salt) {
+            return Arc::clone(key);
+        }
+        let key = Arc::new(key_of(&self.seals, salt));
+        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        if others.len() >= limits::SEALER_KEYS_MAX {
+            others.clear();
+        }
+        others.insert(*salt, Arc::clone(&key));
+        key
     }
 
     /// A name that stands for bytes: the same for the same bytes in the same context, and nobody without the key
@@ -138,6 +172,19 @@ impl Sealer {
         named.update(bytes);
         *named.sign().as_ref().first_chunk().expect("HMAC-SHA256 has 32 bytes")
     }
+}
+
+fn key_of(seals: &hmac::Key, salt: &[u8; SALT_BYTES]) -> LessSafeKey {
+    let derived = hmac::sign(seals, salt);
+    let key = UnboundKey::new(&AES_256_GCM, derived.as_ref());
+    LessSafeKey::new(key.expect("HMAC-SHA256 has the 32 bytes of the cipher's key"))
+}
+
+/// Numbers are never used twice under a key.
+fn nonce(number: u64) -> Nonce {
+    let mut nonce = [0; 12];
+    nonce[4..].copy_from_slice(&number.to_be_bytes());
+    Nonce::assume_unique_for_key(nonce)
 }
 
 #[cfg(test)]
@@ -176,6 +223,11 @@ mod tests {
         let kept = [sealed(&one, b""), sealed(&one, b""), sealed(&next, b""), sealed(&next, b"")];
         let nonces: std::collections::BTreeSet<_> = kept.iter().map(|sealed| &sealed[..24]).collect();
         assert_eq!(nonces.len(), kept.len());
+        // The next one reads what this one sealed, also when it has met many others meanwhile.
+        for _ in 0..=limits::SEALER_KEYS_MAX {
+            assert!(next.open(b"", &sealed(&sealer(1, "rows"), b"")).is_some());
+        }
+        assert!(kept.iter().all(|sealed| next.open(b"", sealed).is_some()));
     }
 
     #[test]
