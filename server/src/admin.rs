@@ -20,6 +20,7 @@ use cercle_storage::store::{Membership, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    audit,
     auth::{InvitationRequest, Inviter},
     backup,
     dispatch::Dispatch,
@@ -64,6 +65,8 @@ pub enum Command {
         /// Public key that a new repository is sealed to.
         recipient: Option<String>,
     },
+    /// Takes audit records away whose time is over.
+    PruneAudit(audit::Keep),
     /// Lists audit records.
     Audit {
         /// Only records after this number.
@@ -167,7 +170,11 @@ pub async fn execute(
         Command::Backup { repository, recipient } => {
             make_backup(&repository, recipient, dispatch, shared, source).await
         }
-        Command::Audit { after } => audit(after, store).await,
+        Command::PruneAudit(keep) => {
+            let pruned = audit::prune(store, keep, "operator", dispatch.clock.now()).await;
+            pruned.map(|pruned| serde_json::json!(pruned)).map_err(Refusal::from)
+        }
+        Command::Audit { after } => list_audit(after, store).await,
     };
     match result {
         Ok(value) => Answer::Ok(value),
@@ -342,7 +349,7 @@ async fn make_backup(
     Ok(serde_json::to_value(created).expect("a summary is made of JSON values"))
 }
 
-async fn audit(after: u64, store: &dyn Store) -> Result<serde_json::Value, Refusal> {
+async fn list_audit(after: u64, store: &dyn Store) -> Result<serde_json::Value, Refusal> {
     let records = store.audit(after, limits::ADMIN_PAGE).await?;
     let records = records.into_iter().map(|record| {
         serde_json::json!({

@@ -1,10 +1,12 @@
-//! The audit log outside the hub: checked record by record, and written for people (CSV), programs (JSON lines)
+//! The audit log outside the store: pruned when its time is over, checked record by record, and written for people (CSV), programs (JSON lines)
 //! and health information systems (FHIR R4 `AuditEvent`, one a line).
 
 use cercle_proto::id::{from_hex, to_hex};
-use cercle_storage::store::{AuditEntry, AuditRecord};
+use cercle_storage::store::{AuditCut, AuditEntry, AuditRecord, Store, WriteError};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+
+use crate::limits::DAY_MS;
 
 /// A record as it is printed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +36,59 @@ pub enum Form {
     Fhir,
 }
 
+/// How long records are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keep {
+    /// Days for those about operations.
+    pub operation_days: u64,
+    /// Days for those about security.
+    pub security_days: u64,
+}
+
+/// What [`prune`] took away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Pruned {
+    /// Records that are gone.
+    pub removed: u64,
+    /// Records of which number, time and hash are left.
+    pub emptied: u64,
+}
+
+impl Keep {
+    /// Nothing that is younger is taken away, whatever it says.
+    fn shortest_ms(self) -> u64 {
+        self.operation_days.min(self.security_days).saturating_mul(DAY_MS)
+    }
+}
+
+/// Takes away what has outlived its time, and notes that among the rest.
+///
+/// # Errors
+/// When the store fails; then less was taken away.
+pub async fn prune(store: &dyn Store, keep: Keep, actor: &str, now: u64) -> Result<Pruned, WriteError> {
+    let before = |days: u64| now.saturating_sub(days.saturating_mul(DAY_MS));
+    let cut = AuditCut {
+        operations_before: before(keep.operation_days),
+        security_before: before(keep.security_days),
+    };
+    let mut pruned = Pruned::default();
+    loop {
+        let step = store.prune_audit(cut).await?;
+        pruned.removed += step.removed;
+        pruned.emptied += step.emptied;
+        if !step.more {
+            break;
+        }
+    }
+    if pruned != Pruned::default() {
+        let Pruned { removed, emptied } = pruned;
+        let (actor, action) = (actor.to_owned(), "audit.pruned".to_owned());
+        let object = format!("removed {removed}, emptied {emptied}");
+        store.record(AuditEntry { at: now, actor, action, object }).await?;
+    }
+    Ok(pruned)
+}
+
 /// The chain does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the chain breaks at record {0}: it was changed, or records before it are missing")]
@@ -43,7 +98,17 @@ pub struct Broken(pub u64);
 #[derive(Debug, Default)]
 pub struct Chain {
     last: Option<AuditRecord>,
+    /// Number of the first record: 1, until the beginning outlived its time.
+    first: u64,
+    emptied: u64,
+    /// Time of the youngest record that was emptied, and its number.
+    emptied_at: Option<(u64, u64)>,
 }
+
+/// A record was emptied that is too young for that: somebody else than the hub did it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("record {0} was emptied before its time was over")]
+pub struct EmptiedEarly(pub u64);
 
 impl Chain {
     /// Checks the next record.
@@ -63,8 +128,32 @@ impl Chain {
         if !record.follows(self.last.as_ref()) {
             return Err(broken());
         }
+        if self.last.is_none() {
+            self.first = record.number;
+        }
+        if record.is_emptied() {
+            self.emptied += 1;
+            self.emptied_at = self.emptied_at.max(Some((record.entry.at, record.number)));
+        }
         self.last = Some(record);
         Ok(())
+    }
+
+    /// Number of the first record, and how many were emptied when their time was over.
+    #[must_use]
+    pub const fn pruned(&self) -> (u64, u64) {
+        (self.first, self.emptied)
+    }
+
+    /// Checks that what was emptied was old enough.
+    ///
+    /// # Errors
+    /// [`EmptiedEarly`] names the youngest that was not.
+    pub fn check_times(&self, keep: Keep, now: u64) -> Result<(), EmptiedEarly> {
+        match self.emptied_at {
+            Some((at, number)) if at.saturating_add(keep.shortest_ms()) > now => Err(EmptiedEarly(number)),
+            _ => Ok(()),
+        }
     }
 
     /// How many records were followed, and the hash of the last: whoever keeps it elsewhere notices later if
@@ -168,6 +257,44 @@ impl From<&AuditRecord> for Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_has_outlived_its_class_goes_and_the_chain_holds_across_it() {
+        let store = cercle_storage::open_memory();
+        for (day, action) in (0..).zip(["alert.opened", "device.enrolled", "alert.closed", "device.revoked"])
+        {
+            let (actor, action) = ("a@b.example".to_owned(), action.to_owned());
+            let entry = AuditEntry { at: day * DAY_MS, actor, action, object: "planted".into() };
+            store.record(entry).await.unwrap();
+        }
+        let keep = Keep { operation_days: 10, security_days: 100 };
+        let now = 12 * DAY_MS + 1;
+        let pruned = prune(&*store, keep, "operator", now).await.unwrap();
+        assert_eq!(pruned, Pruned { removed: 0, emptied: 2 });
+        assert_eq!(prune(&*store, keep, "operator", now).await.unwrap(), Pruned::default());
+        let lines: Vec<Line> = store.audit(0, 10).await.unwrap().iter().map(Line::from).collect();
+        let actions: Vec<&str> = lines.iter().map(|line| line.action.as_str()).collect();
+        let expected =
+            ["audit.emptied", "device.enrolled", "audit.emptied", "device.revoked", "audit.pruned"];
+        assert_eq!(actions, expected);
+        let mut chain = Chain::default();
+        lines.iter().for_each(|line| chain.next(line).unwrap());
+        assert_eq!(chain.pruned(), (1, 2));
+        assert_eq!(chain.check_times(keep, now), Ok(()));
+        assert_eq!(chain.check_times(keep, 11 * DAY_MS), Err(EmptiedEarly(3)));
+        // Of security too: what is left begins with one that was emptied.
+        let later = 102 * DAY_MS;
+        assert_eq!(prune(&*store, keep, "hub", later).await.unwrap(), Pruned { removed: 2, emptied: 0 });
+        let lines: Vec<Line> = store.audit(0, 10).await.unwrap().iter().map(Line::from).collect();
+        let mut chain = Chain::default();
+        lines.iter().for_each(|line| chain.next(line).unwrap());
+        assert_eq!(chain.pruned(), (3, 1));
+        let mut changed = lines;
+        changed[1].object = "changed".into();
+        let mut chain = Chain::default();
+        chain.next(&changed[0]).unwrap();
+        assert_eq!(chain.next(&changed[1]), Err(Broken(4)));
+    }
 
     fn lines() -> Vec<Line> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

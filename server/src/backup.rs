@@ -42,6 +42,14 @@ pub enum BackupError {
         #[source]
         cause: io::Error,
     },
+    /// The hub of the backup seals its disk, and there is no key.
+    #[error(
+        "this backup is of a hub that seals its disk: give --at-rest-key with the hub's key (a file, or command:/path/of/a/program)"
+    )]
+    AtRestKeyNeeded,
+    /// The key at rest.
+    #[error(transparent)]
+    AtRest(#[from] crate::at_rest::AtRestError),
     /// Another backup, verification or pruning is at work.
     #[error("{0} is in use by another backup, check or pruning: wait until it has ended")]
     Busy(PathBuf),

@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod directory;
 mod serve;
+mod store;
 
 use std::{
     ffi::OsString,
@@ -16,6 +17,7 @@ use std::{
 
 use anyhow::Context;
 use cercle_server::{
+    at_rest::KEY_FILE,
     clock::Clock,
     config::{Config, keys::sample},
     doctor, health, init,
@@ -55,6 +57,13 @@ enum Command {
         /// Name of the first administrator, as everybody sees it.
         #[arg(long, default_value = "Administration")]
         admin_name: String,
+        /// File of the key that the disk is sealed with, made if it does not exist, or `command:/path/of/a/program`;
+        /// relative paths count from the data directory.
+        #[arg(long, default_value = KEY_FILE)]
+        at_rest_key: String,
+        /// Leave names and user ids readable on the disk.
+        #[arg(long, conflicts_with = "at_rest_key")]
+        unsealed: bool,
     },
     /// Runs the hub until SIGTERM or SIGINT; SIGHUP reads the TLS certificate again.
     Serve(ConfigFile),
@@ -95,6 +104,14 @@ enum Command {
         #[command(subcommand)]
         command: directory::DirectoryCommand,
     },
+    /// Seals the disk of a hub that was made without, and changes its key; while the hub does not run.
+    Store {
+        /// Print the answer as JSON.
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        command: store::StoreCommand,
+    },
     /// Looks for misconfigurations and says how to mend each.
     Doctor {
         #[command(flatten)]
@@ -118,7 +135,17 @@ struct ConfigFile {
 /// Carries out what the arguments say.
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
-        Command::Init { data, domain, address, tls_cert, tls_key, admin, admin_name } => {
+        Command::Init {
+            data,
+            domain,
+            address,
+            tls_cert,
+            tls_key,
+            admin,
+            admin_name,
+            at_rest_key,
+            unsealed,
+        } => {
             let options = init::Options {
                 data,
                 domain,
@@ -126,6 +153,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
                 tls: tls_cert.zip(tls_key),
                 administrator: admin,
                 administrator_name: admin_name,
+                at_rest_key: (!unsealed).then_some(at_rest_key),
             };
             let created = init::create(options, &Clock::system()).await?;
             print(&format!(
@@ -142,6 +170,7 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Audit { command } => audit::run(command).await?,
         Command::Restore(arguments) => backup::restore(arguments).await?,
         Command::Directory { file, json, command } => directory::run(&file.load()?, command, json)?,
+        Command::Store { json, command } => store::run(command, json)?,
         Command::Doctor { file, json } => return diagnose(&file, json).await,
         Command::Health(file) => {
             let answer = health::ask(&file.load()?).await?;

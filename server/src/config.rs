@@ -18,7 +18,8 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    attachments, auth, delivery, directory,
+    at_rest::KeySource,
+    attachments, audit, auth, delivery, directory,
     limits::DAY_MS,
     session::Timing,
     telemetry::log,
@@ -67,6 +68,9 @@ pub struct Config {
     pub attachment_retention_days: u64,
     pub push: PathBuf,
     pub backups: PathBuf,
+    pub at_rest_key: String,
+    pub audit_days: u64,
+    pub audit_security_days: u64,
     pub alert_hook: String,
     pub alert_two_persons: bool,
     pub time_zone: String,
@@ -183,6 +187,9 @@ impl Config {
         if !config.backups.as_os_str().is_empty() {
             config.backups = directory.join(&config.backups).components().collect();
         }
+        if let Some(source) = config.at_rest_in(directory)? {
+            config.at_rest_key = source.to_string();
+        }
         config.check()?;
         Ok(config)
     }
@@ -227,6 +234,8 @@ impl Config {
             ("certificate_days", self.certificate_days),
             ("invitation_hours", self.invitation_hours),
             ("attachment_retention_days", self.attachment_retention_days),
+            ("audit_days", self.audit_days),
+            ("audit_security_days", self.audit_security_days),
         ] {
             if !(1..=36_500).contains(&days) {
                 return value(key, "must be between 1 and 36500");
@@ -279,6 +288,26 @@ impl Config {
             key: "engine",
             wrong: format!("must be auto or the name of an engine; {error}"),
         })
+    }
+
+    /// Where the key at rest comes from, if there is one.
+    ///
+    /// # Errors
+    /// When the value is neither a path nor a program.
+    pub fn at_rest_source(&self) -> Result<Option<KeySource>, ConfigError> {
+        self.at_rest_in(Path::new(""))
+    }
+
+    fn at_rest_in(&self, directory: &Path) -> Result<Option<KeySource>, ConfigError> {
+        let wrong = || "must be empty, the path of a file, or command:/path/of/a/program".to_owned();
+        KeySource::parse(&self.at_rest_key, directory)
+            .map_err(|_| ConfigError::Value { key: "at_rest_key", wrong: wrong() })
+    }
+
+    /// How long records of the audit log are kept.
+    #[must_use]
+    pub fn audit_keep(&self) -> audit::Keep {
+        audit::Keep { operation_days: self.audit_days, security_days: self.audit_security_days }
     }
 
     /// Timing of sessions.

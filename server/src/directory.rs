@@ -6,7 +6,7 @@
 //! beside, in small files (docs/adr/0005). Unlisted entries are never shown, and nobody can copy the directory.
 //!
 //! - [`import`]: extractions and FHIR in. `generation`: the files and the switch. [`local`], [`card`]: additions.
-//! - `index`, [`search`]: how entries are found. `snapshot`: what a search sees. `harvest`: against copying.
+//! - `index`, `layered`, [`search`]: how entries are found. `snapshot`: what a search sees. `harvest`: against copying.
 //! - [`rule`]: which users belong to a group. [`listing`]: groups that can be asked for. [`quiet`]: when members are left in peace.
 //! - [`entry`], [`commune`], `nomenclature`, `fold`, `check`: what entries are made of.
 
@@ -20,6 +20,7 @@ mod generation;
 mod harvest;
 pub mod import;
 mod index;
+mod layered;
 pub mod listing;
 pub mod local;
 mod nomenclature;
@@ -27,11 +28,11 @@ pub mod operator;
 pub mod quiet;
 pub mod rule;
 pub mod search;
+mod small_files;
 mod snapshot;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
     sync::Arc,
 };
 
@@ -47,7 +48,7 @@ use self::{
     entry::{Activity, Coded, Entry, Kind},
     harvest::Harvest,
     listing::{Join, Joins, Listing},
-    local::{LocalEntry, LocalFolder},
+    local::{LocalEntry, LocalFolder, Place},
     rule::Rule,
     search::{Facet, Filter},
     snapshot::{Snapshot, Snapshots},
@@ -119,10 +120,11 @@ struct Inner {
 impl Directory {
     /// The directory in a folder, whose members are the users of the store.
     #[must_use]
-    pub fn new(folder: &Path, store: Arc<dyn Store>, settings: Settings) -> Self {
+    pub fn new(place: impl Into<Place>, store: Arc<dyn Store>, settings: Settings) -> Self {
+        let place = place.into();
         let inner = Inner {
-            local: LocalFolder::of(folder),
-            snapshots: Snapshots::new(folder, store),
+            local: LocalFolder::of(&place),
+            snapshots: Snapshots::new(&place, store),
             harvest: Harvest::new(settings.entries_per_day),
             searches: Arc::new(Semaphore::new(limits::DIRECTORY_SEARCHES_MAX)),
             told: Told::default(),

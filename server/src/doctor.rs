@@ -16,6 +16,7 @@ use crate::{
     transport::tls,
 };
 
+mod at_rest;
 mod copies;
 #[cfg(test)]
 mod seeded;
@@ -102,6 +103,7 @@ pub async fn examine(
         vec![Finding::good("configuration", config_file.display().to_string()), check_clock(now)];
     findings.extend(check_permissions(&config));
     findings.push(check_keys(&config, now));
+    findings.extend(check_at_rest(&config).await);
     findings.extend(check_tls(&config, now));
     findings.push(check_engine(&config));
     findings.push(check_disk("disk", &config.data));
@@ -110,6 +112,13 @@ pub async fn examine(
     findings.extend(check_surroundings(&config, now, running.is_ok()).await);
     findings.extend(copies::check(&config, now));
     findings
+}
+
+/// A program that gives the key takes its time.
+async fn check_at_rest(config: &Config) -> Vec<Finding> {
+    let config = config.clone();
+    let checked = tokio::task::spawn_blocking(move || at_rest::check(&config)).await;
+    checked.expect("looking at the key does not panic")
 }
 
 async fn check_surroundings(config: &Config, now: u64, running: bool) -> Vec<Finding> {

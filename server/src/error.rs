@@ -114,6 +114,12 @@ impl Refusal {
     }
 }
 
+impl From<WriteError> for Refusal {
+    fn from(error: WriteError) -> Self {
+        Self::write_fault(&error, &error)
+    }
+}
+
 impl From<IdError> for Refusal {
     fn from(error: IdError) -> Self {
         Self::new(ErrorCode::InvalidField, error.to_string())

@@ -16,10 +16,10 @@ use cercle_proto::{
     invitation::Invitation,
     v1::{MemberClass, Role},
 };
-use cercle_storage::OpenError;
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::{
+    at_rest::{self, AtRestError, KeySource, WrappingKey},
     auth::{
         self, AuthenticationService, InvitationRequest, Inviter,
         authority::{self, AuthorityError, Issuer},
@@ -50,6 +50,9 @@ pub struct Options {
     pub administrator: String,
     /// Name of the first administrator.
     pub administrator_name: String,
+    /// Where the key that the disk is sealed with comes from, as in the configuration. A file that does not exist is
+    /// made; nothing: names and user ids lie readable.
+    pub at_rest_key: Option<String>,
 }
 
 /// A new hub.
@@ -79,9 +82,9 @@ pub enum InitError {
     /// The configuration that was written.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The store.
+    /// The store, or the key that it is sealed with.
     #[error(transparent)]
-    Store(#[from] OpenError),
+    Store(#[from] AtRestError),
     /// The first invitation.
     #[error("the first invitation cannot be made")]
     Invitation(#[from] auth::Error),
@@ -116,6 +119,11 @@ pub async fn create(options: Options, clock: &Clock) -> Result<Created, InitErro
     let config_file = data.join(CONFIG_FILE);
     write_new(&config_file, 0o600, config_text(&options, &address).as_bytes())?;
     let config = Config::load(&config_file, [])?;
+    if let Some(KeySource::File(file)) = config.at_rest_source()?
+        && !file.exists()
+    {
+        WrappingKey::make(&file)?;
+    }
     let issuer = Issuer::load(&root, hub.certificate, &options.domain, now)?;
     let fingerprint = issuer.root().fingerprint();
     let secret = invite(&options, &config, issuer, now).await?;
@@ -129,9 +137,7 @@ pub async fn create(options: Options, clock: &Clock) -> Result<Created, InitErro
 }
 
 async fn invite(options: &Options, config: &Config, issuer: Issuer, now: u64) -> Result<[u8; 32], InitError> {
-    let (path, kind) = (config.data.join("store"), config.engine_kind()?);
-    let opened = tokio::task::spawn_blocking(move || cercle_storage::open(&path, kind)).await;
-    let store = opened.expect("opening the store does not panic")?;
+    let store = at_rest::open_store(config).await?;
     let service = AuthenticationService::new(Arc::clone(&store), issuer, config.auth());
     let request = InvitationRequest {
         user: Some(options.administrator.clone()),
@@ -156,6 +162,9 @@ fn config_text(options: &Options, address: &Address) -> String {
         ("listen", quoted(&address.listen().to_string())),
         ("public_address", quoted(&address.public())),
     ];
+    if let Some(key) = &options.at_rest_key {
+        given.push(("at_rest_key", quoted(key)));
+    }
     if let Some((certificate, key)) = &options.tls {
         // An absolute path stays what it is when the installation moves.
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());

@@ -11,6 +11,7 @@
 //! - [`lane`]: where two devices of one user meet.
 //! - [`directory`]: who there is and how to reach them.
 //! - [`alert`]: alerts until they are acknowledged. [`push`]: wake-ups for devices without a session.
+//! - [`at_rest`]: what lies sealed on the disk. [`audit`]: who did what, and for how long that is kept.
 //! - [`admin`]: what the operator does over the local socket. [`init`]: first start. [`doctor`]: what is wrong.
 //!   [`health`]: asks a running hub. [`telemetry`]: logs and metrics.
 //!
@@ -19,6 +20,7 @@
 
 pub mod admin;
 pub mod alert;
+pub mod at_rest;
 pub mod attachments;
 pub mod audit;
 pub mod auth;

@@ -15,22 +15,20 @@ mod timers;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use cercle_storage::{
-    OpenError,
-    store::{ReadError, Store},
-};
+use cercle_storage::store::{ReadError, Store};
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     alert::{Alerts, hook::Hook},
+    at_rest::{AtRest, AtRestError},
     attachments::{Attachments, BodyError},
     auth::{AuthenticationService, CreatedInvitation, InvitationRequest, Inviter, authority::AuthorityError},
     backup,
     clock::Clock,
     config::{Config, ConfigError, Durability},
     delivery::Delivery,
-    directory::{self, Directory, quiet::CardHours},
+    directory::{self, Directory, local::Place, quiet::CardHours},
     dispatch::{Dispatch, LinkTarget},
     error::Refusal,
     fanout::Fanout,
@@ -90,9 +88,9 @@ pub enum StartError {
     /// The file about push services, or what it names.
     #[error(transparent)]
     Push(#[from] SettingsError),
-    /// The store.
+    /// The store, or the key that it is sealed with.
     #[error(transparent)]
-    Store(#[from] OpenError),
+    Store(#[from] AtRestError),
     /// What the store keeps of push addresses and alerts.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -165,8 +163,8 @@ impl Server {
         config.connections_max = system::connections_max(config.connections_max);
         let keys = Keys::load(&config)?;
         let certificate = Arc::new(Certificate::new(tls::load(&config.tls_certificate, &config.tls_key)?));
-        let store = match store {
-            Some(store) => store,
+        let (at_rest, store) = match store {
+            Some(store) => (AtRest::default(), store),
             None => open_store(&config).await?,
         };
         if config.durability == Durability::PowerLoss && !store.caps().power_loss_durable {
@@ -174,7 +172,8 @@ impl Server {
         }
         let metrics = Arc::new(Metrics::new());
         let shutdown = CancellationToken::new();
-        let dispatch = build(&config, &clock, &store, keys, quiet, &metrics, &shutdown)?;
+        let parts = Parts { keys, directory: at_rest.directory(&config), store: store.clone() };
+        let dispatch = build(&config, &clock, parts, quiet, &metrics, &shutdown)?;
         dispatch.push.load().await?;
         dispatch.alerts.load().await?;
         let services = Services {
@@ -288,17 +287,27 @@ impl Drop for RunningServer {
     }
 }
 
-async fn open_store(config: &Config) -> Result<Arc<dyn Store>, StartError> {
-    let (path, kind) = (config.data.join("store"), config.engine_kind()?);
-    let opened = tokio::task::spawn_blocking(move || cercle_storage::open(&path, kind)).await;
-    Ok(opened.expect("opening the store does not panic")?)
+async fn open_store(config: &Config) -> Result<(AtRest, Arc<dyn Store>), AtRestError> {
+    let config = config.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        let at_rest = AtRest::load(&config)?;
+        let store = at_rest.open_store(&config)?;
+        Ok((at_rest, store))
+    });
+    opened.await.expect("opening the store does not panic")
+}
+
+/// What was opened, to build services over.
+struct Parts {
+    keys: Keys,
+    directory: Place,
+    store: Arc<dyn Store>,
 }
 
 fn build(
     config: &Config,
     clock: &Clock,
-    store: &Arc<dyn Store>,
-    keys: Keys,
+    Parts { keys, directory: folder, store }: Parts,
     quiet: Option<Arc<dyn QuietHours>>,
     metrics: &Arc<Metrics>,
     shutdown: &CancellationToken,
@@ -314,7 +323,7 @@ fn build(
     };
     let delivery = Delivery::new(store.clone(), root, keys.hub_sender()?, fanout.clone(), config.delivery());
     let settings = directory::Settings { entries_per_day: config.directory_entries_per_day };
-    let directory = Directory::new(&config.directory_folder(), store.clone(), settings);
+    let directory = Directory::new(folder, store.clone(), settings);
     let cards = CardHours::new(directory.clone(), config.time_zone()?);
     let quiet = quiet.unwrap_or_else(|| Arc::new(cards));
     let (providers, http) = PushSettings::load(&config.push)?.providers(&config.data)?;
@@ -374,7 +383,7 @@ async fn serve(
     services.tracker.spawn(cursors::run(services.clone()));
     let interval = Duration::from_millis(config.housekeeping_interval_ms);
     services.tracker.spawn(group_rules::run(services.clone()));
-    services.tracker.spawn(housekeeping::run(services.clone(), admission, interval));
+    services.tracker.spawn(housekeeping::run(services.clone(), admission, interval, config.audit_keep()));
     Ok(RunningServer {
         address,
         metrics_address,

@@ -113,6 +113,23 @@ fn nothing_waits_without_a_bound_and_no_task_is_left_without_a_number() {
     none(&files.flat_map(|(path, text)| named(&path, &text, &words)).collect::<Vec<_>>());
 }
 
+#[test]
+fn every_test_that_the_threat_model_names_exists() {
+    let model = read(&root().join("docs/threat-model.md"));
+    let files = rust_files(&["proto", "storage", "server", "client-sdk", "loadtest"]);
+    // Whatever stands between backticks and reads as the name of a function of several words.
+    let is_name = |text: &str| {
+        let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        text.matches('_').count() >= 3 && text.bytes().all(is_word)
+    };
+    let named: Vec<&str> = model.split('`').skip(1).step_by(2).filter(|text| is_name(text)).collect();
+    assert!(named.len() >= 60, "the threat model names the tests that show what holds: {}", named.len());
+    let exists = |name: &str| files.iter().any(|(_, text)| text.contains(&format!("fn {name}(")));
+    let missing: Vec<String> =
+        named.into_iter().filter(|name| !exists(name)).map(|name| format!("no test {name}")).collect();
+    none(&missing);
+}
+
 /// The words that the text names, as faults of this file.
 fn named(path: &str, text: &str, words: &[&str]) -> Vec<String> {
     words.iter().filter(|word| text.contains(*word)).map(|word| format!("{path} names {word:?}")).collect()

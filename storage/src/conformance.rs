@@ -18,9 +18,9 @@ mod timer;
 use std::sync::Arc;
 
 use crate::{
-    Embedded, EngineKind, Model,
-    engine::{JournalEngine, JournalSizes},
-    open,
+    DataKey, Embedded, EngineKind, Model,
+    engine::{JournalEngine, JournalSizes, MemoryEngine, sealed::SealedEngine},
+    open, open_sealed,
     store::Store,
 };
 
@@ -43,12 +43,27 @@ fn busy_journal() -> Fixture {
     Fixture { store: Arc::new(Embedded::start(Arc::new(engine)).unwrap()), _place: Some(place) }
 }
 
+/// Rows about people sealed, on disk.
+fn sealed_on_disk(kind: EngineKind) -> Fixture {
+    let place = tempfile::tempdir().unwrap();
+    let store = open_sealed(place.path(), kind, Some(&DataKey::new([1; 32]))).unwrap();
+    Fixture { store, _place: Some(place) }
+}
+
+/// Rows about people sealed, in memory.
+fn sealed() -> Fixture {
+    let engine = SealedEngine::create(Box::new(MemoryEngine::default()), &DataKey::new([1; 32])).unwrap();
+    Fixture { store: Arc::new(Embedded::start(Arc::new(engine)).unwrap()), _place: None }
+}
+
 macro_rules! conformance {
     ($($theme:ident: $($case:ident),+;)+) => {
         conformance!(@engine model, Fixture { store: Arc::new(Model::new()), _place: None }; $($($theme::$case),+),+);
         conformance!(@engine memory, Fixture { store: Arc::new(Embedded::in_memory()), _place: None }; $($($theme::$case),+),+);
         conformance!(@engine redb, on_disk(EngineKind::Redb); $($($theme::$case),+),+);
         conformance!(@engine journal, on_disk(EngineKind::Journal); $($($theme::$case),+),+);
+        conformance!(@engine sealed, sealed(); $($($theme::$case),+),+);
+        conformance!(@engine sealed_journal, sealed_on_disk(EngineKind::Journal); $($($theme::$case),+),+);
         conformance!(@engine busy_journal, busy_journal(); $($($theme::$case),+),+);
         #[cfg(feature = "sled")]
         conformance!(@engine sled, on_disk(EngineKind::Sled); $($($theme::$case),+),+);
@@ -121,7 +136,8 @@ conformance! {
         a_change_of_notes_sees_what_it_replaces,
         notes_are_listed_by_kind_and_prefix_page_by_page,
         a_timer_leaves_a_note_with_its_firing,
-        the_audit_log_is_a_chain;
+        the_audit_log_is_a_chain,
+        a_pruned_audit_log_is_a_chain_still;
     register:
         the_first_claim_of_a_register_stays,
         one_of_sixteen_racing_claims_wins;

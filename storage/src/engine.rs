@@ -9,6 +9,7 @@ mod faulty_disk;
 mod journal;
 mod memory;
 mod redb;
+pub(crate) mod sealed;
 #[cfg(feature = "sled")]
 mod sled;
 
@@ -44,6 +45,14 @@ pub trait Engine: Send + Sync {
     /// # Errors
     /// When the engine cannot start to read.
     fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, EngineError>;
+
+    /// The rows as they lie on the disk, sealed where the store is: for copies.
+    ///
+    /// # Errors
+    /// When the engine cannot start to read.
+    fn stored(&self) -> Result<Box<dyn Snapshot + '_>, EngineError> {
+        self.snapshot()
+    }
 
     /// Makes all changes of the batch, or none, and returns once they are durable. Called by one thread.
     ///

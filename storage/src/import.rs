@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, path::Path};
 use cercle_proto::id::{Epoch, Seq, TimestampMs};
 
 use crate::{
-    engine::{ApplyError, Batch, Change},
+    engine::{ApplyError, Batch, Change, sealed::SEALED_FORMAT},
     format::{FORMAT, FORMAT_KEY, FormatError, INCARNATION_KEY, new_incarnation},
     limits,
     open::{EngineKind, NewStore, OpenError},
@@ -111,7 +111,8 @@ impl Importer {
             (Table::Meta, FORMAT_KEY) => {
                 let found = value.try_into().map(u32::from_be_bytes);
                 let found = found.map_err(|_| FormatError::Damaged("no format number"))?;
-                if found > FORMAT {
+                // The rows of a sealed store come, and stay, as they are: sealed.
+                if found & !SEALED_FORMAT > FORMAT {
                     return Err(FormatError::Newer { found }.into());
                 }
                 self.has_format = true;

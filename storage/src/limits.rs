@@ -69,6 +69,12 @@ pub const JOURNAL_FILES_SPARE_MAX: usize = 2;
 /// entries of one group lie together as far as one checkpoint reaches.
 pub const CHECKPOINT_BYTES: usize = 32 << 20;
 
+/// Keys of earlier processes that are kept to read what they sealed, of 0.5 KB each; made again when needed.
+pub const SEALER_KEYS_MAX: usize = 256;
+
+/// Records of the audit log that one write removes, and empties, at most: writers wait for it.
+pub const AUDIT_PRUNED_PER_WRITE_MAX: usize = 1_000;
+
 /// Memory that a row takes besides its key and value, about: its place in the tree.
 pub const OVERLAY_ROW_BYTES: usize = 160;
 

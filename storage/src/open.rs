@@ -13,8 +13,11 @@ use crate::{
     engine::{
         ApplyError, Batch, Engine, EngineError, JournalEngine, JournalError, JournalSizes, RedbEngine,
         Snapshot,
+        sealed::{self, SealedEngine},
     },
     format::{self, FormatError},
+    seal::{DataKey, NoRandomness},
+    sealing,
     store::{Caps, Store},
 };
 
@@ -37,7 +40,7 @@ pub enum EngineKind {
 
 impl EngineKind {
     /// All engines, built in or not.
-    const ALL: [Self; 3] = [Self::Redb, Self::Journal, Self::Sled];
+    pub(crate) const ALL: [Self; 3] = [Self::Redb, Self::Journal, Self::Sled];
 
     /// The engine that made the store of a directory, if there is one.
     #[must_use]
@@ -55,7 +58,7 @@ impl EngineKind {
         }
     }
 
-    const fn place(self) -> &'static str {
+    pub(crate) const fn place(self) -> &'static str {
         match self {
             Self::Redb => REDB_FILE,
             Self::Journal => JOURNAL_DIRECTORY,
@@ -123,6 +126,31 @@ pub enum OpenError {
         /// In the engine's words.
         reason: String,
     },
+    /// Its rows are sealed, and no key was given.
+    #[error("the store in {path} is sealed and no key is given: set `at_rest_key` to the key of this hub")]
+    KeyNeeded {
+        /// Directory of the store.
+        path: PathBuf,
+    },
+    /// Its rows are sealed with another key.
+    #[error(
+        "the store in {path} is sealed with another key: restore the key and the file beside the store that belong to it"
+    )]
+    OtherKey {
+        /// Directory of the store.
+        path: PathBuf,
+    },
+    /// A key was given for rows that are not sealed.
+    #[error(
+        "the store in {path} is not sealed: stop the hub and run `cercle-server store seal`, or leave `at_rest_key` empty"
+    )]
+    NotSealed {
+        /// Directory of the store.
+        path: PathBuf,
+    },
+    /// The system gave no randomness.
+    #[error(transparent)]
+    Random(#[from] NoRandomness),
     /// The content is not ours to use.
     #[error("the store in {path} cannot be used")]
     Format {
@@ -140,7 +168,19 @@ pub enum OpenError {
 /// # Errors
 /// As [`OpenError`] says.
 pub fn open(path: &Path, kind: EngineKind) -> Result<Arc<dyn Store>, OpenError> {
-    let engine = open_engine(path, kind)?;
+    open_sealed(path, kind, None)
+}
+
+/// As [`open()`], of a store that is sealed with a key. A new one is sealed with it from its first row on.
+///
+/// # Errors
+/// As [`OpenError`] says; with a wrong key nothing is changed.
+pub fn open_sealed(
+    path: &Path,
+    kind: EngineKind,
+    key: Option<&DataKey>,
+) -> Result<Arc<dyn Store>, OpenError> {
+    let engine = open_with(path, kind, key)?;
     let format = |source| OpenError::Format { path: path.to_owned(), source };
     Ok(Arc::new(Embedded::start(engine).map_err(format)?))
 }
@@ -156,21 +196,44 @@ pub fn open_memory() -> Arc<dyn Store> {
 /// # Errors
 /// As [`OpenError`] says, except `Format`.
 pub fn open_engine(path: &Path, kind: EngineKind) -> Result<Arc<dyn Engine>, OpenError> {
+    open_with(path, kind, None)
+}
+
+fn open_with(path: &Path, kind: EngineKind, key: Option<&DataKey>) -> Result<Arc<dyn Engine>, OpenError> {
     let io = |source| OpenError::Io { path: path.to_owned(), source };
     make_directory(path).map_err(io)?;
     let lock = lock(path)?;
+    sealing::recover(path).map_err(io)?;
     if let Some(other) =
         EngineKind::ALL.into_iter().find(|other| *other != kind && path.join(other.place()).exists())
     {
         return Err(OpenError::OtherEngine { path: path.to_owned(), found: other.name() });
     }
     if !path.join(kind.place()).exists() {
-        make_store(path, kind)?;
+        make_store(path, kind, key)?;
     }
-    let engine = start_engine(path, kind.place(), kind)?;
+    let engine = under_key(path, start_engine(path, kind.place(), kind)?, key)?;
     // A file's own sync does not cover its name.
     File::open(path).and_then(|directory| directory.sync_all()).map_err(io)?;
     Ok(Arc::new(Locked { engine, _lock: lock }))
+}
+
+/// Checks that engine and key belong together, and reads and writes through the key.
+pub(crate) fn under_key(
+    path: &Path,
+    engine: Box<dyn Engine>,
+    key: Option<&DataKey>,
+) -> Result<Box<dyn Engine>, OpenError> {
+    let path = path.to_owned();
+    let found = sealed::sealed_by(&*engine)
+        .map_err(|error| OpenError::Engine { path: path.clone(), reason: error.0 })?;
+    match (found, key) {
+        (None, None) => Ok(engine),
+        (Some(found), Some(key)) if found == key.id() => Ok(Box::new(SealedEngine::over(engine, key)?)),
+        (Some(_), Some(_)) => Err(OpenError::OtherKey { path }),
+        (Some(_), None) => Err(OpenError::KeyNeeded { path }),
+        (None, Some(_)) => Err(OpenError::NotSealed { path }),
+    }
 }
 
 /// Makes the directory, readable by its owner only, and makes its name durable.
@@ -189,7 +252,7 @@ fn make_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Takes the lock that keeps a second process out, whatever the engine does itself.
-fn lock(path: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
     let file = path.join(LOCK_FILE);
     let io = |source| OpenError::Io { path: file.clone(), source };
     let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&file).map_err(io)?;
@@ -202,15 +265,15 @@ fn lock(path: &Path) -> Result<File, OpenError> {
 
 /// Makes a store under another name and gives it its own when it is whole and durable: a loss of power
 /// while it is being made leaves nothing that does not open.
-fn make_store(path: &Path, kind: EngineKind) -> Result<(), OpenError> {
-    let unfinished = Unfinished::begin(path, kind)?;
+fn make_store(path: &Path, kind: EngineKind, key: Option<&DataKey>) -> Result<(), OpenError> {
+    let unfinished = Unfinished::begin(path, kind)?.sealed(key)?;
     format::check_or_create(&*unfinished.engine)
         .map_err(|source| OpenError::Format { path: path.to_owned(), source })?;
     unfinished.finish()
 }
 
 /// A store under another name.
-struct Unfinished {
+pub(crate) struct Unfinished {
     engine: Box<dyn Engine>,
     path: PathBuf,
     kind: EngineKind,
@@ -218,20 +281,40 @@ struct Unfinished {
 
 impl Unfinished {
     /// Removes what an interrupted creation left, and makes an empty engine.
-    fn begin(path: &Path, kind: EngineKind) -> Result<Self, OpenError> {
+    pub(crate) fn begin(path: &Path, kind: EngineKind) -> Result<Self, OpenError> {
         let name = format!("{}.new", kind.place());
         remove(&path.join(&name)).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
         Ok(Self { engine: start_engine(path, &name, kind)?, path: path.to_owned(), kind })
     }
 
-    /// Gives the store its name once it is durable.
-    fn finish(self) -> Result<(), OpenError> {
+    /// Seals everything that is written from here on, if there is a key.
+    pub(crate) fn sealed(self, key: Option<&DataKey>) -> Result<Self, OpenError> {
+        let Some(key) = key else { return Ok(self) };
         let Self { engine, path, kind } = self;
-        let io = |source| OpenError::Io { path: path.clone(), source };
+        let engine = SealedEngine::create(engine, key)
+            .map_err(|error| OpenError::Engine { path: path.clone(), reason: error.to_string() })?;
+        Ok(Self { engine: Box::new(engine), path, kind })
+    }
+
+    /// What the rows are written to.
+    pub(crate) fn engine(&self) -> &dyn Engine {
+        &*self.engine
+    }
+
+    /// Makes the store durable, under its name that is not yet its own; returns it and its own.
+    pub(crate) fn close(self) -> Result<(PathBuf, PathBuf), OpenError> {
+        let Self { engine, path, kind } = self;
         drop(engine);
         let unfinished = path.join(format!("{}.new", kind.place()));
-        sync_all(&unfinished).map_err(io)?;
-        std::fs::rename(&unfinished, path.join(kind.place())).map_err(io)
+        sync_all(&unfinished).map_err(|source| OpenError::Io { path: path.clone(), source })?;
+        Ok((unfinished, path.join(kind.place())))
+    }
+
+    /// Gives the store its name once it is durable.
+    fn finish(self) -> Result<(), OpenError> {
+        let path = self.path.clone();
+        let (unfinished, place) = self.close()?;
+        std::fs::rename(&unfinished, place).map_err(|source| OpenError::Io { path, source })
     }
 }
 
@@ -255,7 +338,7 @@ impl NewStore {
 
     /// What the rows are written to.
     pub(crate) fn engine(&self) -> &dyn Engine {
-        &*self.unfinished.engine
+        self.unfinished.engine()
     }
 
     /// Makes it the store of its directory.
@@ -269,7 +352,7 @@ impl NewStore {
 }
 
 /// Removes what an interrupted creation left.
-fn remove(path: &Path) -> io::Result<()> {
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
     match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => std::fs::remove_dir_all(path),
         Ok(_) => std::fs::remove_file(path),
@@ -288,7 +371,7 @@ fn sync_all(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-fn start_engine(path: &Path, name: &str, kind: EngineKind) -> Result<Box<dyn Engine>, OpenError> {
+pub(crate) fn start_engine(path: &Path, name: &str, kind: EngineKind) -> Result<Box<dyn Engine>, OpenError> {
     let place = path.join(name);
     match kind {
         EngineKind::Redb => match RedbEngine::open(&place) {
@@ -353,6 +436,10 @@ impl Engine for Locked {
 
     fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, EngineError> {
         self.engine.snapshot()
+    }
+
+    fn stored(&self) -> Result<Box<dyn Snapshot + '_>, EngineError> {
+        self.engine.stored()
     }
 
     fn apply(&self, batch: &Batch) -> Result<(), ApplyError> {

@@ -21,7 +21,8 @@ pub mod register;
 pub mod timer;
 
 pub use account::{Accounts, DeviceRecord, EnrolError, Enrolment, InvitationRecord, UserRecord};
-pub use audit::{Audit, AuditEntry, AuditRecord};
+pub(crate) use audit::AuditPlan;
+pub use audit::{AUDIT_EMPTIED, Audit, AuditClass, AuditCut, AuditEntry, AuditPruned, AuditRecord};
 pub use blob::{AnnounceError, AnnouncedBlob, BlobRecord, BlobUsage, Blobs, NewBlob};
 pub use copies::{Copies, Fork, Restore, RowVisitor};
 pub use group::{

@@ -8,6 +8,8 @@ use cercle_storage::{EngineKind, OpenError, open, store::AuditEntry};
 mod copies;
 #[path = "open/formats.rs"]
 mod formats;
+#[path = "open/sealed.rs"]
+mod sealed;
 
 fn entry(action: &str) -> AuditEntry {
     AuditEntry { at: 1, actor: "operator".into(), action: action.into(), object: String::new() }

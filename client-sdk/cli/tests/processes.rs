@@ -7,6 +7,8 @@ mod world;
 
 #[path = "processes/alerts.rs"]
 mod alerts;
+#[path = "processes/at_rest.rs"]
+mod at_rest;
 #[path = "processes/circle.rs"]
 mod circle;
 #[path = "processes/client_crash.rs"]

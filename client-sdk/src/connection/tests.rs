@@ -12,7 +12,7 @@ use futures_util::{SinkExt, StreamExt};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
     time::timeout,
@@ -250,4 +250,60 @@ async fn an_unwanted_connection_is_closed_and_stays_closed() {
     assert!(matches!(socket.next().await, Some(Ok(Message::Close(_))) | None));
     let idle = device.link.wait_for(|link| link.status == Status::Idle);
     timeout(PATIENCE, idle).await.unwrap().unwrap();
+}
+
+/// A greeting of a server that chose TLS 1.2.
+fn older_greeting() -> Vec<u8> {
+    let body = [&[3, 3][..], &[9; 32], &[0, 0xc0, 0x2f, 0, 0, 0]].concat();
+    let length = u8::try_from(body.len()).unwrap();
+    [vec![22, 3, 3, 0, length + 4, 2, 0, 0, length], body].concat()
+}
+
+#[tokio::test]
+async fn who_answers_with_an_older_tls_is_told_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut device = Device::connect(&listener.local_addr().unwrap().to_string(), [0; 32]).await;
+    let (mut tcp, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
+    let mut greeting = vec![0; 4_096];
+    assert!(timeout(PATIENCE, tcp.read(&mut greeting)).await.unwrap().unwrap() > 0);
+    tcp.write_all(&older_greeting()).await.unwrap();
+    let mut said = Vec::new();
+    // A reset is an end as well.
+    let _ = timeout(PATIENCE, tcp.read_to_end(&mut said)).await.expect("the device closes");
+    assert!(said.iter().all(|byte| *byte != 23) && said.first().is_none_or(|kind| *kind == 21), "{said:?}");
+    assert_eq!(device.failure().await, Failure::Unreachable);
+}
+
+#[tokio::test]
+async fn a_byte_that_is_changed_on_the_way_ends_the_connection() {
+    let hub = FakeHub::start("127.0.0.1", Shows::Root).await;
+    let between = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = between.local_addr().unwrap().to_string();
+    let mut device = Device::connect(&address, hub.fingerprint).await;
+    let (device_side, _) = timeout(PATIENCE, between.accept()).await.unwrap().unwrap();
+    let hub_side = TcpStream::connect(hub.address()).await.unwrap();
+    let (from_device, mut to_device) = device_side.into_split();
+    let (mut from_hub, to_hub) = hub_side.into_split();
+    tokio::spawn(async move {
+        let (mut from_device, mut to_hub) = (from_device, to_hub);
+        // It ends with the connection, however that ends.
+        let _ = tokio::io::copy(&mut from_device, &mut to_hub).await;
+    });
+    let (change, mut changes) = watch::channel(false);
+    tokio::spawn(async move {
+        let mut bytes = vec![0; 16 << 10];
+        while let Ok(count @ 1..) = from_hub.read(&mut bytes).await {
+            if *changes.borrow_and_update() {
+                bytes[count - 1] ^= 1;
+            }
+            if to_device.write_all(&bytes[..count]).await.is_err() {
+                return;
+            }
+        }
+    });
+    let mut socket = hub.accept().await;
+    let _outgoing = device.connected().await;
+    change.send(true).unwrap();
+    socket.send(Message::Binary(Bytes::from_static(&[0; 40]))).await.unwrap();
+    assert!(matches!(device.next().await, Incoming::Disconnected), "nothing of it was taken");
 }

@@ -165,10 +165,10 @@ impl Drill {
         self.hub.stop().await;
         let opened = Repository::open(repository).unwrap();
         let now = Clock::system().now();
-        let refused = backup::restore(&opened, None, &self.hub.folder().join("x"), None, now).await;
+        let refused = backup::restore(&opened, None, &self.hub.folder().join("x"), None, None, now).await;
         assert!(matches!(refused, Err(backup::BackupError::KeyNeeded)));
         let data = self.hub.folder().join("successor");
-        backup::restore(&opened, None, &data, Some(secret), now).await.unwrap();
+        backup::restore(&opened, None, &data, Some(secret), None, now).await.unwrap();
         self.hub.move_to(&data).await;
         self.link.lead_to(self.hub.listening().to_string());
     }
@@ -246,13 +246,13 @@ async fn documents_and_keys_are_in_the_backup_and_the_second_one_copies_what_is_
     let damaged = backup::verify(&opened, None, None).unwrap_err();
     assert!(damaged.to_string().contains(&chunk), "{damaged}");
     let data = hub.folder().join("successor");
-    let refused = backup::restore(&opened, None, &data, None, Clock::system().now()).await;
+    let refused = backup::restore(&opened, None, &data, None, None, Clock::system().now()).await;
     assert!(matches!(refused, Err(backup::BackupError::Damaged(_))));
     assert!(!data.exists(), "an attempt that failed leaves nothing");
     std::fs::write(&file, &whole).unwrap();
     backup::verify(&opened, None, None).unwrap();
     hub.stop().await;
-    backup::restore(&opened, None, &data, None, Clock::system().now()).await.unwrap();
+    backup::restore(&opened, None, &data, None, None, Clock::system().now()).await.unwrap();
     hub.move_to(&data).await;
     link.lead_to(hub.listening().to_string());
     soon(bruno.client.send(group, "merci")).await.unwrap();

@@ -50,6 +50,7 @@ impl Hub {
             tls: None,
             administrator: "admin".to_owned(),
             administrator_name: "Administration".to_owned(),
+            at_rest_key: None,
         };
         let config = Box::pin(init::create(options, &Clock::system())).await.unwrap().config;
         let environment = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));

@@ -29,12 +29,16 @@ use time::OffsetDateTime;
 
 use super::{
     BackupError, at,
-    manifest::{ChunkEntry, FORMAT, FileEntry, Manifest},
+    manifest::{ChunkEntry, FORMAT, FORMAT_UNSEALED, FileEntry, Manifest},
     repository::{Repository, write_whole},
     rows::Cutter,
     seal::PublicKey,
 };
-use crate::{config::Config, limits};
+use crate::{
+    at_rest::{KeySource, WRAPPED_KEY},
+    config::Config,
+    limits,
+};
 
 /// File with the secret that names of sealed chunks are made with.
 const NAMES_KEY: &str = "backup-names.key";
@@ -46,6 +50,8 @@ const OUTSIDE: &str = "outside";
 pub struct Source {
     data: PathBuf,
     attachments: PathBuf,
+    /// The key at rest, which no backup has.
+    at_rest_key: Option<PathBuf>,
     /// Files that the configuration names elsewhere.
     outside: Vec<PathBuf>,
     domain: String,
@@ -77,6 +83,10 @@ impl Source {
         Self {
             data: config.data.clone(),
             attachments: config.attachments.clone(),
+            at_rest_key: match config.at_rest_source() {
+                Ok(Some(KeySource::File(file))) => Some(file),
+                _ => None,
+            },
             outside: outside.cloned().collect(),
             domain: config.domain.clone(),
         }
@@ -112,8 +122,9 @@ pub async fn create(
     let visiting = rows.clone();
     let visit = move |table: Table, key: &[u8], value: &[u8]| lock(&visiting).row(table, key, value);
     copies.export(Box::new(visit)).await?;
+    let at_rest = source.data.join(WRAPPED_KEY).exists();
     let manifest = Manifest {
-        format: FORMAT,
+        format: if at_rest { FORMAT } else { FORMAT_UNSEALED },
         name: new_name(now)?,
         created_at_ms: now,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -121,6 +132,7 @@ pub async fn create(
         engine: store.caps().name.to_owned(),
         incarnation: to_hex(&store.incarnation()),
         sealed: false,
+        at_rest,
         tables: BTreeMap::new(),
         rows: Vec::new(),
         files: Vec::new(),
@@ -272,7 +284,8 @@ impl Writer {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        let skipped: BTreeSet<&Path> = [&source.attachments].into_iter().map(PathBuf::as_path).collect();
+        let skipped = std::iter::once(&source.attachments).chain(&source.at_rest_key);
+        let skipped: BTreeSet<&Path> = skipped.map(PathBuf::as_path).collect();
         let mut found = Vec::new();
         collect(&source.data, Path::new(""), &skipped, &mut found)?;
         if source.attachments.is_dir() {

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::BackupError;
 
-/// The format of manifests and chunks that this version writes.
-pub(super) const FORMAT: u32 = 1;
+/// The format of manifests and chunks that this version writes, of hubs that seal what they keep.
+pub(super) const FORMAT: u32 = 2;
+/// The format of others, which versions before can read too.
+pub(super) const FORMAT_UNSEALED: u32 = 1;
 
 /// One backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +34,9 @@ pub struct Manifest {
     pub incarnation: String,
     /// Sealed to a public key.
     pub sealed: bool,
+    /// Rows and local files are sealed with the hub's key at rest, whatever the chunks are: a restore needs it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub at_rest: bool,
     /// Rows of each table.
     pub tables: BTreeMap<String, u64>,
     /// Chunks that hold the rows, in order.
@@ -42,6 +47,11 @@ pub struct Manifest {
     pub chunks: BTreeMap<String, ChunkEntry>,
     /// SHA-256 of this manifest with an empty checksum, hexadecimal.
     pub checksum: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// A file of a backup.

@@ -22,11 +22,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BackupError, at,
-    manifest::{ChunkEntry, FORMAT, Manifest},
+    manifest::{ChunkEntry, Manifest},
     seal::{PublicKey, SecretKey},
 };
 use crate::limits::DAY_MS;
 
+/// Format of the marker of a repository.
+const MARKER_FORMAT: u32 = 1;
 const MARKER: &str = "cercle-backups.json";
 
 /// An open repository; nobody else changes it meanwhile.
@@ -82,7 +84,7 @@ impl Repository {
             for folder in [path.to_owned(), path.join("chunks"), path.join("backups")] {
                 make_folder(&folder).map_err(at(&folder))?;
             }
-            let marker = Marker { format: FORMAT, recipient: recipient.map(ToString::to_string) };
+            let marker = Marker { format: MARKER_FORMAT, recipient: recipient.map(ToString::to_string) };
             let text = serde_json::to_vec(&marker).expect("a marker is made of JSON values");
             write_whole(&path.join(MARKER), &text)?;
         }
@@ -107,8 +109,8 @@ impl Repository {
         };
         let marker: Marker =
             serde_json::from_slice(&text).map_err(|_| BackupError::NoRepository(path.to_owned()))?;
-        if marker.format > FORMAT {
-            return Err(BackupError::Newer { found: marker.format, known: FORMAT });
+        if marker.format > MARKER_FORMAT {
+            return Err(BackupError::Newer { found: marker.format, known: MARKER_FORMAT });
         }
         let recipient = marker.recipient.map(|key| key.parse()).transpose()?;
         let file = path.join("lock");

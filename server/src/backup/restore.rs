@@ -5,16 +5,26 @@ use std::{
     io::Write,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Component, Path, PathBuf},
+    sync::Arc,
 };
 
 use cercle_proto::id::{TimestampMs, to_hex};
-use cercle_storage::{EngineKind, Importer, open, store::AuditEntry};
+use cercle_storage::{
+    EngineKind, Importer, open,
+    store::{AuditEntry, Store},
+};
 use serde::Serialize;
 
 use super::{
     BackupError, Manifest, Repository, at, repository::sync_folder, rows, seal::SecretKey, verify::chunk,
 };
-use crate::limits;
+use crate::{
+    at_rest::{self, AtRestError, KeySource},
+    config::Config,
+    init::CONFIG_FILE,
+    limits,
+    server::keys::write_new,
+};
 
 /// A hub that was restored.
 #[derive(Debug, Clone, Serialize)]
@@ -43,6 +53,7 @@ pub async fn restore(
     name: Option<&str>,
     target: &Path,
     key: Option<&SecretKey>,
+    at_rest: Option<&KeySource>,
     now: TimestampMs,
 ) -> Result<Restored, BackupError> {
     let manifest = repository.backup_or_newest(name)?;
@@ -58,7 +69,7 @@ pub async fn restore(
         fs::remove_dir_all(&unfinished).map_err(at(&unfinished))?;
     }
     make_folder(&unfinished)?;
-    let restored = fill(repository, &manifest, &unfinished, key, now).await;
+    let restored = fill(repository, &manifest, &unfinished, (key, at_rest), now).await;
     let restored = match restored {
         Ok(restored) => restored,
         Err(error) => {
@@ -82,7 +93,7 @@ async fn fill(
     repository: &Repository,
     manifest: &Manifest,
     data: &Path,
-    key: Option<&SecretKey>,
+    (key, at_rest): (Option<&SecretKey>, Option<&KeySource>),
     now: TimestampMs,
 ) -> Result<Restored, BackupError> {
     let mut outside = Vec::new();
@@ -109,7 +120,7 @@ async fn fill(
         rows::read(&content, |table, key, value| Ok(importer.put(table, key, value)?))?;
     }
     let incarnation = importer.finish(manifest.created_at_ms, now)?;
-    let opened = open(&store, kind)?;
+    let opened = open_restored(manifest, data, kind, at_rest).await?;
     let (actor, action) = ("operator".to_owned(), "store.restored".to_owned());
     let entry = AuditEntry { at: now, actor, action, object: manifest.name.clone() };
     opened.record(entry).await.map_err(|error| BackupError::Damaged(error.to_string()))?;
@@ -125,6 +136,36 @@ async fn fill(
         files: manifest.files.len(),
         outside,
     })
+}
+
+/// Opens the new store. Of a sealed one the key is the given one, else what the restored configuration names; a file
+/// that the configuration wants in the data directory, where no backup has it, is put there.
+async fn open_restored(
+    manifest: &Manifest,
+    data: &Path,
+    kind: EngineKind,
+    given: Option<&KeySource>,
+) -> Result<Arc<dyn Store>, BackupError> {
+    if !manifest.at_rest {
+        return Ok(open(&data.join("store"), kind)?);
+    }
+    let config = Config::load(&data.join(CONFIG_FILE), []).ok();
+    let named = config.and_then(|config| config.at_rest_source().ok().flatten());
+    let source = given.or(named.as_ref()).ok_or(BackupError::AtRestKeyNeeded)?.clone();
+    if let (Some(KeySource::File(from)), Some(KeySource::File(to))) = (given, &named)
+        && to.starts_with(data)
+        && !to.exists()
+    {
+        let text = zeroize::Zeroizing::new(fs::read(from).map_err(at(from))?);
+        write_new(to, 0o600, &text).map_err(AtRestError::File)?;
+    }
+    let place = data.to_owned();
+    let opened = tokio::task::spawn_blocking(move || at_rest::open_at(&place, kind, &source)).await;
+    let opened = opened.map_err(|error| BackupError::Damaged(format!("the store did not open: {error}")))?;
+    match opened {
+        Err(AtRestError::File(_)) if given.is_none() => Err(BackupError::AtRestKeyNeeded),
+        opened => Ok(opened?),
+    }
 }
 
 /// Where a restore is until it is whole.

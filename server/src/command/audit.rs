@@ -3,18 +3,23 @@
 use std::{
     io::BufRead,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context, bail};
 use cercle_server::{
     admin::{Command, client, client::AdminError},
+    at_rest,
     audit::{self, Chain, Form, Line},
+    clock::Clock,
     config::Config,
     limits,
 };
+use cercle_storage::store::Store;
 use clap::Subcommand;
+use serde_json::Value;
 
-use super::ConfigFile;
+use super::{ConfigFile, admin::text};
 
 /// What is to be done with the audit log.
 #[derive(Debug, Subcommand)]
@@ -26,6 +31,11 @@ pub(super) enum AuditCommand {
         /// An export in JSON instead of the hub's own log.
         #[arg(long)]
         export: Option<PathBuf>,
+    },
+    /// Takes away records whose time is over (`audit_days`, `audit_security_days`); the chain still holds.
+    Prune {
+        #[command(flatten)]
+        file: ConfigFile,
     },
     /// Prints every record; the chain is checked meanwhile.
     Export {
@@ -48,10 +58,12 @@ pub(super) async fn run(command: AuditCommand) -> anyhow::Result<()> {
             say(&chain);
         }
         AuditCommand::Verify { file, export: None } => {
-            let mut chain = Chain::default();
-            each(&file.load()?, |line| Ok(chain.next(line)?)).await?;
+            let (mut chain, config) = (Chain::default(), file.load()?);
+            each(&config, |line| Ok(chain.next(line)?)).await?;
+            chain.check_times(config.audit_keep(), Clock::system().now())?;
             say(&chain);
         }
+        AuditCommand::Prune { file } => super::print(&text(&prune(&file.load()?).await?)),
         AuditCommand::Export { file, form } => {
             let config = file.load()?;
             let mut chain = Chain::default();
@@ -70,6 +82,30 @@ pub(super) async fn run(command: AuditCommand) -> anyhow::Result<()> {
 fn say(chain: &Chain) {
     let (number, hash) = chain.head();
     super::print(&format!("the chain holds\nrecords: {number}\nhash: {hash}\n"));
+    if let (first, emptied @ 1..) = chain.pruned() {
+        super::print(&format!("first record kept: {first}\nemptied when their time was over: {emptied}\n"));
+    }
+}
+
+/// Asks the running hub; if there is none, opens the store itself.
+async fn prune(config: &Config) -> anyhow::Result<Value> {
+    let keep = config.audit_keep();
+    match client::send(&config.admin_socket, &Command::PruneAudit(keep)).await {
+        Ok(answer) => return Ok(answer),
+        Err(AdminError::Unreachable { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let store = open(config).await?;
+    let pruned = audit::prune(&*store, keep, "operator", Clock::system().now()).await?;
+    tokio::task::spawn_blocking(move || drop(store)).await?;
+    Ok(serde_json::to_value(pruned)?)
+}
+
+async fn open(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    if !config.data.join("store").exists() {
+        bail!("{} holds no store: is --config right?", config.data.display());
+    }
+    Ok(at_rest::open_store(config).await?)
 }
 
 /// Visits every record in order: over the operator's socket, or in the store if no hub runs.
@@ -91,11 +127,7 @@ async fn each(config: &Config, mut visit: impl FnMut(&Line) -> anyhow::Result<()
 }
 
 async fn in_store(config: &Config, mut visit: impl FnMut(&Line) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let (path, kind) = (config.data.join("store"), config.engine_kind()?);
-    if !path.exists() {
-        bail!("{} holds no store: is --config right?", config.data.display());
-    }
-    let store = tokio::task::spawn_blocking(move || cercle_storage::open(&path, kind)).await??;
+    let store = open(config).await?;
     let mut after = 0;
     loop {
         let records = store.audit(after, limits::ADMIN_PAGE).await?;

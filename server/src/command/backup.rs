@@ -4,18 +4,17 @@ use std::{
     io::Write,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use anyhow::{Context, bail};
 use cercle_server::{
     admin::{self, client, client::AdminError},
+    at_rest::{self, KeySource},
     backup::{self, Keep, PublicKey, Repository, SecretKey, Source},
     clock::Clock,
     config::Config,
     limits,
 };
-use cercle_storage::store::Store;
 use clap::Subcommand;
 use serde::Serialize;
 use serde_json::Value;
@@ -99,6 +98,9 @@ pub(super) struct RestoreArguments {
     /// File with the secret key, for a sealed backup.
     #[arg(long)]
     key_file: Option<PathBuf>,
+    /// Key at rest of the hub, if the backup is of one that seals its disk: a file, or `command:/path/of/a/program`.
+    #[arg(long)]
+    at_rest_key: Option<String>,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -128,6 +130,7 @@ pub(super) async fn run(command: BackupCommand, json: bool) -> anyhow::Result<()
                     "rows": manifest.tables.values().sum::<u64>(),
                     "files": manifest.files.len(),
                     "sealed": manifest.sealed,
+                    "at_rest": manifest.at_rest,
                 })
             };
             backups.iter().map(line).collect()
@@ -143,11 +146,13 @@ pub(super) async fn run(command: BackupCommand, json: bool) -> anyhow::Result<()
 
 /// Restores a backup and says what is left to do.
 pub(super) async fn restore(arguments: RestoreArguments) -> anyhow::Result<()> {
-    let RestoreArguments { repository, data, name, key_file, json } = arguments;
+    let RestoreArguments { repository, data, name, key_file, at_rest_key, json } = arguments;
     let repository = Repository::open(&repository)?;
     let key = key_file.as_deref().map(read_key).transpose()?;
     let now = Clock::system().now();
-    let restored = backup::restore(&repository, name.as_deref(), &data, key.as_ref(), now).await?;
+    let source = KeySource::parse(&at_rest_key.unwrap_or_default(), &std::env::current_dir()?)?;
+    let restored =
+        backup::restore(&repository, name.as_deref(), &data, key.as_ref(), source.as_ref(), now).await?;
     if json {
         super::print(&format!("{}\n", value(&restored)));
         return Ok(());
@@ -198,12 +203,10 @@ async fn create(config: &Config, repository: &Path, recipient: Option<String>) -
         Err(AdminError::Unreachable { .. }) => {}
         Err(error) => return Err(error.into()),
     }
-    let (path, kind) = (config.data.join("store"), config.engine_kind()?);
-    if !path.exists() {
+    if !config.data.join("store").exists() {
         bail!("{} holds no store: is --config right?", config.data.display());
     }
-    let store: Arc<dyn Store> =
-        tokio::task::spawn_blocking(move || cercle_storage::open(&path, kind)).await??;
+    let store = at_rest::open_store(config).await?;
     let recipient: Option<PublicKey> = recipient.map(|key| key.parse()).transpose()?;
     let now = Clock::system().now();
     let created = backup::create(&Source::of(config), &store, repository, recipient, now).await?;

@@ -9,12 +9,13 @@ use std::{
 
 use anyhow::Context;
 use cercle_server::{
+    at_rest::AtRest,
     clock::Clock,
     config::Config,
     directory::{
         entry::{Activity, Coded, Entry, Kind},
         import::{self, ImportError, Options},
-        local::LocalEntry,
+        local::{LocalEntry, Place},
         operator::{self, Edit},
     },
 };
@@ -113,6 +114,7 @@ pub(super) enum EntryKind {
 /// Carries the command out and prints what it did.
 pub(super) fn run(config: &Config, command: DirectoryCommand, json: bool) -> anyhow::Result<()> {
     let folder = config.directory_folder();
+    let local = || AtRest::load(config).map(|at_rest| at_rest.directory(config));
     match command {
         DirectoryCommand::Import { files, communes, communes_file, accept_removals } => {
             if let Some(list) = communes_file {
@@ -135,16 +137,16 @@ pub(super) fn run(config: &Config, command: DirectoryCommand, json: bool) -> any
             let place = Activity { name: structure, commune, phone, ..Activity::default() };
             entry.activities = vec![place];
             entry.activities.retain(|place| *place != Activity::default());
-            operator::add(&folder, entry, users)?;
+            operator::add(local()?, entry, users)?;
         }
         DirectoryCommand::Edit { key, unlisted, listed, link, unlink, tags } => {
             let unlisted = (unlisted || listed).then_some(unlisted);
             let named = tags.iter().filter(|tag| *tag != "none").cloned().collect();
             let tags = (!tags.is_empty()).then_some(named);
-            operator::edit(&folder, &key, Edit { unlisted, link, unlink, tags })?;
+            operator::edit(local()?, &key, Edit { unlisted, link, unlink, tags })?;
         }
-        DirectoryCommand::Remove { key } => operator::remove(&folder, &key)?,
-        DirectoryCommand::Show { key } => show(&folder, &key, json)?,
+        DirectoryCommand::Remove { key } => operator::remove(local()?, &key)?,
+        DirectoryCommand::Show { key } => show(local()?, &key, json)?,
     }
     Ok(())
 }
@@ -197,8 +199,8 @@ impl Bar {
     }
 }
 
-fn show(folder: &Path, key: &str, json: bool) -> anyhow::Result<()> {
-    let (entry, LocalEntry { users, unlisted, .. }) = operator::show(folder, key)?;
+fn show(place: Place, key: &str, json: bool) -> anyhow::Result<()> {
+    let (entry, LocalEntry { users, unlisted, .. }) = operator::show(place, key)?;
     if json {
         let shown = serde_json::json!({ "entry": entry, "users": users, "unlisted": unlisted });
         super::print(&format!("{shown}\n"));

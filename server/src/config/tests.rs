@@ -27,7 +27,9 @@ fn every_key_is_documented_and_every_documented_key_exists() {
         assert!(documented.contains(&name.as_str()), "{name} is not documented");
     }
     assert_eq!(config.len(), documented.len());
-    assert!(documented.len() <= 40, "an operator reads forty keys, not more");
+    // Forty, one for the key at rest, and one for each class of the audit log: what lies on the disk, and for how
+    // long, is the operator's to decide and the law's to ask.
+    assert!(documented.len() <= 43, "an operator reads some forty keys, not more");
 }
 
 #[test]

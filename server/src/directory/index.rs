@@ -7,6 +7,7 @@ use std::{fs, path::Path};
 
 use tantivy::{
     Index, IndexWriter, TantivyDocument, Term,
+    indexer::NoMergePolicy,
     schema::{
         BytesOptions, FAST, Field, IndexRecordOption, STRING, Schema, TextFieldIndexing, TextOptions, Value,
     },
@@ -17,6 +18,7 @@ use super::{
     error::Error,
     fold::{name_terms, sort_key, words},
     generation::Generation,
+    layered::Layered,
     nomenclature::everyday_words,
 };
 use crate::limits;
@@ -115,15 +117,23 @@ pub(super) fn build(generation: &Generation) -> Result<(), Error> {
 }
 
 /// Opens the index of a generation; makes it again if that fails. Generation 0, before the first import, gets an
-/// empty one.
-pub(super) fn open(generation: &Generation) -> Result<Index, Error> {
+/// empty one. With `local_in_memory` nothing local is on the disk, nor gets there.
+pub(super) fn open(generation: &Generation, local_in_memory: bool) -> Result<Index, Error> {
     let path = generation.index();
-    if let Ok(index) = open_existing(&path) {
+    let is_usable = |index: &Index| !local_in_memory || local_mark(index).is_ok_and(|mark| mark.is_empty());
+    let index = match open_existing(&path) {
+        Ok(index) if is_usable(&index) => index,
+        _ => {
+            tracing::warn!("the search index of the directory is made again from its entries");
+            build(generation)?;
+            Index::open_in_dir(&path)?
+        }
+    };
+    if !local_in_memory {
         return Ok(index);
     }
-    tracing::warn!("the search index of the directory is made again from its entries");
-    build(generation)?;
-    Ok(Index::open_in_dir(&path)?)
+    drop(index);
+    Ok(Index::open(Layered::over(&path)?)?)
 }
 
 fn open_existing(path: &Path) -> Result<Index, Error> {
@@ -144,6 +154,8 @@ pub(super) fn local_mark(index: &Index) -> Result<String, Error> {
 pub(super) fn replace_local(index: &Index, entries: &[Entry], mark: &str) -> Result<(), Error> {
     let (_, fields) = schema();
     let mut writer: IndexWriter = index.writer_with_num_threads(1, limits::DIRECTORY_LOCAL_INDEX_BYTES)?;
+    // Nothing that is on the disk is merged into what may be in memory; emptied segments go by themselves.
+    writer.set_merge_policy(Box::new(NoMergePolicy));
     writer.delete_term(Term::from_field_text(fields.local, "1"));
     for entry in entries {
         let mut document = document(&fields, entry);

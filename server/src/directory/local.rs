@@ -7,23 +7,24 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::SystemTime,
 };
 
-use cercle_proto::id::{GroupId, UserId, from_hex, to_hex};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use cercle_proto::id::{GroupId, UserId};
+use cercle_storage::Sealer;
+use serde::{Deserialize, Serialize};
 
 use super::{
     card::Card,
     entry::Entry,
     error::Error,
-    generation::replace,
     listing::{Join, Joins, Listing},
     rule::{self, Rule},
+    small_files::SmallFiles,
 };
-use crate::limits;
 
 /// What is said here about the entry with a key.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -45,15 +46,39 @@ impl std::fmt::Debug for LocalEntry {
     }
 }
 
+/// A folder of the directory, and what its local files are sealed with.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The folder.
+    pub folder: PathBuf,
+    /// Seals what people here add; `None`: it lies readable.
+    pub sealer: Option<Arc<Sealer>>,
+}
+
+impl From<&Path> for Place {
+    fn from(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), sealer: None }
+    }
+}
+
+impl From<&PathBuf> for Place {
+    fn from(folder: &PathBuf) -> Self {
+        folder.as_path().into()
+    }
+}
+
 /// The folder of local files.
 #[derive(Debug, Clone)]
-pub struct LocalFolder(PathBuf);
+pub struct LocalFolder {
+    files: SmallFiles,
+}
 
 impl LocalFolder {
     /// The local files of a directory folder.
     #[must_use]
-    pub fn of(directory: &Path) -> Self {
-        Self(directory.join("local"))
+    pub fn of(place: &Place) -> Self {
+        let Place { folder, sealer } = place;
+        Self { files: SmallFiles { folder: folder.join("local"), sealer: sealer.clone() } }
     }
 
     /// All that is said about entries, by key.
@@ -61,7 +86,7 @@ impl LocalFolder {
     /// # Errors
     /// When a file cannot be read.
     pub fn entries(&self) -> Result<BTreeMap<String, LocalEntry>, Error> {
-        read_all(&self.0.join("entries"))
+        self.files.all("entries")
     }
 
     /// What is said about an entry.
@@ -69,7 +94,7 @@ impl LocalFolder {
     /// # Errors
     /// When the file cannot be read.
     pub fn entry(&self, key: &str) -> Result<Option<LocalEntry>, Error> {
-        read(&self.0.join("entries").join(file_name(key)?))
+        self.files.read("entries", key)
     }
 
     /// Says something about an entry; nothing at all removes what was said.
@@ -77,11 +102,7 @@ impl LocalFolder {
     /// # Errors
     /// When it cannot be written, or the key is too long.
     pub fn put_entry(&self, key: &str, local: &LocalEntry) -> Result<(), Error> {
-        let path = self.0.join("entries").join(file_name(key)?);
-        if *local == LocalEntry::default() {
-            return remove(&path);
-        }
-        write(&path, local)
+        self.files.put("entries", key, Some(local).filter(|local| **local != LocalEntry::default()))
     }
 
     /// All cards, by user.
@@ -89,7 +110,7 @@ impl LocalFolder {
     /// # Errors
     /// When a file cannot be read.
     pub fn cards(&self) -> Result<BTreeMap<String, Card>, Error> {
-        read_all(&self.0.join("cards"))
+        self.files.all("cards")
     }
 
     /// Stores a card.
@@ -97,7 +118,7 @@ impl LocalFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn put_card(&self, user: &str, card: &Card) -> Result<(), Error> {
-        write(&self.0.join("cards").join(file_name(user)?), card)
+        self.files.put("cards", user, Some(card))
     }
 
     /// The rules of groups.
@@ -105,7 +126,7 @@ impl LocalFolder {
     /// # Errors
     /// When a file cannot be read.
     pub fn rules(&self) -> Result<BTreeMap<GroupId, Rule>, Error> {
-        let rules = read_all::<Rule>(&self.0.join("rules"))?;
+        let rules = self.files.all::<Rule>("rules")?;
         Ok(rules.into_iter().filter_map(|(key, rule)| Some((rule::group(&key)?, rule))).collect())
     }
 
@@ -114,11 +135,7 @@ impl LocalFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn put_rule(&self, group: GroupId, rule: Option<&Rule>) -> Result<(), Error> {
-        let path = self.0.join("rules").join(file_name(&rule::key(group))?);
-        match rule {
-            Some(rule) => write(&path, rule),
-            None => remove(&path),
-        }
+        self.files.put("rules", &rule::key(group), rule)
     }
 
     /// Groups that are listed.
@@ -126,7 +143,7 @@ impl LocalFolder {
     /// # Errors
     /// When a file cannot be read.
     pub fn listings(&self) -> Result<BTreeMap<GroupId, Listing>, Error> {
-        let listings = read_all::<Listing>(&self.0.join("listings"))?;
+        let listings = self.files.all::<Listing>("listings")?;
         Ok(listings.into_iter().filter_map(|(key, listing)| Some((rule::group(&key)?, listing))).collect())
     }
 
@@ -135,11 +152,7 @@ impl LocalFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn put_listing(&self, group: GroupId, listing: Option<&Listing>) -> Result<(), Error> {
-        let path = self.0.join("listings").join(file_name(&rule::key(group))?);
-        match listing {
-            Some(listing) => write(&path, listing),
-            None => remove(&path),
-        }
+        self.files.put("listings", &rule::key(group), listing)
     }
 
     /// Requests to join, of all groups.
@@ -148,14 +161,9 @@ impl LocalFolder {
     /// When a file cannot be read.
     pub fn joins(&self) -> Result<Joins, Error> {
         let mut joins = Joins::new();
-        let folders = match fs::read_dir(self.0.join("joins")) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(joins),
-            folders => folders?,
-        };
-        for folder in folders {
-            let folder = folder?;
-            let Some(group) = folder.file_name().to_str().and_then(rule::group) else { continue };
-            let requests = read_all::<Join>(&folder.path())?.into_iter();
+        for name in self.files.folders("joins")? {
+            let Some(group) = rule::group(&name) else { continue };
+            let requests = self.files.all::<Join>(&format!("joins/{name}"))?.into_iter();
             let requests = requests.filter_map(|(user, join)| Some((UserId::parse(&user).ok()?, join)));
             joins.insert(group, requests.collect());
         }
@@ -167,66 +175,28 @@ impl LocalFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn put_join(&self, group: GroupId, user: &UserId, join: Option<&Join>) -> Result<(), Error> {
-        let path = self.0.join("joins").join(rule::key(group)).join(file_name(user.as_str())?);
-        match join {
-            Some(join) => write(&path, join),
-            None => remove(&path),
-        }
+        self.files.put(&format!("joins/{}", rule::key(group)), user.as_str(), join)
+    }
+
+    /// Seals every file that is not sealed yet; returns how many there were.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written. What was sealed is sealed; the rest is as it was.
+    pub fn seal_all(&self) -> Result<usize, Error> {
+        let mut folders = ["entries", "cards", "rules", "listings"].map(str::to_owned).to_vec();
+        folders.extend(self.files.folders("joins")?.into_iter().map(|group| format!("joins/{group}")));
+        folders.iter().map(|folder| self.files.seal_all(folder)).sum()
+    }
+
+    /// Whether the files are sealed.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.files.sealer.is_some()
     }
 
     /// When entries and cards were last changed; `None` if there are none.
     pub(super) fn changed_at(&self) -> [Option<SystemTime>; 2] {
-        let changed = |folder| fs::metadata(self.0.join(folder)).and_then(|folder| folder.modified()).ok();
+        let changed =
+            |folder| fs::metadata(self.files.folder.join(folder)).and_then(|folder| folder.modified()).ok();
         ["entries", "cards"].map(changed)
     }
-}
-
-fn file_name(key: &str) -> Result<String, Error> {
-    if key.is_empty() || key.len() > limits::DIRECTORY_KEY_BYTES_MAX {
-        return Err(Error::Field("a key has 1 to 100 bytes"));
-    }
-    Ok(format!("{}.json", to_hex(key.as_bytes())))
-}
-
-fn write(path: &Path, value: &impl Serialize) -> Result<(), Error> {
-    let text = serde_json::to_vec_pretty(value).expect("what is stored is made of JSON values");
-    Ok(replace(path, &text)?)
-}
-
-fn remove(path: &Path) -> Result<(), Error> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-        _ => Ok(()),
-    }
-}
-
-fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Error> {
-    match fs::read(path) {
-        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|_| Error::Damaged("a local file")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Every file whose name is a key. One that cannot be read is left out and logged: it hides one entry, not all.
-fn read_all<T: DeserializeOwned>(folder: &Path) -> Result<BTreeMap<String, T>, Error> {
-    let listed = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        listed => listed?,
-    };
-    let mut all = BTreeMap::new();
-    for file in listed {
-        let path = file?.path();
-        if path.extension().is_none_or(|ending| ending != "json") {
-            continue;
-        }
-        let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-        let Some(key) = from_hex(name).and_then(|bytes| String::from_utf8(bytes).ok()) else { continue };
-        match read(&path) {
-            Ok(Some(value)) => drop(all.insert(key, value)),
-            Ok(None) => {}
-            Err(error) => tracing::warn!(cause = %error, "a local file of the directory is left out"),
-        }
-    }
-    Ok(all)
 }

@@ -1,20 +1,18 @@
 //! What the operator does with the directory from the command line, on its files: the hub, running or not, takes
 //! it over by itself.
 
-use std::path::Path;
-
 use super::{
     entry::{Entry, Kind},
     error::Error,
     generation::{Folder, merged, part_of},
-    local::{LocalEntry, LocalFolder},
+    local::{LocalEntry, LocalFolder, Place},
 };
 
 /// Adds an entry beside the imported ones, or replaces one that was added.
 ///
 /// # Errors
 /// When the name is missing, the key is one of the national directory, or the files fail.
-pub fn add(folder: &Path, entry: Entry, users: Vec<String>) -> Result<(), Error> {
+pub fn add(place: impl Into<Place>, entry: Entry, users: Vec<String>) -> Result<(), Error> {
     if entry.family.trim().is_empty() {
         return Err(Error::Field("an entry needs a name"));
     }
@@ -26,7 +24,7 @@ pub fn add(folder: &Path, entry: Entry, users: Vec<String>) -> Result<(), Error>
         return Err(Error::Field("keys of inboxes, and only those, begin with inbox:"));
     }
     let key = entry.key.clone();
-    LocalFolder::of(folder)
+    LocalFolder::of(&place.into())
         .put_entry(&key, &LocalEntry { entry: Some(entry), users, ..LocalEntry::default() })
 }
 
@@ -47,9 +45,10 @@ pub struct Edit {
 ///
 /// # Errors
 /// When there is no such entry, or the files fail.
-pub fn edit(folder: &Path, key: &str, edit: Edit) -> Result<(), Error> {
-    let local = LocalFolder::of(folder);
-    let (_, mut said) = show(folder, key)?;
+pub fn edit(place: impl Into<Place>, key: &str, edit: Edit) -> Result<(), Error> {
+    let place = place.into();
+    let local = LocalFolder::of(&place);
+    let (_, mut said) = show(place, key)?;
     if edit.unlink {
         said.users.clear();
     }
@@ -65,8 +64,8 @@ pub fn edit(folder: &Path, key: &str, edit: Edit) -> Result<(), Error> {
 ///
 /// # Errors
 /// When it was not added here: the next import would bring it back; hide it instead.
-pub fn remove(folder: &Path, key: &str) -> Result<(), Error> {
-    let local = LocalFolder::of(folder);
+pub fn remove(place: impl Into<Place>, key: &str) -> Result<(), Error> {
+    let local = LocalFolder::of(&place.into());
     match local.entry(key)? {
         Some(LocalEntry { entry: Some(_), .. }) => local.put_entry(key, &LocalEntry::default()),
         _ => Err(Error::Field("only entries that were added here can be removed: hide an imported one")),
@@ -77,12 +76,13 @@ pub fn remove(folder: &Path, key: &str) -> Result<(), Error> {
 ///
 /// # Errors
 /// When there is none, or the files fail.
-pub fn show(folder: &Path, key: &str) -> Result<(Entry, LocalEntry), Error> {
-    let said = LocalFolder::of(folder).entry(key)?.unwrap_or_default();
+pub fn show(place: impl Into<Place>, key: &str) -> Result<(Entry, LocalEntry), Error> {
+    let place = place.into();
+    let said = LocalFolder::of(&place).entry(key)?.unwrap_or_default();
     if let Some(entry) = &said.entry {
         return Ok((entry.clone(), said));
     }
-    let folder = Folder::new(folder);
+    let folder = Folder::new(&place.folder);
     let generation = folder.generation(folder.current()?);
     let entry = merged(generation.read_part(part_of(key))?).remove(key).ok_or(Error::Unknown)?;
     Ok((entry, said))

@@ -6,7 +6,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
-    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -29,7 +28,7 @@ use super::{
     error::Error,
     generation::{Folder, Manifest, hash},
     index::{self, Fields},
-    local::{LocalEntry, LocalFolder},
+    local::{LocalEntry, LocalFolder, Place},
     nomenclature::profession_label,
     rule::Rule,
     search::{Filter, Found, KeySet, Leaves, Outline, Scene, Sets},
@@ -125,10 +124,10 @@ impl fmt::Debug for Snapshot {
 }
 
 impl Snapshots {
-    pub(super) fn new(folder: &Path, store: Arc<dyn Store>) -> Self {
+    pub(super) fn new(place: &Place, store: Arc<dyn Store>) -> Self {
         Self {
-            folder: Folder::new(folder),
-            local: LocalFolder::of(folder),
+            folder: Folder::new(&place.folder),
+            local: LocalFolder::of(place),
             store,
             newest: Mutex::new(None),
             changes: AtomicU64::new(0),
@@ -223,7 +222,7 @@ impl Known {
         changes: u64,
         users: &[(UserRecord, bool)],
     ) -> Result<Snapshot, Error> {
-        let view = self.view(folder)?;
+        let view = self.view(folder, local.is_sealed())?;
         let state = (local.changed_at(), changes);
         let files = match &self.local {
             Some((known, files)) if *known == state => files.clone(),
@@ -250,14 +249,14 @@ impl Known {
     }
 
     /// The generation in use.
-    fn view(&mut self, folder: &Folder) -> Result<Arc<View>, Error> {
+    fn view(&mut self, folder: &Folder, sealed: bool) -> Result<Arc<View>, Error> {
         let number = folder.current()?;
         if let Some(view) = self.view.as_ref().filter(|view| view.number == number) {
             return Ok(view.clone());
         }
         let generation = folder.generation(number);
         let manifest = if number == 0 { Manifest::default() } else { generation.manifest()? };
-        let index = index::open(&generation)?;
+        let index = index::open(&generation, sealed)?;
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
         let communes = Communes::load(&folder.path().join("communes.csv"))?;
         let (fields, leaves) = (index::schema().1, Leaves::default());

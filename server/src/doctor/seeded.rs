@@ -6,7 +6,7 @@ use super::{
     tests::{Installation, installation},
     *,
 };
-use crate::{backup, init};
+use crate::{at_rest, backup, init};
 
 async fn examined(installation: &Installation, settings: &[(&str, &str)]) -> Vec<Finding> {
     let file = installation.data.join(init::CONFIG_FILE);
@@ -145,7 +145,7 @@ async fn missing_old_damaged_and_unknown_backups_are_noticed() {
     let settings = [("BACKUPS", folder.to_str().unwrap())];
     names(&installation, &settings, "backups", "is no backup repository").await;
     let config = Config::load(&installation.data.join(init::CONFIG_FILE), []).unwrap();
-    let store = cercle_storage::open(&config.data.join("store"), EngineKind::default()).unwrap();
+    let store = at_rest::open_store(&config).await.unwrap();
     let old = Clock::system().now() - 3 * DAY_MS;
     let source = backup::Source::of(&config);
     let created = backup::create(&source, &store, &folder, None, old).await.unwrap();
@@ -167,4 +167,22 @@ async fn a_tls_key_of_another_certificate_is_noticed() {
     let (this, other) = (installation().await, installation().await);
     fs::copy(other.data.join("tls.key"), this.data.join("tls.key")).unwrap();
     names(&this, &[], "tls certificate", "").await;
+}
+
+#[tokio::test]
+async fn a_key_at_rest_that_is_missing_readable_or_another_is_noticed() {
+    const SUBJECT: &str = "key at rest";
+    let installation = installation().await;
+    names(&installation, &[], SUBJECT, "lies on the disk of the hub").await;
+    let key = installation.data.join(at_rest::KEY_FILE);
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
+    names(&installation, &[], SUBJECT, "other users can read it").await;
+    fs::remove_file(&key).unwrap();
+    names(&installation, &[], SUBJECT, "cannot be used").await;
+    at_rest::WrappingKey::make(&key).unwrap();
+    names(&installation, &[], SUBJECT, "gives another key").await;
+    names(&installation, &[("AT_REST_KEY", "")], SUBJECT, "`at_rest_key` is empty").await;
+    fs::remove_file(installation.data.join(at_rest::WRAPPED_KEY)).unwrap();
+    names(&installation, &[], SUBJECT, "not sealed yet").await;
+    names(&installation, &[("AT_REST_KEY", "")], SUBJECT, "lie readable").await;
 }

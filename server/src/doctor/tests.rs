@@ -20,6 +20,7 @@ pub(super) async fn installation() -> Installation {
         tls: None,
         administrator: "admin".into(),
         administrator_name: "Admin".into(),
+        at_rest_key: Some("at-rest.key".into()),
     };
     init::create(options, &Clock::system()).await.unwrap();
     Installation { _directory: directory, data }

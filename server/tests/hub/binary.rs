@@ -116,7 +116,9 @@ fn a_hub_is_made_served_asked_and_ended() {
     let doctor = run(&["doctor", "--config", &config]);
     let faults = text(&doctor.stdout);
     let faults: Vec<&str> = faults.lines().filter(|line| !line.starts_with("ok ")).collect();
-    assert!(faults[0].starts_with("warn backups: none are known"), "{faults:?}");
+    for warned in ["warn key at rest: ", "warn backups: none are known"] {
+        assert!(faults.iter().any(|line| line.starts_with(warned)), "{faults:?}");
+    }
     assert!(!faults.iter().any(|line| line.starts_with("BAD")), "{faults:?}");
     assert_eq!(doctor.status.code(), Some(3));
 
@@ -305,7 +307,12 @@ fn a_backup_is_made_while_the_hub_serves_and_restored_in_one_go() {
     let refused = run(&["restore", repository, "--data", data]);
     assert!(text(&refused.stderr).contains("--key-file"), "{}", text(&refused.stderr));
     assert!(!successor.exists());
-    let restored = run(&["restore", repository, "--data", data, "--key-file", key]);
+    let refused = run(&["restore", repository, "--data", data, "--key-file", key]);
+    assert!(text(&refused.stderr).contains("--at-rest-key"), "{}", text(&refused.stderr));
+    assert!(!successor.exists());
+    let at_rest = directory.path().join("hub/at-rest.key");
+    let both = ["--key-file", key, "--at-rest-key", at_rest.to_str().unwrap()];
+    let restored = run(&[&["restore", repository, "--data", data][..], &both].concat());
     assert!(text(&restored.stdout).contains("must be revoked again"), "{}", text(&restored.stderr));
     let refused = run(&["restore", repository, "--data", data, "--key-file", key]);
     assert!(text(&refused.stderr).contains("is not empty"), "{}", text(&refused.stderr));

@@ -8,10 +8,8 @@ use cercle_proto::{
     invitation::Invitation,
     v1::{client_frame, server_frame},
 };
-use cercle_storage::{
-    EngineKind,
-    store::{CreateGroup, Joined},
-};
+use cercle_server::{at_rest, config::Config, init::CONFIG_FILE};
+use cercle_storage::store::{CreateGroup, Joined};
 use http::{Method, StatusCode};
 use nix::sys::signal::Signal;
 use tokio::io::AsyncWriteExt;
@@ -68,8 +66,8 @@ async fn prepare(data: &Path) -> (Device, GroupId) {
         posting_restricted: false,
         at: 1,
     };
-    let store = cercle_storage::open(&data.join("store"), EngineKind::found_in(&data.join("store")).unwrap())
-        .unwrap();
+    let config = Config::load(&data.join(CONFIG_FILE), []).unwrap();
+    let store = at_rest::open_store(&config).await.unwrap();
     store.create_group(create).await.unwrap();
     (device, group)
 }

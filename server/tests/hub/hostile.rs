@@ -249,3 +249,30 @@ async fn a_peer_that_is_silent_before_its_first_request_is_closed() {
     };
     timeout(PATIENCE, closed).await.expect("all of them are closed");
 }
+
+/// A greeting of TLS 1.2, without the extension that offers 1.3, as somebody in between would make of one.
+fn older_greeting() -> Vec<u8> {
+    let extensions = [
+        &[0, 10, 0, 4, 0, 2, 0, 29][..],      // group: x25519
+        &[0, 13, 0, 6, 0, 4, 4, 3, 8, 7][..], // signatures: ECDSA and Ed25519
+    ]
+    .concat();
+    let mut body = vec![3, 3];
+    body.extend([7; 32]);
+    body.extend([0, 0, 4, 0xc0, 0x2b, 0xc0, 0x2f, 1, 0, 0, u8::try_from(extensions.len()).unwrap()]);
+    body.extend(extensions);
+    let length = u8::try_from(body.len()).unwrap();
+    [vec![22, 3, 1, 0, length + 4, 1, 0, 0, length], body].concat()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_tls_than_1_3_is_refused() {
+    let hub = Hub::start().await;
+    let mut tcp = TcpStream::connect(hub.running.address()).await.unwrap();
+    tcp.write_all(&older_greeting()).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(PATIENCE, tcp.read_to_end(&mut answer)).await.expect("the hub closes").unwrap();
+    // One fatal alert, protocol_version (RFC 8446 section 6), and no greeting of its own.
+    assert_eq!(answer[0], 21, "{answer:?}");
+    assert_eq!(answer[5..], [2, 70], "{answer:?}");
+}

@@ -278,6 +278,7 @@ pub(crate) async fn new_installation(data: &Path) -> Config {
         tls: None,
         administrator: "admin".into(),
         administrator_name: "Admin".into(),
+        at_rest_key: None,
     };
     let created = init::create(options, &Clock::system()).await.unwrap();
     let _: Invitation = created.invitation;

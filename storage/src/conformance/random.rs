@@ -20,9 +20,9 @@ use super::sample::{
     NO_LIMIT, application, bytes, commit, device, expire, group, joined, message, new_group, user,
 };
 use crate::{
-    Embedded, EngineKind, Model,
+    DataKey, Embedded, EngineKind, Model,
     engine::{JournalEngine, JournalSizes, MemoryEngine},
-    open,
+    open_sealed,
     store::{
         Append, AuditEntry, CommitRecord, CreateGroup, DeviceRecord, Effect, Enrolment, InboxBody,
         InvitationRecord, Joined, KeyPackageRecord, Kind, ReadFrom, ReadLimit, Store, Timer, TimerEffects,
@@ -455,10 +455,10 @@ fn check(cases: u32, place: impl Fn(&Path) -> Box<dyn Fn() -> Arc<dyn Store>>) {
     }
 }
 
-fn on_disk(kind: EngineKind) -> impl Fn(&Path) -> Box<dyn Fn() -> Arc<dyn Store>> {
+fn on_disk(kind: EngineKind, key: Option<DataKey>) -> impl Fn(&Path) -> Box<dyn Fn() -> Arc<dyn Store>> {
     move |path| {
-        let path = path.to_owned();
-        Box::new(move || open(&path, kind).unwrap())
+        let (path, key) = (path.to_owned(), key.clone());
+        Box::new(move || open_sealed(&path, kind, key.as_ref()).unwrap())
     }
 }
 
@@ -472,12 +472,13 @@ fn the_memory_engine_agrees_with_the_model() {
 
 #[test]
 fn redb_agrees_with_the_model_across_reopening() {
-    check(25, on_disk(EngineKind::Redb));
+    check(25, on_disk(EngineKind::Redb, None));
 }
 
 #[test]
 fn the_journal_agrees_with_the_model_across_reopening() {
-    check(25, on_disk(EngineKind::Journal));
+    let keys = [None, Some(DataKey::new([3; 32]))];
+    keys.into_iter().for_each(|key| check(25, on_disk(EngineKind::Journal, key)));
 }
 
 #[test]
@@ -495,5 +496,5 @@ fn a_journal_of_many_checkpoints_agrees_with_the_model_across_reopening() {
 #[cfg(feature = "sled")]
 #[test]
 fn sled_agrees_with_the_model_across_reopening() {
-    check(15, on_disk(EngineKind::Sled));
+    check(15, on_disk(EngineKind::Sled, None));
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::sample::bytes;
-use crate::store::{AuditEntry, Effect, NoteKey, NoteKind, Store, Timer, TimerEffects};
+use crate::store::{
+    AuditCut, AuditEntry, AuditPruned, AuditRecord, Effect, NoteKey, NoteKind, Store, Timer, TimerEffects,
+};
 
 fn timer(number: u8, due: u64) -> Timer {
     Timer { id: [number; 16], due, payload: bytes(&format!("timer {number}")) }
@@ -111,4 +113,48 @@ pub(super) async fn the_audit_log_is_a_chain(store: Arc<dyn Store>) {
     assert!(all[0].hash != all[1].hash && all[1].hash != all[2].hash);
     assert_eq!(store.audit(1, 1).await, Ok(vec![all[1].clone()]));
     assert_eq!(store.audit(3, 9).await, Ok(vec![]));
+}
+
+pub(super) async fn a_pruned_audit_log_is_a_chain_still(store: Arc<dyn Store>) {
+    let actions = [
+        "alert.opened",
+        "device.enrolled",
+        "backup.created",
+        "alert.closed",
+        "device.revoked",
+        "alert.opened",
+    ];
+    for (at, action) in (1..).zip(actions) {
+        store.record(AuditEntry { at, ..audit_entry(action) }).await.unwrap();
+    }
+    let whole = store.audit(0, 9).await.unwrap();
+    let keep_all = AuditCut { operations_before: 0, security_before: 0 };
+    assert_eq!(store.prune_audit(keep_all).await, Ok(AuditPruned::default()));
+    // Operations are over; of security, nothing: the first record begins the chain, two are emptied in place.
+    let operations = AuditCut { operations_before: 6, security_before: 0 };
+    let pruned = store.prune_audit(operations).await.unwrap();
+    assert_eq!((pruned.removed, pruned.emptied), (0, 3));
+    assert_eq!(store.prune_audit(operations).await, Ok(AuditPruned::default()), "once is enough");
+    let left = store.audit(0, 9).await.unwrap();
+    assert_eq!(
+        left.iter().map(AuditRecord::is_emptied).collect::<Vec<_>>(),
+        [true, false, true, true, false, false]
+    );
+    assert!(left.iter().zip(&whole).all(|(left, whole)| left.hash == whole.hash));
+    assert_eq!(left[2].entry.object, "");
+    // The oldest of security is over too: the beginning goes, up to one that begins the chain.
+    let more = AuditCut { operations_before: 6, security_before: 3 };
+    let pruned = store.prune_audit(more).await.unwrap();
+    assert_eq!(pruned.removed, 3);
+    let left = store.audit(0, 9).await.unwrap();
+    assert_eq!(left.iter().map(|record| record.number).collect::<Vec<_>>(), [4, 5, 6]);
+    assert!(left[0].is_emptied() && left[1] == whole[4]);
+    assert_eq!(store.audit(2, 9).await, Ok(left.clone()), "who read up to a record that is gone goes on");
+    // Everything is over: the newest stays, and the next one follows it.
+    let all = AuditCut { operations_before: 99, security_before: 99 };
+    store.prune_audit(all).await.unwrap();
+    assert_eq!(store.record(audit_entry("device.enrolled")).await, Ok(7));
+    let left = store.audit(0, 9).await.unwrap();
+    assert_eq!(left.iter().map(|record| record.number).collect::<Vec<_>>(), [5, 6, 7]);
+    assert!(left[2].follows(Some(&left[1])) && !left[1].is_emptied());
 }

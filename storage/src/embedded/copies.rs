@@ -20,7 +20,7 @@ impl Copies for Embedded {
         let engine = self.engine.clone();
         // Without a place among the reads: an export takes long, and there is one at a time.
         let task = tokio::task::spawn_blocking(move || {
-            let snapshot = engine.snapshot()?;
+            let snapshot = engine.stored()?;
             for table in Table::ALL {
                 let mut goes_on = true;
                 snapshot.scan(table, &KeyRange::all(), &mut |key, value| {

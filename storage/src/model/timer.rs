@@ -7,10 +7,11 @@ use cercle_proto::id::TimestampMs;
 
 use super::{Model, State};
 use crate::{
+    limits,
     record::audit::AuditHeadRow,
     store::{
-        Audit, AuditEntry, AuditRecord, Effect, NoteDecision, NoteKey, NoteKind, Notes, ReadError, Timer,
-        TimerEffects, Timers, WriteError,
+        Audit, AuditCut, AuditEntry, AuditPlan, AuditPruned, AuditRecord, Effect, NoteDecision, NoteKey,
+        NoteKind, Notes, ReadError, Timer, TimerEffects, Timers, WriteError,
     },
 };
 
@@ -87,6 +88,19 @@ impl Notes for Model {
 impl Audit for Model {
     async fn record(&self, entry: AuditEntry) -> Result<u64, WriteError> {
         Ok(self.state().record(entry))
+    }
+
+    async fn prune_audit(&self, cut: AuditCut) -> Result<AuditPruned, WriteError> {
+        let mut state = self.state();
+        let head = state.audit.last().map_or(0, |record| record.number);
+        let mut plan = AuditPlan::new(cut, head, limits::AUDIT_PRUNED_PER_WRITE_MAX);
+        state.audit.iter().all(|record| plan.show(record));
+        let plan = plan.finish();
+        state.audit.retain(|record| !plan.remove.contains(&record.number));
+        for record in state.audit.iter_mut().filter(|record| plan.empty.contains(&record.number)) {
+            *record = record.clone().emptied();
+        }
+        Ok(plan.pruned())
     }
 
     async fn audit(&self, after: u64, limit: usize) -> Result<Vec<AuditRecord>, ReadError> {

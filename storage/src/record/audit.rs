@@ -31,10 +31,18 @@ impl Record for AuditRecord {
 }
 
 impl AuditRecord {
-    /// Whether this record follows another (`None`: is the first), unchanged, without one between them.
+    /// Whether this record follows another (`None`: is the first), unchanged, without one between them. A record that
+    /// was emptied keeps its place and its hash, which is taken as it is; a chain may begin with one.
     #[must_use]
     pub fn follows(&self, before: Option<&Self>) -> bool {
-        *self == before.map(AuditHeadRow::of).unwrap_or_default().next(self.entry.clone())
+        self.follows_head(before.map(AuditHeadRow::of).as_ref())
+    }
+
+    pub(crate) fn follows_head(&self, before: Option<&AuditHeadRow>) -> bool {
+        if self.is_emptied() {
+            return before.is_none_or(|before| self.number == before.number + 1);
+        }
+        *self == before.cloned().unwrap_or_default().next(self.entry.clone())
     }
 }
 

@@ -39,6 +39,12 @@ impl Record for EntryRow {
     }
 }
 
+/// Whether a stored value is the entry of an application message: its body is ciphertext of the members.
+pub(crate) fn is_application(value: &[u8]) -> bool {
+    // Version, number, kind.
+    value.first() == Some(&EntryRow::VERSION) && value.get(9) == Some(&(Kind::Application as u8))
+}
+
 fn kind(fields: &mut Reader<'_>) -> Result<Kind, Corrupt> {
     match fields.u8()? {
         1 => Ok(Kind::Application),

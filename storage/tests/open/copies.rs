@@ -15,7 +15,7 @@ type Row = (Table, Vec<u8>, Vec<u8>);
 const GROUP: GroupId = GroupId::new([1; 16]);
 const DEVICE: DeviceId = DeviceId::new([2; 16]);
 
-async fn rows(store: &dyn Store) -> Vec<Row> {
+pub(super) async fn rows(store: &dyn Store) -> Vec<Row> {
     let (sender, rows) = mpsc::channel();
     let visit = move |table: Table, key: &[u8], value: &[u8]| {
         sender.send((table, key.to_vec(), value.to_vec())).unwrap();

@@ -6,9 +6,9 @@ use std::{ops::ControlFlow, path::Path, sync::mpsc};
 use bytes::Bytes;
 use cercle_proto::id::{BlobId, DeviceId, GroupId, MessageId, RegisterId, UserId, from_hex, to_hex};
 use cercle_storage::{
-    EngineKind,
+    DataKey, EngineKind,
     engine::{Batch, Change},
-    open, open_engine, open_memory,
+    open_engine, open_memory, open_sealed,
     store::{
         Append, AuditEntry, BlobUsage, Claim, CommitRecord, CreateGroup, DeviceRecord, Effect, Enrolment,
         InvitationRecord, Joined, KeyPackageRecord, Kind, NewBlob, NoteKey, NoteKind, ReadFrom, ReadLimit,
@@ -18,6 +18,13 @@ use cercle_storage::{
 };
 
 const FORMAT_1: &str = include_str!("../fixtures/format-1.txt");
+/// The same rows, sealed.
+const SEALED_1: &str = include_str!("../fixtures/sealed-1.txt");
+
+/// The key that the fixture is sealed with.
+fn sealing() -> DataKey {
+    DataKey::new([9; 32])
+}
 
 const GROUP: GroupId = GroupId::new([0x66; 16]);
 const ANNE: DeviceId = DeviceId::new([0xaa; 16]);
@@ -179,11 +186,25 @@ async fn the_rows_of_the_present_format_are_those_of_its_fixture() {
 }
 
 #[tokio::test]
+async fn the_rows_of_a_sealed_store_lie_under_the_keys_of_its_fixture() {
+    let place = tempfile::tempdir().unwrap();
+    let store = open_sealed(place.path(), EngineKind::Redb, Some(&sealing())).unwrap();
+    fill(&*store).await;
+    let written = text_of(&*store).await;
+    // Sealed values differ each time: their tables, keys and lengths do not.
+    let shape = |text: &str| -> Vec<(String, usize)> {
+        let row = |line: &str| line.rsplit_once(' ').map(|(key, value)| (key.to_owned(), value.len()));
+        text.lines().filter_map(row).collect()
+    };
+    assert!(shape(&written) == shape(SEALED_1), "the fixture would have to be:\n{written}");
+}
+
+#[tokio::test]
 async fn a_store_of_every_released_format_opens_and_has_everything() {
-    for text in [FORMAT_1] {
+    for (text, key) in [(FORMAT_1, None), (SEALED_1, Some(sealing()))] {
         let place = tempfile::tempdir().unwrap();
         write(text, place.path());
-        let store = open(place.path(), EngineKind::Redb).unwrap();
+        let store = open_sealed(place.path(), EngineKind::Redb, key.as_ref()).unwrap();
         assert_eq!(store.incarnation(), [0x11; 16]);
         let from = ReadFrom { group: GROUP, after: 0, until: u64::MAX };
         let page = store.read(vec![from], ReadLimit { entries: 9, bytes: 999 }).await.unwrap().remove(0);

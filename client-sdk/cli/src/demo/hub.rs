@@ -38,6 +38,7 @@ impl DemoHub {
             tls: None,
             administrator: "exploitation".to_owned(),
             administrator_name: "Exploitation (fictive)".to_owned(),
+            at_rest_key: None,
         };
         let created =
             Box::pin(init::create(options, &Clock::system())).await.map_err(|error| cannot(&error))?;

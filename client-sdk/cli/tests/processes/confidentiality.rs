@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     tap::Tap,
-    world::{Finished, Hub, Person, group},
+    world::{Finished, Hub, Person, group, until},
 };
 
 /// Nobody: the OID is that of tests.
@@ -59,7 +59,8 @@ struct Day {
 }
 
 fn day() -> Day {
-    let hub = Hub::start_observed();
+    // What the hub knows must not hide behind its seal.
+    let hub = Hub::start_unsealed();
     let tap = Tap::before(hub.address(), &hub.data());
     let [anne, bruno, claire] = ["anne", "bruno", "claire"].map(|name| hub.enrol_at(name, &tap.address));
     group(&[&anne, &bruno, &claire], "Secteur Quixote Nord");
@@ -167,16 +168,13 @@ impl Day {
 
     /// What Anne's device owes to the owner it does while it is connected.
     fn until_told(&self, request: &str) {
-        for _ in 0..20 {
+        until(|| {
             self.anne.run(&["recv"]);
             self.bruno.run(&["recv"]);
             let seen = self.bruno.run(&["board", "--todo"]);
             let knows = |row: &Value| row["request"] == request && row["patient"]["birth_name"] == "Zwetkoff";
-            if seen.of_type("request").any(knows) {
-                return;
-            }
-        }
-        panic!("nobody told Bruno whom it is about");
+            seen.of_type("request").any(knows)
+        });
     }
 
     /// Every other kind that a person writes, between Anne and Bruno, and a circle with a document and an export.
@@ -224,10 +222,10 @@ fn words_of(value: &Value, words: &mut BTreeSet<String>) {
 }
 
 /// What is to be found: a word, its bytes as they are, as hexadecimal digits, and inside base64 at each offset.
-struct Words(Vec<(String, Vec<u8>)>);
+pub(crate) struct Words(Vec<(String, Vec<u8>)>);
 
 impl Words {
-    fn new<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
+    pub(crate) fn new<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
         let mut forms = Vec::new();
         for word in words {
             forms.push((word.to_owned(), word.as_bytes().to_vec()));
@@ -244,7 +242,7 @@ impl Words {
     }
 
     /// Those that are in the bytes.
-    fn found_in(&self, bytes: &[u8]) -> BTreeSet<&str> {
+    pub(crate) fn found_in(&self, bytes: &[u8]) -> BTreeSet<&str> {
         let mut begins = vec![false; 1 << 16];
         let pair = |bytes: &[u8]| usize::from(bytes[0]) << 8 | usize::from(bytes[1]);
         self.0.iter().for_each(|(_, form)| begins[pair(form)] = true);

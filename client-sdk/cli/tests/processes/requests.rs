@@ -6,7 +6,7 @@ use crate::world::{Hub, Person, group};
 
 /// A hub that notes what it says, with Anne in two groups: north with Bruno, south with Claire.
 fn two_sectors() -> (Hub, Person, Person, Person) {
-    let hub = Hub::start_observed();
+    let hub = Hub::start_unsealed();
     let (anne, bruno, claire) = (hub.enrol("anne"), hub.enrol("bruno"), hub.enrol("claire"));
     group(&[&anne, &bruno], "Nord");
     group(&[&anne, &claire], "Sud");

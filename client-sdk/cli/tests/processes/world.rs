@@ -35,21 +35,27 @@ pub(crate) struct Hub {
 impl Hub {
     /// Makes a new hub and starts it.
     pub(crate) fn start() -> Self {
-        Self::start_with(false)
+        Self::start_with(false, &[])
     }
 
     /// As [`Hub::start`], with its metrics served and everything that it says kept, for
     /// [`Hub::everything`].
     pub(crate) fn start_observed() -> Self {
-        Self::start_with(true)
+        Self::start_with(true, &[])
     }
 
-    fn start_with(observed: bool) -> Self {
+    /// As [`Hub::start_observed`], with its disk left readable.
+    pub(crate) fn start_unsealed() -> Self {
+        Self::start_with(true, &["--unsealed"])
+    }
+
+    fn start_with(observed: bool, options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         let init = Command::new(server_binary())
             .args(["init", "--domain", "cpts.example", "--address", "127.0.0.1:0", "--data"])
             .arg(&data)
+            .args(options)
             .output()
             .unwrap();
         assert!(init.status.success(), "{}", String::from_utf8_lossy(&init.stderr));
@@ -134,6 +140,18 @@ impl Hub {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// Runs a command of the hub's program on its data.
+    pub(crate) fn operate(&self, arguments: &[&str]) -> Output {
+        let data = self.data();
+        operate(&[arguments, &["--config", data.to_str().unwrap()]].concat())
+    }
+
+    /// Forgets what the hub has said, while it does not run.
+    pub(crate) fn forget_log(&self) {
+        assert!(self.process.is_none(), "a log is forgotten between two runs");
+        std::fs::write(self.folder.path().join("log"), "").unwrap();
+    }
+
     /// An invitation for a new user.
     pub(crate) fn invitation(&self, user: &str, more: &[&str]) -> String {
         let name = format!("{user} (test)");
@@ -200,6 +218,11 @@ impl Drop for Hub {
             end(process, Signal::SIGKILL);
         }
     }
+}
+
+/// Runs the hub's program.
+pub(crate) fn operate(arguments: &[&str]) -> Output {
+    Command::new(server_binary()).args(arguments).output().unwrap()
 }
 
 /// A profile in a folder of its own.
