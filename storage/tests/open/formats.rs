@@ -53,6 +53,7 @@ async fn enrol(store: &dyn Store) {
             expires_at: 90_000,
             created_at: 1_000,
             used_by: None,
+            by_user: false,
         };
         store.put_invitation(invitation).await.unwrap();
         let device = DeviceRecord {
