@@ -9,6 +9,8 @@
 pub mod code;
 pub(crate) mod keeper;
 
+use std::collections::BTreeSet;
+
 use cercle_proto::{
     ErrorCode,
     id::{ChunkId, UserId},
@@ -121,6 +123,7 @@ impl Client {
     /// When there is no connection or the hub refuses.
     pub async fn back_up(&self) -> Result<(), ClientError> {
         let mut tries = 0;
+        let mut lacking = BTreeSet::new();
         let mut known = self.known_vault().lock().await;
         loop {
             let Some(keeper) = self.query(|core| core.vault_keeper()).await?? else { return Ok(()) };
@@ -131,15 +134,18 @@ impl Client {
                 *known = KnownVault { version: vault.version, manifest: vault.manifest.clone() };
             }
             // Another device has changed the code, and tells this one with what.
-            let Some(manifest) = known_manifest(Some(&keeper), &vault) else { return Ok(()) };
-            let Some(plan) = self.query(move |core| core.plan_vault(&manifest)).await?? else {
-                return Ok(());
-            };
+            let Some(mut manifest) = known_manifest(Some(&keeper), &vault) else { return Ok(()) };
+            let named = chunks_of(&manifest);
+            forget(&mut manifest, &lacking);
+            let mended =
+                (!lacking.is_empty()).then(|| Plan { manifest: manifest.clone(), ..Plan::default() });
+            let plan = self.query(move |core| core.plan_vault(&manifest)).await??;
+            let Some(plan) = plan.or(mended) else { return Ok(()) };
             let more = plan.more;
             match self.put_plan(&keeper, vault.version + 1, plan).await {
                 Ok(written) => {
                     *known = written;
-                    tries = 0;
+                    (tries, lacking) = (0, BTreeSet::new());
                     if !more {
                         return Ok(());
                     }
@@ -149,9 +155,32 @@ impl Client {
                 {
                     tries += 1;
                 }
+                // A hub that was restored from a copy, or that lost files: what this device has is put there anew.
+                Err(ClientError::Core(Error::Refused { code: ErrorCode::VaultChunkUnknown, .. }))
+                    if tries < TRIES_MAX =>
+                {
+                    tries += 1;
+                    lacking = self.lacking(named).await?;
+                }
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Those of these chunks that the hub does not have.
+    async fn lacking(&self, named: Vec<ChunkId>) -> Result<BTreeSet<ChunkId>, ClientError> {
+        let mut lacking = BTreeSet::new();
+        for chunk in named {
+            let get = VaultCommand::GetChunk(v1::GetVaultChunk { chunk: chunk.to_bytes() });
+            match self.of_vault(get).await {
+                Ok(_) => {}
+                Err(ClientError::Core(Error::Refused { code: ErrorCode::VaultChunkUnknown, .. })) => {
+                    lacking.insert(chunk);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(lacking)
     }
 
     /// Enrols this device for a user who has his recovery code: a new certificate under the old user. It
@@ -289,6 +318,14 @@ async fn derived(
 fn known_manifest(keeper: Option<&Keeper>, vault: &v1::Vault) -> Option<VaultManifest> {
     let mut keys = keeper?.keys.iter();
     keys.find_map(|key| open_manifest(key, vault.version, &vault.manifest))
+}
+
+/// Takes chunks that are not there out of a manifest.
+fn forget(manifest: &mut VaultManifest, lacking: &BTreeSet<ChunkId>) {
+    for group in &mut manifest.groups {
+        let is_there = |chunk: ChunkId| !lacking.contains(&chunk);
+        group.chunks.retain(|entry| ChunkId::try_from(entry.chunk.as_slice()).is_ok_and(is_there));
+    }
 }
 
 fn names(chunks: &[ChunkId]) -> Vec<bytes::Bytes> {

@@ -251,3 +251,28 @@ async fn a_removed_device_leaves_all_groups_though_nobody_else_is_there() {
         assert!(members.iter().all(|member| member.device != lost), "{members:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_hub_has_lost_of_a_backup_is_put_there_anew() {
+    let hub = Hub::start().await;
+    let (alice, bob) = (hub.enrol("alice").await, hub.enrol("bob").await);
+    let group = pair(&alice, &bob).await;
+    let sheet = soon(alice.new_recovery_code(false)).await.unwrap();
+    for number in 0..250 {
+        alice.send(group, &format!("mot {number}")).await.unwrap();
+    }
+    sent(&alice).await;
+    soon(alice.back_up()).await.unwrap();
+    let vaults = std::fs::read_dir(hub.attachments().join("vaults")).unwrap();
+    let vault = vaults.map(|entry| entry.unwrap().path()).next().unwrap();
+    let files = std::fs::read_dir(vault).unwrap().map(|entry| entry.unwrap().path());
+    let chunks: Vec<_> = files.filter(|path| path.to_string_lossy().contains("chunk-")).collect();
+    assert!(chunks.len() >= 2, "{chunks:?}");
+    chunks.iter().for_each(|chunk| std::fs::remove_file(chunk).unwrap());
+    alice.send(group, "après la perte").await.unwrap();
+    sent(&alice).await;
+    soon(alice.back_up()).await.unwrap();
+    let expected = texts(&alice, group).await;
+    let phone = recover(&hub, &sheet, "alice-phone").await;
+    assert_eq!(texts(&phone, group).await, expected);
+}
