@@ -64,6 +64,8 @@ struct Shared {
     session: watch::Receiver<actor::SessionState>,
     /// The transfer thread; its own handle of the client has none, so that the last handle of an app ends it.
     transfers: Option<mpsc::Sender<Order>>,
+    /// The vault as this process has read or written it last; one backup at a time holds it.
+    vault: Arc<tokio::sync::Mutex<crate::recovery::KnownVault>>,
 }
 
 impl Client {
@@ -89,7 +91,8 @@ impl Client {
             .spawn(move || Actor::run(profile, settings, ends, opened))
             .map_err(ClientOpenError::Thread)?;
         outcome.await.map_err(|_| ClientOpenError::Died)??;
-        let shared = Shared { requests, events, link, session, transfers: None };
+        let vault = Arc::default();
+        let shared = Shared { requests, events, link, session, transfers: None, vault };
         let inner = Self { shared: Arc::new(shared.clone()) };
         let device = Device::new(inner, shared.events.clone());
         let transfers = Some(worker::start(device, spool).map_err(ClientOpenError::Thread)?);
@@ -103,9 +106,17 @@ impl Client {
     /// When the device is enrolled already, the hub refuses the invitation, or what it presents is not what
     /// the invitation vouches for.
     pub async fn enrol(&self, invitation: &Invitation) -> Result<Identity, ClientError> {
-        let mut events = self.events();
         let invitation = invitation.clone();
-        self.query(move |core| core.begin_enrolment(&invitation)).await??;
+        self.enrol_with(move |core| core.begin_enrolment(&invitation)).await
+    }
+
+    /// Notes with what this device is to enrol, connects, and waits for the certificate.
+    pub(crate) async fn enrol_with(
+        &self,
+        begin: impl FnOnce(&mut Core) -> Result<(), crate::error::Error> + Send + 'static,
+    ) -> Result<Identity, ClientError> {
+        let mut events = self.events();
+        self.query(begin).await??;
         self.request_connection().await?;
         let mut session = self.shared.session.clone();
         loop {
@@ -222,6 +233,11 @@ impl Client {
         };
         self.request(Request::Query(Box::new(query))).await?;
         answer.await.map_err(|_| ClientError::Closed)
+    }
+
+    /// The vault as this process has read or written it last.
+    pub(crate) fn known_vault(&self) -> &tokio::sync::Mutex<crate::recovery::KnownVault> {
+        &self.shared.vault
     }
 
     async fn request_connection(&self) -> Result<(), ClientError> {

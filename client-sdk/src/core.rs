@@ -11,6 +11,7 @@ use cercle_proto::{
     id::{DeviceId, TimestampMs},
     invitation::Invitation,
     link::LinkCode,
+    recovery::RecoveryAddress,
     v1,
 };
 use std::sync::Arc;
@@ -21,16 +22,18 @@ pub use alert::{AlertCommand, AlertTally, GroupAlert};
 pub use board::{BoardFilter, BoardRow, Part};
 pub use circle::{HistoryFetch, HistoryUpload, NewCircle, RefusalRecord};
 pub use command::{Act, Ask, Command, DeviceCursor, DeviceState, NewInvitation, Outcome, PolicyTemplate};
-pub use own::DevicesCommand;
+pub use own::{DevicesCommand, VaultCommand};
 pub use transfer::{PendingUpload, Ticket};
 pub use view::{GroupState, GroupSummary, Identity, Member, QueuedMessage, Trust};
 
 use crate::{
     error::{Error, OpenError},
     event::Event,
+    message::archive::VaultManifest,
     mls::identity::DeviceKeys,
+    recovery::code::{Cost, RecoveryKeys},
     store::{Store, StoreError, identity::IdentityRecord},
-    sync::{Cx, Memory, dice::Dice, siblings},
+    sync::{Cx, Memory, dice::Dice, siblings, vault},
 };
 
 mod alert;
@@ -63,6 +66,9 @@ pub struct Settings {
     pub messages_per_second: u32,
     /// Take identities under the OIDs of tests and demonstrations. In production they are refused.
     pub test_identities: bool,
+    /// Work of Argon2id for recovery codes. The device that comes back must have the same as the one that made
+    /// the code, so only tests change it.
+    pub recovery_cost: Cost,
 }
 
 impl Default for Settings {
@@ -71,6 +77,7 @@ impl Default for Settings {
             lazy_updates: true,
             messages_per_second: crate::limits::MESSAGES_PER_SECOND,
             test_identities: false,
+            recovery_cost: Cost::STANDARD,
         }
     }
 }
@@ -192,6 +199,7 @@ impl Core {
         };
         tx.write_identity(&record)?;
         tx.write_invitation(secret)?;
+        tx.delete_note(vault::RETURN, &[])?;
         if let Some(key) = link {
             tx.write_note(siblings::LINK, &[], &siblings::LinkNote { key })?;
         }
@@ -221,7 +229,17 @@ impl Core {
     ///
     /// # Errors
     /// [`Error::AlreadyEnrolled`], or the store fails.
-    pub(crate) fn accept_link(&mut self, invitation: &Invitation, key: [u8; 32]) -> Result<(), Error> {
+    pub(crate) fn accept_link(
+        &mut self,
+        invitation: &Invitation,
+        key: [u8; 32],
+        vault_keys: Vec<[u8; 32]>,
+    ) -> Result<(), Error> {
+        if self.memory.me.is_none() && !vault_keys.is_empty() {
+            let tx = self.store.begin()?;
+            tx.write_note(vault::KEEPER, &[], &vault::Keeper { keys: vault_keys })?;
+            tx.commit()?;
+        }
         self.note_identity(invitation, Some(invitation.secret), Some(key)).map(drop)
     }
 
@@ -240,6 +258,83 @@ impl Core {
             root_fingerprint: record.root_fingerprint,
             web_certificate: record.web_certificate,
         }))
+    }
+
+    /// Notes that this device is to come back as a user, and makes its id and key, durably.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyEnrolled`], or the store fails.
+    pub(crate) fn begin_recovery(
+        &mut self,
+        address: &RecoveryAddress,
+        keys: RecoveryKeys,
+    ) -> Result<(), Error> {
+        let hub = Invitation {
+            address: address.address.clone(),
+            secret: [0; 32],
+            root_fingerprint: address.root_fingerprint,
+            web_certificate: address.web_certificate,
+        };
+        self.note_identity(&hub, None, None)?;
+        let tx = self.store.begin()?;
+        Cx::note_return(&tx, &address.user, keys)?;
+        Ok(tx.commit()?)
+    }
+
+    /// Work of Argon2id for recovery codes.
+    pub(crate) const fn recovery_cost(&self) -> Cost {
+        self.memory.settings.recovery_cost
+    }
+
+    /// With which keys this device keeps the user's backup, if it does.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn vault_keeper(&self) -> Result<Option<vault::Keeper>, Error> {
+        Ok(Memory::keeper(&self.store.begin()?)?)
+    }
+
+    /// What the backup lacks, given its manifest.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn plan_vault(&mut self, manifest: &VaultManifest) -> Result<Option<vault::Plan>, Error> {
+        let tx = self.store.begin()?;
+        let mut cx = Cx { tx: &tx, m: &mut self.memory, now: 0, actions: Vec::new() };
+        Ok(cx.plan_vault(manifest)?)
+    }
+
+    /// Whether this device has something to tell the user's others in a moment.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn own_state_waits(&self) -> Result<bool, Error> {
+        Ok(Cx::own_state_waits(&self.store.begin()?)?)
+    }
+
+    /// Whether something of the user's backup is still to come back to this device.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn is_returning(&self) -> Result<bool, Error> {
+        Ok(Memory::returning(&self.store.begin()?)?.is_some())
+    }
+
+    /// Whether the vault is to be fetched and opened first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn awaits_vault(&self) -> Result<bool, Error> {
+        let returning = Memory::returning(&self.store.begin()?)?;
+        Ok(returning.is_some_and(|returning| returning.awaits_vault()))
+    }
+
+    /// Which version of the vault this device comes back to.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn returning_version(&self) -> Result<u64, Error> {
+        Ok(Memory::returning(&self.store.begin()?)?.map_or(0, |returning| returning.version()))
     }
 
     /// Whether this device is in every group in which another device of its user is, as far as it knows.

@@ -11,6 +11,9 @@ use cercle_proto::{
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// Another device of the user keeps the backup: make the recovery code there, or begin the backup anew.
+    #[error("another device of the user keeps the backup")]
+    RecoveryElsewhere,
     /// The device has no certificate yet: redeem an invitation first.
     #[error("this device is not enrolled")]
     NotEnrolled,

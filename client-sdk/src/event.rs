@@ -4,7 +4,10 @@
 //! that missed some reads the store ([`Core::groups`](crate::core::Core::groups),
 //! [`Core::messages`](crate::core::Core::messages)). Events of one group come in the order of its log.
 
-use cercle_proto::id::{BlobId, DeviceId, GroupId, MessageId, Seq, TimestampMs, UserId};
+use cercle_proto::{
+    certificate::Admission,
+    id::{BlobId, DeviceId, GroupId, MessageId, Seq, TimestampMs, UserId},
+};
 
 use crate::message::{Body, RequestId};
 use crate::thread::requests::{Owner, State};
@@ -66,8 +69,20 @@ pub enum Event {
         /// The group.
         group: GroupId,
     },
+    /// Another device of this user has read a group further, or has begun to write in it.
+    OwnStateChanged {
+        /// The group.
+        group: GroupId,
+    },
     /// This device is in every group in which another device of its user is.
     GroupsJoined,
+    /// This device keeps the user's backup from now on, or with another recovery code.
+    RecoveryChanged,
+    /// Everything that is in the user's backup has come back to this device.
+    Returned {
+        /// How many messages were added.
+        messages: u64,
+    },
     /// The title or policy of a group has changed.
     GroupChanged {
         /// The group.
@@ -116,6 +131,8 @@ pub enum Event {
         device: DeviceId,
         /// It was added; else removed.
         added: bool,
+        /// Who vouched for it when it was enrolled.
+        admission: Admission,
     },
     /// A member of a group reports that it cannot process a commit.
     InvalidCommitReported {
@@ -264,6 +281,34 @@ impl std::fmt::Debug for Actor {
             Self::Member { device, .. } => write!(f, "Member({device:?})"),
             Self::Hub => f.write_str("Hub"),
         }
+    }
+}
+
+/// A device of a member came to a group or went, as the thread of the group shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DeviceEntry {
+    /// The commit's place in the log.
+    pub seq: Seq,
+    /// When it came into the log.
+    pub at_ms: TimestampMs,
+    /// The member, who had other devices in the group.
+    pub user: UserId,
+    /// Name to show.
+    pub display_name: String,
+    /// The device.
+    pub device: DeviceId,
+    /// It came; else it went.
+    pub added: bool,
+    /// Who vouched for it when it was enrolled. [`Admission::Invited`]: neither another device of the user nor his
+    /// recovery code; whoever is in the group should ask him.
+    pub admission: Admission,
+}
+
+impl std::fmt::Debug for DeviceEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut out = f.debug_struct("DeviceEntry");
+        out.field("seq", &self.seq).field("device", &self.device).field("added", &self.added);
+        out.field("admission", &self.admission).finish_non_exhaustive()
     }
 }
 

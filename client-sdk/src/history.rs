@@ -57,7 +57,17 @@ pub(crate) fn seal(
     keys: &DeviceKeys,
     certificate: &[u8],
 ) -> Result<Vec<u8>, MlsError> {
-    let messages = rows.iter().map(|row| ArchivedMessage {
+    let messages = rows.iter().map(archived);
+    let archive =
+        HistoryArchive { group: group.as_bytes().to_vec(), before_seq, messages: messages.collect() };
+    let archive = compress_to_vec_zlib(&archive.encode_to_vec(), LEVEL);
+    let signature = keys.sign(&to_be_signed(&archive))?;
+    Ok(SignedArchive { archive, certificate: certificate.to_vec(), signature }.encode_to_vec())
+}
+
+/// A message as archives hold it.
+pub(crate) fn archived(row: &MessageRow) -> ArchivedMessage {
+    ArchivedMessage {
         seq: row.seq,
         id: row.id.as_bytes().to_vec(),
         sender: row.record.sender.clone(),
@@ -68,12 +78,7 @@ pub(crate) fn seal(
         envelope: row.record.envelope.clone(),
         by_administrator: row.record.by_administrator,
         exported_by: row.record.exported_by.clone().unwrap_or_default(),
-    });
-    let archive =
-        HistoryArchive { group: group.as_bytes().to_vec(), before_seq, messages: messages.collect() };
-    let archive = compress_to_vec_zlib(&archive.encode_to_vec(), LEVEL);
-    let signature = keys.sign(&to_be_signed(&archive))?;
-    Ok(SignedArchive { archive, certificate: certificate.to_vec(), signature }.encode_to_vec())
+    }
 }
 
 /// Opens an archive that this device of a member sent, and gives the messages in it, oldest first.
@@ -126,7 +131,11 @@ pub(crate) fn unpack(
     Ok(rows)
 }
 
-fn read(message: ArchivedMessage) -> Result<MessageRow, HistoryError> {
+/// A message from an archive.
+///
+/// # Errors
+/// [`HistoryError::Damaged`].
+pub(crate) fn read(message: ArchivedMessage) -> Result<MessageRow, HistoryError> {
     let sender = UserId::parse(&message.sender).map_err(|_| HistoryError::Damaged)?;
     if !message.exported_by.is_empty() && UserId::parse(&message.exported_by).is_err() {
         return Err(HistoryError::Damaged);

@@ -3,7 +3,7 @@
 //! Two layers:
 //! - the **core** ([`core`], `sync`, `mls`, [`store`], [`message`], [`thread`], [`search`], [`sealing`]): pure
 //!   state machines over a SQLite connection; time comes in as an argument; no sockets, files, threads or clock.
-//! - the **shell** ([`client`], [`connection`], [`transfer`], [`linking`], [`profile`]): tokio, TLS, WebSocket, HTTPS, files.
+//! - the **shell** ([`client`], [`connection`], [`transfer`], [`linking`], [`recovery`], [`profile`]): tokio, TLS, WebSocket, HTTPS, files.
 //!
 //! Apps, the `cercle` command line and bridges use [`client::Client`] and nothing below it.
 //!
@@ -96,6 +96,7 @@ pub mod linking;
 pub mod message;
 mod mls;
 pub mod profile;
+pub mod recovery;
 pub mod sealing;
 pub mod search;
 pub mod store;

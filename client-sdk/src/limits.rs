@@ -131,6 +131,29 @@ pub const LANE_LINE_TRIES_MAX: usize = 30;
 pub const LANE_SLOT_BYTES_MAX: usize = 16 * 1024;
 /// How long the invitation of a linked device may wait: it is redeemed at once, or after a restart.
 pub const LINK_INVITATION_MS: TimestampMs = HOUR_MS;
+// --- own devices
+
+/// Pause before other own devices are told what was read or begun to write: some keys at once.
+pub const OWN_STATE_PAUSE_MS: TimestampMs = 300;
+/// Groups in one such message; more go in the next.
+pub const OWN_STATE_GROUPS_MAX: usize = 500;
+/// Sealed keys of a backup that are told, bytes: one key for each of some hundred changes of the recovery code.
+pub const VAULT_KEYS_BYTES_MAX: usize = 16 * 1024;
+
+/// Device changes of one group that are kept, newest: years of lost and replaced phones of a large group.
+pub const DEVICE_CHANGES_MAX: usize = 300;
+
+// --- recovery code
+
+/// Device changes of one group that the vault has: its manifest is written anew with each backup.
+pub const VAULT_DEVICE_CHANGES_MAX: usize = 20;
+
+/// Messages in one chunk of the vault; a last chunk of less than half of it is made anew with what follows.
+pub const VAULT_CHUNK_MESSAGES: usize = 200;
+/// Envelopes in one chunk of the vault before compression, bytes: sealed it stays below what a hub takes.
+pub const VAULT_CHUNK_BYTES: usize = 320 * 1024;
+/// Chunks that are put into the vault before its manifest is written.
+pub const VAULT_CHUNKS_PER_ROUND: usize = 16;
 // --- documents
 
 /// Uploads of one device that are not messages yet. Each has a file of ciphertext in the profile.

@@ -281,7 +281,9 @@ impl Met {
         else {
             return Err(unexpected().into());
         };
-        let grant = channel.seal(VERDICT, Body::Grant(LinkGrant { invitation: link }));
+        let keeper = client.query(|core| core.vault_keeper()).await??;
+        let vault_keys = keeper.iter().flat_map(|keeper| &keeper.keys).map(|key| key.to_vec()).collect();
+        let grant = channel.seal(VERDICT, Body::Grant(LinkGrant { invitation: link, vault_keys }));
         client.on_transfers(lane.put(VERDICT, grant)).await??;
         Ok(device)
     }
@@ -318,7 +320,9 @@ impl Joining {
             return Err(Foreign.into());
         }
         let (key, noted) = (channel.history_key(), invitation.clone());
-        client.query(move |core| core.accept_link(&noted, key)).await??;
+        let vault: Vec<[u8; 32]> =
+            grant.vault_keys.iter().filter_map(|key| key.as_slice().try_into().ok()).collect();
+        client.query(move |core| core.accept_link(&noted, key, vault)).await??;
         Ok(client.enrol(&invitation).await?)
     }
 }

@@ -42,6 +42,7 @@ pub mod language;
 pub mod library;
 pub mod meeting_link;
 pub mod moment;
+pub mod own_state;
 pub mod patient;
 pub mod pin;
 pub mod reaction;
@@ -64,7 +65,22 @@ pub use crisis_alert::{AlertAnswer, AlertId, AnswerKind, CrisisAlert};
 pub use directory_card::DirectoryCard;
 /// The archive of a history as it is encoded; read and written by `history` alone.
 pub(crate) mod archive {
-    pub(crate) use super::wire::{ArchivedMessage, HistoryArchive, SignedArchive};
+    use super::{GroupProfile, kind::Wire as _, wire};
+
+    pub(crate) use super::wire::{
+        ArchivedMessage, HistoryArchive, SignedArchive, VaultChunkContent, VaultChunkEntry,
+        VaultDeviceChange, VaultGroup, VaultHeader, VaultManifest,
+    };
+
+    /// A profile as the vault holds it.
+    pub(crate) fn profile_to_wire(profile: &GroupProfile) -> wire::GroupProfile {
+        profile.to_wire()
+    }
+
+    /// And back.
+    pub(crate) fn profile_from_wire(profile: wire::GroupProfile) -> Option<GroupProfile> {
+        GroupProfile::from_wire(profile)
+    }
 }
 
 pub use circle::{CircleAudience, CircleIdentity, CircleOpened, CircleStanding, CircleStatus};
@@ -82,6 +98,7 @@ pub use kind::Kind;
 pub use language::Language;
 pub use library::LibraryEntry;
 pub use meeting_link::MeetingLink;
+pub use own_state::{OwnDraft, OwnState};
 pub use patient::Patient;
 pub use pin::Pin;
 pub use reaction::Reaction;
@@ -163,6 +180,8 @@ kind::table! {
     CircleStatus(CircleStatus) = "circle_status";
     /// Earlier messages for people who joined.
     HistoryHandedOver(HistoryHandedOver) = "history_handed_over";
+    /// What the devices of one user tell each other.
+    OwnState(OwnState) = "own_state";
     /// A crisis alert, an update or the end of one.
     CrisisAlert(CrisisAlert) = "crisis_alert";
     /// What a recipient of an alert can do.

@@ -19,6 +19,9 @@
 //!   forgotten;
 //! - [`requests`]: what was asked of others, and who takes it on;
 //! - [`rules`]: groups that follow the directory;
+//! - [`vault`]: what this device keeps for the day on which its user comes back;
+//! - [`device_changes`]: which devices of members came and went;
+//! - [`own_state`]: what the devices of one user tell each other;
 //! - [`siblings`]: further devices of the same user;
 //! - [`upkeep`]: key packages, certificate, duties towards other members;
 //! - [`commands`]: what the app asks for; [`circle`]: the rules of patient circles; [`history`]: what
@@ -62,6 +65,7 @@ pub(crate) mod certificate;
 pub(crate) mod circle;
 pub(crate) mod commands;
 pub(crate) mod content;
+pub(crate) mod device_changes;
 pub(crate) mod dice;
 pub(crate) mod direct;
 pub(crate) mod entries;
@@ -73,6 +77,7 @@ pub(crate) mod intents;
 pub(crate) mod listing;
 pub(crate) mod membership;
 pub(crate) mod outbox;
+pub(crate) mod own_state;
 pub(crate) mod pace;
 pub(crate) mod permission;
 pub(crate) mod reading;
@@ -86,6 +91,7 @@ pub(crate) mod staging;
 pub(crate) mod transfers;
 pub(crate) mod typing;
 pub(crate) mod upkeep;
+pub(crate) mod vault;
 pub(crate) mod verdict;
 
 /// A step either succeeds or the store has failed; everything else is handled where it happens.

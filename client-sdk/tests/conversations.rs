@@ -34,6 +34,8 @@ mod client_documents_refused;
 mod client_kinds;
 #[path = "conversations/client_linking.rs"]
 mod client_linking;
+#[path = "conversations/client_recovery.rs"]
+mod client_recovery;
 #[path = "conversations/client_restored_hub.rs"]
 mod client_restored_hub;
 #[path = "conversations/client_shell.rs"]

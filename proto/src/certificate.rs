@@ -57,12 +57,48 @@ pub struct DeviceIdentity {
     pub profession: String,
     /// Professional, verified other, relative.
     pub class: MemberClass,
+    /// Who vouched for the device when it was enrolled, as the hub says.
+    pub admission: Admission,
     /// Start of validity.
     pub not_before_ms: TimestampMs,
     /// End of validity.
     pub not_after_ms: TimestampMs,
     /// The certified Ed25519 key.
     pub public_key: [u8; 32],
+}
+
+/// Who vouched for a device when it was enrolled. The hub writes it into every certificate of the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Admission {
+    /// The certificate is from before this was written, or says something newer.
+    #[default]
+    Unknown,
+    /// An invitation by somebody else: the operator or a coordinator.
+    Invited,
+    /// Another device of the same user.
+    OwnDevice,
+    /// The user's recovery code.
+    RecoveryCode,
+}
+
+impl Admission {
+    /// As certificates have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Invited => "invited",
+            Self::OwnDevice => "own_device",
+            Self::RecoveryCode => "recovery_code",
+        }
+    }
+
+    /// From its name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Self {
+        let known = [Self::Invited, Self::OwnDevice, Self::RecoveryCode];
+        known.into_iter().find(|one| one.name() == name).unwrap_or_default()
+    }
 }
 
 /// The hub's identity as MLS external sender.
@@ -231,6 +267,7 @@ struct Leaf {
     display_name: String,
     profession: String,
     class: MemberClass,
+    admission: Admission,
     not_before_ms: TimestampMs,
     not_after_ms: TimestampMs,
     public_key: [u8; 32],
@@ -260,6 +297,7 @@ fn read_leaf(der: &[u8]) -> Result<Leaf, CertificateError> {
         _ => MemberClass::Unspecified,
     };
     let title = x509_parser::oid_registry::asn1_rs::oid!(2.5.4.12);
+    let description = x509_parser::oid_registry::asn1_rs::oid!(2.5.4.13);
     let milliseconds = |seconds: i64| u64::try_from(seconds).unwrap_or(0) * 1000;
     let public_key = certificate.public_key().subject_public_key.data.as_ref().try_into();
     Ok(Leaf {
@@ -267,6 +305,7 @@ fn read_leaf(der: &[u8]) -> Result<Leaf, CertificateError> {
         display_name: text(subject.iter_common_name().next()),
         profession: text(subject.iter_by_oid(&title).next()),
         class,
+        admission: Admission::from_name(&text(subject.iter_by_oid(&description).next())),
         not_before_ms: milliseconds(certificate.validity().not_before.timestamp()),
         not_after_ms: milliseconds(certificate.validity().not_after.timestamp()),
         public_key: public_key.map_err(|_| malformed("its key is not Ed25519"))?,
@@ -295,6 +334,7 @@ impl Leaf {
                     display_name: self.display_name,
                     profession: self.profession,
                     class: self.class,
+                    admission: self.admission,
                     not_before_ms: self.not_before_ms,
                     not_after_ms: self.not_after_ms,
                     public_key: self.public_key,

@@ -57,6 +57,7 @@ error_codes! {
     AuthenticationTimeout = 209, "The session was not authenticated in time.", "Connect again.";
     SessionReplaced = 210, "The device opened another session.", "Stop: the newer one goes on.";
     DeviceIdTaken = 211, "The device id is enrolled with another key.", "Choose a new random device id.";
+    RecoveryRefused = 212, "The recovery code is not the right one, or the user has none.", "Type it again; without it, ask the coordinator for an invitation.";
 
     GroupUnknown = 300, "No such group, or the device was never in it.", "Forget the group.";
     GroupExists = 301, "The group id is taken.", "Choose a new random group id.";
@@ -82,6 +83,8 @@ error_codes! {
     BlobExists = 422, "The blob id is taken by another blob.", "Choose a new random blob id.";
     BlobTooLarge = 423, "The blob is larger than the hub takes.", "Send a smaller file.";
     QuotaExceeded = 424, "The user's attachments would take more than they may.", "Release attachments that are no longer needed, or ask the operator.";
+    VaultConflict = 430, "The vault has another version: another device has written meanwhile.", "Read it, and write the next version.";
+    VaultChunkUnknown = 431, "A chunk is not in the vault.", "Store it first, or do without it.";
     DirectoryEntryUnknown = 450, "No entry of the directory has this key, or it is not shown.", "Search again.";
 
     RateLimited = 500, "Too many requests.", "Wait retry_after_ms.";

@@ -113,6 +113,10 @@ binary_id!(
 );
 
 binary_id!(
+    /// A chunk of a user's vault, chosen at random.
+    ChunkId, "chunk id"
+);
+binary_id!(
     /// A lane of the hub on which two devices meet, chosen at random.
     LaneId, "lane id"
 );

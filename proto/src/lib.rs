@@ -9,6 +9,7 @@
 //! - [`policy`]: the group policy inside the MLS group context, and who may do what under it.
 //! - [`signing`]: the exact bytes that devices sign to enrol and to open a session.
 //! - [`receipt`]: what the hub signs of a claimed register.
+//! - [`recovery`]: what is printed beside a recovery code.
 //! - [`invitation`]: the link that enrols a device. [`link`]: the code that links one to another.
 //!
 //! This crate depends on none of the others and does no input or output.
@@ -22,6 +23,7 @@ pub mod link;
 pub mod mls_message;
 pub mod policy;
 pub mod receipt;
+pub mod recovery;
 pub mod signing;
 pub mod v1;
 

@@ -3,7 +3,7 @@
 //! Each signature is over a label that ends with a zero byte, then fields of fixed length. MLS prefixes
 //! what it signs with "MLS 1.0 " (RFC 9420 section 5.1.2), so no signature can serve in the other domain.
 
-use crate::id::DeviceId;
+use crate::id::{DeviceId, UserId};
 use ring::digest::{SHA256, digest};
 
 /// Length of the nonce of `HelloOk`.
@@ -27,6 +27,14 @@ pub fn enrol_message(
 #[must_use]
 pub fn session_message(nonce: &[u8; 32], device: DeviceId) -> Vec<u8> {
     [b"cercle session v1\0".as_slice(), nonce, device.as_bytes()].concat()
+}
+
+/// What a device and its user's recovery key sign to come back: label, nonce, device id, public key of the
+/// device, user.
+#[must_use]
+pub fn recover_message(nonce: &[u8; 32], device: DeviceId, public_key: &[u8; 32], user: &UserId) -> Vec<u8> {
+    let label = b"cercle recover v1\0".as_slice();
+    [label, nonce, device.as_bytes(), public_key, user.as_str().as_bytes()].concat()
 }
 
 /// Checks an Ed25519 signature (RFC 8032).

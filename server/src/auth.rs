@@ -6,6 +6,7 @@
 //!
 //! - [`authority`]: makes and loads the CPTS root and what is issued under it; no file is read here.
 //! - `enrolment`: invitation + key → device with certificate; renewal.
+//! - `recovery`: a recovery code + key → device with certificate.
 //! - `session`: proof over a nonce → [`Identity`].
 //! - `invitation`: who may invite whom. `device`: listing and revocation.
 
@@ -17,7 +18,7 @@ use cercle_proto::{
 };
 use cercle_storage::store::Store;
 
-use crate::{delivery::rate::RateLimit, limits};
+use crate::{delivery::rate::RateLimit, limits, vault};
 
 pub mod authority;
 mod device;
@@ -25,10 +26,12 @@ mod enrolment;
 mod error;
 mod invitation;
 mod readmission;
+mod recovery;
 mod session;
 
 pub use authority::Issuer;
 pub use error::Error;
+pub use recovery::Returning;
 
 /// What the operator may tune.
 #[derive(Debug, Clone)]
@@ -192,6 +195,7 @@ struct Inner {
     issuer: Issuer,
     settings: Settings,
     invitations: RateLimit<UserId>,
+    recoveries: RateLimit<UserId>,
 }
 
 impl AuthenticationService {
@@ -199,7 +203,8 @@ impl AuthenticationService {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, issuer: Issuer, settings: Settings) -> Self {
         let invitations = RateLimit::new(limits::INVITATION_RATE);
-        Self { inner: Arc::new(Inner { store, issuer, settings, invitations }) }
+        let recoveries = RateLimit::new(vault::limits::RECOVERY_RATE);
+        Self { inner: Arc::new(Inner { store, issuer, settings, invitations, recoveries }) }
     }
 
     /// The right side of every user id issued here.

@@ -33,6 +33,7 @@ use crate::{
     push::Push,
     register::RegisterService,
     telemetry::Metrics,
+    vault::Vaults,
 };
 use reply::Reply;
 use request::Call;
@@ -52,6 +53,8 @@ pub struct Dispatch {
     pub registers: RegisterService,
     /// Where two devices of one user meet.
     pub lanes: Lanes,
+    /// What users come back with.
+    pub vaults: Vaults,
     /// Ciphertext of documents.
     pub attachments: Attachments,
     /// The directory.

@@ -15,7 +15,7 @@ use cercle_proto::{
 use cercle_storage::store::WriteError;
 
 use crate::{
-    alert, attachments, auth, delivery, directory, joining, lane, limits, membership, push, register,
+    alert, attachments, auth, delivery, directory, joining, lane, limits, membership, push, register, vault,
 };
 
 /// Why a request is refused or a session ends, as the client gets it.
@@ -144,6 +144,7 @@ impl From<auth::Error> for Refusal {
             E::ProofInvalid => ErrorCode::ProofInvalid,
             E::DeviceUnknown => ErrorCode::DeviceUnknown,
             E::DeviceRevoked => ErrorCode::DeviceRevoked,
+            E::RecoveryRefused => ErrorCode::RecoveryRefused,
             E::InvitationUnknown => ErrorCode::InvitationUnknown,
             E::InvitationExpired => ErrorCode::InvitationExpired,
             E::InvitationUsed => ErrorCode::InvitationUsed,
@@ -234,6 +235,21 @@ impl From<register::Error> for Refusal {
             E::Unavailable(_) => Self::fault(ErrorCode::Unavailable, &error),
             E::OutcomeUnknown(_) => Self::fault(ErrorCode::OutcomeUnknown, &error),
             E::Damaged(_) => Self::fault(ErrorCode::Internal, &error),
+        }
+    }
+}
+
+impl From<vault::Error> for Refusal {
+    fn from(error: vault::Error) -> Self {
+        use vault::Error as E;
+        match &error {
+            E::InvalidField(_) => Self::new(ErrorCode::InvalidField, error.to_string()),
+            E::Conflict(_) => Self::new(ErrorCode::VaultConflict, error.to_string()),
+            E::Unknown => Self::new(ErrorCode::VaultChunkUnknown, error.to_string()),
+            E::Full => Self::new(ErrorCode::QuotaExceeded, error.to_string()),
+            E::Unavailable(_) => Self::fault(ErrorCode::Unavailable, &error),
+            E::OutcomeUnknown(_) => Self::fault(ErrorCode::OutcomeUnknown, &error),
+            E::Damaged | E::Unreadable(_) | E::Files(_) => Self::fault(ErrorCode::Internal, &error),
         }
     }
 }

@@ -8,7 +8,7 @@
 //! - [`session`]: one connected device. [`dispatch`]: one request → one service call → one reply.
 //! - [`auth`]: authentication service. [`delivery`]: delivery service. [`fanout`]: from the log to sessions.
 //! - [`register`]: first-wins registers. [`attachments`]: ciphertext of documents.
-//! - [`lane`]: where two devices of one user meet.
+//! - [`lane`]: where two devices of one user meet. [`vault`]: what a user comes back with.
 //! - [`directory`]: who there is and how to reach them.
 //! - [`alert`]: alerts until they are acknowledged. [`push`]: wake-ups for devices without a session.
 //! - [`at_rest`]: what lies sealed on the disk. [`audit`]: who did what, and for how long that is kept.
@@ -45,3 +45,4 @@ pub mod server;
 pub mod session;
 pub mod telemetry;
 pub mod transport;
+pub mod vault;

@@ -48,6 +48,7 @@ use crate::{
         rate::DeviceRates,
         tls::{self, Certificate, TlsError},
     },
+    vault::Vaults,
 };
 use keys::{KeyFileError, Keys};
 
@@ -338,6 +339,7 @@ fn build(
     let folder = &config.attachments;
     keys::make_directory(folder)?;
     keys::check_private(folder, 0o700)?;
+    let vaults = Vaults::new(store.clone(), folder.join("vaults"));
     let settings = config.attachments();
     let attachments = Attachments::open(store.clone(), folder, settings, metrics.clone(), shutdown.clone());
     Ok(Dispatch {
@@ -345,6 +347,7 @@ fn build(
         alerts,
         registers,
         lanes: Lanes::default(),
+        vaults,
         attachments: attachments.map_err(StartError::Attachments)?,
         auth: AuthenticationService::new(store.clone(), issuer, config.auth()),
         delivery,

@@ -31,7 +31,7 @@ use crate::{
     auth::Identity,
     dispatch::{
         reply::Reply,
-        request::{Call, Enrol, Received, Request, Subscribe},
+        request::{Call, Enrol, Received, Recover, Request, Subscribe},
     },
     error::Refusal,
     limits,
@@ -106,6 +106,8 @@ pub enum Action {
     Ping,
     /// Carry out an enrolment, then report [`Event::Enrolled`].
     Enrol(u64, Box<Enrol>),
+    /// Let a device in by a recovery code, then report [`Event::Enrolled`].
+    Recover(u64, Box<Recover>),
     /// Check a proof, then report [`Event::Proved`].
     Prove {
         /// Request number.
@@ -231,6 +233,7 @@ impl Session {
         }
         match request {
             Request::Enrol(enrol) => vec![Action::Enrol(number, enrol)],
+            Request::Recover(recover) => vec![Action::Recover(number, recover)],
             Request::Authenticate { device, proof, certificate } => {
                 vec![Action::Prove { number, device, proof, certificate }]
             }
@@ -257,7 +260,10 @@ impl Session {
         now: Duration,
     ) -> Vec<Action> {
         match request {
-            Request::Hello { .. } | Request::Enrol(_) | Request::Authenticate { .. } => {
+            Request::Hello { .. }
+            | Request::Enrol(_)
+            | Request::Recover(_)
+            | Request::Authenticate { .. } => {
                 return self.unexpected();
             }
             Request::Pong => return Vec::new(),
@@ -309,7 +315,8 @@ impl Session {
     }
 
     fn enrolled(&mut self, number: u64, verdict: Result<Reply, Refusal>) -> Vec<Action> {
-        let ends = matches!(&verdict, Err(refusal) if refusal.code == ErrorCode::ProofInvalid);
+        let wrong = [ErrorCode::ProofInvalid, ErrorCode::RecoveryRefused];
+        let ends = matches!(&verdict, Err(refusal) if wrong.contains(&refusal.code));
         let mut actions = vec![Action::Answer(number, verdict)];
         if ends {
             actions.extend(self.close(None));

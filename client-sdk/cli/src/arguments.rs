@@ -95,6 +95,9 @@ pub(crate) enum Command {
         /// Protège le profil par une phrase de passe.
         #[arg(long)]
         passphrase: bool,
+        /// Ne donne pas de code de récupération (cercle recovery rotate en donne un plus tard).
+        #[arg(long)]
+        no_recovery: bool,
     },
     /// Montre qui vous êtes sur ce hub.
     Whoami,

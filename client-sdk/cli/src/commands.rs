@@ -4,6 +4,7 @@ mod administration;
 mod alert;
 mod chat;
 mod circle;
+mod devices;
 mod directory;
 mod documents;
 mod enrol;
@@ -18,6 +19,7 @@ mod people;
 mod post;
 mod push;
 mod reader;
+mod recover;
 mod recv;
 pub(crate) mod requests;
 mod rule;
@@ -66,7 +68,9 @@ pub(crate) async fn run(invocation: Invocation, output: &Output) -> Result<Exit,
 
 async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failure> {
     match command {
-        Command::Enrol { link, passphrase } => Box::pin(enrol::run(context, &link, passphrase)).await,
+        Command::Enrol { link, passphrase, no_recovery } => {
+            Box::pin(enrol::run(context, &link, passphrase, !no_recovery)).await
+        }
         Command::Whoami => Box::pin(people::whoami(context)).await,
         Command::Groups => Box::pin(groups::list(context)).await,
         Command::New { title, announcements, profile } => {

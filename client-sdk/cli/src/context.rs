@@ -115,8 +115,11 @@ impl<'a> Context<'a> {
 impl Enrolled {
     /// Sends what still waits, tells the hub what is stored, closes everything, within a time limit.
     pub(crate) async fn close(self) {
-        // Whatever is not told today is told at the next connection.
+        // Whatever is not told today is told at the next connection; the same goes for the backup.
         let _ = timeout(CLOSING, self.outbox_empty()).await;
+        if self.client.session() == Session::CaughtUp {
+            let _ = timeout(CLOSING, self.client.back_up()).await;
+        }
         let _ = timeout(CLOSING, self.client.close()).await;
     }
 
@@ -126,7 +129,8 @@ impl Enrolled {
         let mut events = self.client.events();
         while self.client.session() == Session::CaughtUp
             && (self.client.outbox().await.is_ok_and(|outbox| !outbox.is_empty())
-                || self.client.history_waits().await.unwrap_or(false))
+                || self.client.history_waits().await.unwrap_or(false)
+                || self.client.own_state_waits().await.unwrap_or(false))
             && events.next().await.is_some()
         {}
     }

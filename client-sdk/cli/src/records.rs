@@ -8,7 +8,7 @@ use cercle_proto::{
     v1::MemberClass,
 };
 use cercle_sdk::{
-    core::{DeviceState, GroupState, GroupSummary, Identity, Member, Message},
+    core::{GroupState, GroupSummary, Identity, Member, Message},
     event::{GapReason, MembershipChange},
     message::{Body, Language},
 };
@@ -16,6 +16,7 @@ pub(crate) use directory::{EntryRecord, FacetRecord, RuleRecord};
 use serde::Serialize;
 
 mod alert;
+mod devices;
 
 pub(crate) use alert::{
     AlertCount, AlertCountRecord, AlertRecipientRecord, AlertRecord, AlertStatusRecord, ReachableRecord,
@@ -25,6 +26,7 @@ mod directory;
 mod join;
 mod requests;
 
+pub(crate) use devices::{DeviceChangeRecord, DeviceRecord};
 pub(crate) use join::{JoinRequestRecord, ListedGroupRecord};
 
 pub(crate) use requests::{CSV_TITLES, RequestRecord, StepRecord, csv};
@@ -136,6 +138,10 @@ pub(crate) enum Record<'a> {
         messages: u64,
         mentions: u64,
     },
+    ThreadDraft {
+        group: String,
+        text: &'a str,
+    },
     ReadPlace {
         group: String,
         user: &'a str,
@@ -152,6 +158,15 @@ pub(crate) enum Record<'a> {
     Hit(talk::HitRecord<'a>),
     Revoked {
         device: String,
+    },
+    DeviceChange(DeviceChangeRecord<'a>),
+    RecoveryCode {
+        code: &'a str,
+        address: &'a str,
+    },
+    RecoveryState {
+        code: bool,
+        kept_here: bool,
     },
     LinkCode {
         code: &'a str,
@@ -348,17 +363,6 @@ pub(crate) struct StatusRecord<'a> {
 }
 
 #[derive(Debug, Serialize)]
-pub(crate) struct DeviceRecord<'a> {
-    user: &'a str,
-    device: String,
-    enrolled_at_ms: u64,
-    expires_at_ms: u64,
-    last_seen_at_ms: u64,
-    revoked: bool,
-    own: bool,
-}
-
-#[derive(Debug, Serialize)]
 pub(crate) struct ErrorRecord<'a> {
     pub(crate) code: u8,
     pub(crate) name: &'static str,
@@ -446,20 +450,6 @@ impl<'a> MembershipRecord<'a> {
             user: change.user.as_str(),
             device: change.device.to_hex(),
             display_name: &change.display_name,
-        }
-    }
-}
-
-impl<'a> DeviceRecord<'a> {
-    pub(crate) fn new(user: &'a str, device: &DeviceState, own: bool) -> Self {
-        Self {
-            user,
-            device: device.device.to_hex(),
-            enrolled_at_ms: device.enrolled_at_ms,
-            expires_at_ms: device.expires_at_ms,
-            last_seen_at_ms: device.last_seen_at_ms,
-            revoked: device.revoked,
-            own,
         }
     }
 }

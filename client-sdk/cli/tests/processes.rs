@@ -44,6 +44,8 @@ mod lives;
 mod offline;
 #[path = "processes/profiles.rs"]
 mod profiles;
+#[path = "processes/recovery.rs"]
+mod recovery;
 #[path = "processes/requests.rs"]
 mod requests;
 #[path = "processes/restored.rs"]

@@ -82,10 +82,19 @@ pub(super) struct Actor {
     incoming: mpsc::Receiver<Incoming>,
     wishes: mpsc::Sender<Wish>,
     outgoing: Option<mpsc::Sender<Outgoing>>,
+    /// The connection is ending for good; whether the app has asked for another one since.
+    ending: Option<Another>,
     backlog: VecDeque<Outgoing>,
     running: HashMap<u64, oneshot::Sender<Result<Outcome, ClientError>>>,
     next_command: u64,
     batch: Vec<Input>,
+}
+
+/// Whether another connection is wanted after the one that is ending.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Another {
+    Wanted,
+    No,
 }
 
 /// How a request or a word of the connection was served.
@@ -149,6 +158,7 @@ impl Actor {
             incoming,
             wishes,
             outgoing: None,
+            ending: None,
             backlog: VecDeque::new(),
             running: HashMap::new(),
             next_command: 1,
@@ -243,6 +253,8 @@ impl Actor {
     fn connect(&mut self) {
         self.session.send_modify(|state| state.stopped = None);
         if self.outgoing.is_some() {
+            // One that is ending is no answer to the wish: the next is made when it is gone.
+            self.ending = self.ending.map(|_| Another::Wanted);
             return;
         }
         if let Some(trust) = self.core.trust() {
@@ -275,6 +287,9 @@ impl Actor {
                 self.outgoing = None;
                 self.backlog.clear();
                 self.gather(Input::Disconnected);
+                if self.ending.take() == Some(Another::Wanted) {
+                    self.connect();
+                }
             }
         }
         Served::Yes
@@ -301,6 +316,7 @@ impl Actor {
                 Action::Disconnect { reason, retry } => {
                     if !retry {
                         self.session.send_modify(|state| state.stopped = Some(reason));
+                        self.ending = self.outgoing.as_ref().map(|_| Another::No);
                     }
                     self.send(Outgoing::HangUp(next_attempt(reason, retry)));
                 }

@@ -12,6 +12,7 @@ use crate::core::{
     Message, NewInvitation, Outcome, PolicyTemplate, QueuedMessage,
 };
 use crate::error::Error;
+use crate::event::DeviceEntry;
 use crate::message::{Body, Draft, GroupProfile, RequestId};
 use crate::search::{Hit, Search};
 use crate::thread::{
@@ -251,6 +252,40 @@ impl Client {
         self.done(Command::RevokeDevice { device }).await
     }
 
+    /// Whether this device has something to tell the user's other devices in a moment.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn own_state_waits(&self) -> Result<bool, ClientError> {
+        Ok(self.query(|core| core.own_state_waits()).await??)
+    }
+
+    /// Waits until a device that was ended is out of every group of this one, which sees to that itself. Without
+    /// a limit: bound it.
+    ///
+    /// # Errors
+    /// As [`Client::groups_joined`].
+    pub async fn device_out(&self, device: DeviceId) -> Result<(), ClientError> {
+        let mut events = self.events();
+        while self.query(move |core| core.is_anywhere(device)).await?? {
+            tokio::select! {
+                biased;
+                notice = events.next() => notice.map(drop).ok_or(ClientError::Closed)?,
+                stopped = self.stopped() => return Err(stopped),
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes of members' devices in a group, in the order of its log: who came back with a new device, and who
+    /// vouched for it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn device_entries(&self, group: GroupId) -> Result<Vec<DeviceEntry>, ClientError> {
+        Ok(self.query(move |core| core.device_entries(group)).await??)
+    }
+
     /// Renews the device certificate ahead of its time.
     ///
     /// # Errors
@@ -318,6 +353,22 @@ impl Client {
     /// When the group is unknown or the store fails.
     pub async fn mark_read(&self, group: GroupId, up_to: Seq) -> Result<(), ClientError> {
         self.done(Command::MarkRead { group, up_to }).await
+    }
+
+    /// Notes what this user has begun to write in a group, for all of his devices; empty: nothing any more.
+    ///
+    /// # Errors
+    /// When the group is unknown, or it is longer than a message may be.
+    pub async fn set_draft(&self, group: GroupId, text: &str) -> Result<(), ClientError> {
+        self.done(Command::SetDraft { group, text: text.to_owned() }).await
+    }
+
+    /// What this user has begun to write in a group, on whichever device; empty: nothing.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn draft(&self, group: GroupId) -> Result<String, ClientError> {
+        Ok(self.query(move |core| core.draft(group)).await??)
     }
 
     /// Tells the connected members of a group that this user writes, or has stopped. May be called at every

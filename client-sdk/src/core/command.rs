@@ -1,11 +1,11 @@
 //! What an app can ask for, and what comes of it.
 
 use cercle_proto::{
-    id::{BlobId, DeviceId, GroupId, MessageId, Seq, TimestampMs, UserId},
+    id::{BlobId, ChunkId, DeviceId, GroupId, MessageId, Seq, TimestampMs, UserId},
     v1,
 };
 
-use super::{AlertCommand, DevicesCommand, NewCircle, Ticket};
+use super::{AlertCommand, DevicesCommand, NewCircle, Ticket, VaultCommand};
 use crate::{
     directory::{Entry, MembershipDue, Page, Question},
     message::{
@@ -37,6 +37,13 @@ pub enum Command {
         group: GroupId,
         /// Everything up to this place.
         up_to: Seq,
+    },
+    /// Notes what this user has begun to write in a group, for all of his devices; empty: nothing any more.
+    SetDraft {
+        /// The group.
+        group: GroupId,
+        /// What.
+        text: String,
     },
     /// Tells who is connected that this user writes, or has stopped: dropped when that is not possible.
     Typing {
@@ -185,6 +192,8 @@ pub enum Command {
         /// The bytes.
         blob: BlobId,
     },
+    /// Keeps the user's backup; for [`crate::recovery`].
+    Vault(Box<VaultCommand>),
     /// Links devices; for [`crate::linking`].
     Devices(DevicesCommand),
     /// Asks the directory something.
@@ -199,6 +208,7 @@ impl std::fmt::Debug for Command {
             Self::CreateGroup { .. } => "CreateGroup",
             Self::MarkRead { .. } => "MarkRead",
             Self::Typing { .. } => "Typing",
+            Self::SetDraft { .. } => "SetDraft",
             Self::Ask(_) => "Ask",
             Self::Act(_) => "Act",
             Self::DirectWith { .. } => "DirectWith",
@@ -224,6 +234,7 @@ impl std::fmt::Debug for Command {
             Self::CreateBlob { .. } => "CreateBlob",
             Self::OpenBlob { .. } => "OpenBlob",
             Self::Devices(_) => "Devices",
+            Self::Vault(_) => "Vault",
             Self::Directory(_) => "Directory",
             Self::Alert(_) => "Alert",
         })
@@ -336,6 +347,12 @@ pub enum Outcome {
     },
     /// The devices of a user.
     Devices(Vec<DeviceState>),
+    /// The vault on the hub.
+    Vault(Box<v1::Vault>),
+    /// A chunk of it.
+    VaultChunk(bytes::Bytes),
+    /// The chunk to take next.
+    NextChunk(Option<(GroupId, ChunkId)>),
     /// The lane is open until then.
     LaneOpened {
         /// Until then.
@@ -391,6 +408,9 @@ impl std::fmt::Debug for Outcome {
             Self::InvitationCreated { .. } => f.write_str("InvitationCreated"),
             Self::Devices(_) => f.write_str("Devices"),
             Self::LaneOpened { .. } => f.write_str("LaneOpened"),
+            Self::Vault(_) => f.write_str("Vault"),
+            Self::VaultChunk(_) => f.write_str("VaultChunk"),
+            Self::NextChunk(_) => f.write_str("NextChunk"),
             Self::Ticket(ticket) => write!(f, "{ticket:?}"),
             Self::DirectoryPage(_) => f.write_str("DirectoryPage"),
             Self::GroupRules(_) => f.write_str("GroupRules"),

@@ -2,17 +2,17 @@
 
 use std::collections::btree_map::Entry;
 
-use cercle_proto::id::{GroupId, Seq};
+use cercle_proto::id::{DeviceId, GroupId, Seq};
 
 use super::{Core, GroupAlert, GroupState, GroupSummary, Member, PendingUpload, QueuedMessage};
 use crate::{
     error::Error,
-    event::Message,
+    event::{DeviceEntry, Message},
     limits,
     message::{AlertId, Content},
     mls::{MlsGroup, group, identity::Myself, provider::Provider},
     store::{groups::GroupRow, messages::MessageRow, outbox::OutboxRow},
-    sync::{Lane, entries::read_message, outbox::queued_body, transfers},
+    sync::{Cx, Lane, device_changes, entries::read_message, outbox::queued_body, transfers},
     thread::Thread,
 };
 
@@ -58,6 +58,38 @@ impl Core {
             Ok(read_message(group, &row, content)?)
         };
         rows.into_iter().map(read).collect()
+    }
+
+    /// Changes of members' devices in a group, in the order of its log.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn device_entries(&self, group: GroupId) -> Result<Vec<DeviceEntry>, Error> {
+        Ok(device_changes::entries(&self.store.begin()?, group)?)
+    }
+
+    /// Whether a device is in a group that this device can read.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) fn is_anywhere(&mut self, device: DeviceId) -> Result<bool, Error> {
+        let open = |lane: &Lane| lane.state() != GroupState::Closed;
+        let groups: Vec<GroupId> =
+            self.memory.groups.iter().filter(|(_, lane)| open(lane)).map(|(group, _)| *group).collect();
+        for group in groups {
+            if self.members(group)?.iter().any(|member| member.device == device) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What this user has begun to write in a group, on whichever device; empty: nothing.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn draft(&self, group: GroupId) -> Result<String, Error> {
+        Ok(Cx::draft(&self.store.begin()?, group)?)
     }
 
     /// What the messages of a group add up to.

@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(new.number(), old.number());
         assert_eq!(new.number().len(), 6);
         assert_eq!(new.history_key(), old.history_key());
-        let grant = Body::Grant(LinkGrant { invitation: "cercle://…".into() });
+        let grant = Body::Grant(LinkGrant { invitation: "cercle://…".into(), vault_keys: Vec::new() });
         assert_eq!(new.open(VERDICT, &old.seal(VERDICT, grant.clone())), Ok(grant));
     }
 

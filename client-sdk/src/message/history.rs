@@ -48,6 +48,8 @@ pub struct OwnHistory {
     pub profile: GroupProfile,
     /// The user is no longer in it.
     pub closed: bool,
+    /// How far the user had read it.
+    pub read_up_to: Seq,
 }
 
 hidden!(HistoryHandedOver);
@@ -102,6 +104,7 @@ impl Wire for HistoryHandedOver {
             of_group: self.own.as_ref().map_or_else(Vec::new, |own| own.group.as_bytes().to_vec()),
             of_profile: self.own.as_ref().map(|own| own.profile.to_wire()),
             of_closed: self.own.as_ref().is_some_and(|own| own.closed),
+            of_read_up_to: self.own.as_ref().map_or(0, |own| own.read_up_to),
         }
     }
 
@@ -116,6 +119,7 @@ impl Wire for HistoryHandedOver {
                 group: GroupId::try_from(message.of_group.as_slice()).ok()?,
                 profile: GroupProfile::from_wire(profile)?,
                 closed: message.of_closed,
+                read_up_to: message.of_read_up_to,
             }),
             None => None,
         };

@@ -35,6 +35,7 @@ pub const WITHOUT_TEMPLATE: &[&str] = &[
     "circle_identity",
     "circle_status",
     "history_handed_over",
+    "own_state",
     "request",
     "transition",
     "handover",

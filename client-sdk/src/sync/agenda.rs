@@ -27,6 +27,8 @@ pub(crate) enum Appointment {
     CirclePeriods { group: [u8; 16], turn: bool },
     /// A part of a history is to be handed over.
     HandOver(Handover),
+    /// Tell own devices what has changed here.
+    TellOwnState,
 }
 
 impl Cx<'_, '_> {
@@ -51,6 +53,7 @@ impl Cx<'_, '_> {
                         self.periods_due(GroupId::new(group), turn)?;
                     }
                     Appointment::HandOver(handover) => self.hand_over(handover)?,
+                    Appointment::TellOwnState => self.tell_own_due()?,
                 }
             }
             self.m.next_appointment = self.tx.next_appointment()?;

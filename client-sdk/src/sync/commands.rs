@@ -14,7 +14,7 @@ use super::{
 use crate::{
     core::{
         Command, DeviceCursor, DeviceState, DevicesCommand, GroupState, NewInvitation, Outcome,
-        PolicyTemplate,
+        PolicyTemplate, VaultCommand,
     },
     error::Error,
     limits,
@@ -38,6 +38,10 @@ impl Cx<'_, '_> {
             Command::MarkRead { group, up_to } => {
                 let marked = self.mark_read(group, up_to)?;
                 self.done(id, marked)
+            }
+            Command::SetDraft { group, text } => {
+                let set = self.set_draft(group, text)?;
+                self.done(id, set)
             }
             Command::Typing { group, stopped } => {
                 let told = self.tell_typing(group, Typing { stopped })?;
@@ -73,14 +77,10 @@ impl Cx<'_, '_> {
             Command::CreateInvitation(invitation) => {
                 self.ask(id, Request::CreateInvitation(new_invitation(invitation)))
             }
-            Command::ListDevices { user } => {
-                let user = user.map_or_else(String::new, |user| user.as_str().to_owned());
-                self.ask(id, Request::ListDevices(v1::ListDevices { user }))
-            }
-            Command::RevokeDevice { device } => {
-                self.ask(id, Request::RevokeDevice(v1::RevokeDevice { device: device.to_bytes() }))
-            }
+            Command::ListDevices { user } => self.ask(id, list_devices(user)),
+            Command::RevokeDevice { device } => self.end_device(id, device),
             Command::RenewCertificate => self.renew_now(id),
+            Command::Vault(command) => self.vault_command(id, *command)?,
             Command::Devices(command) => self.devices_command(id, command)?,
             Command::BeginUpload { blob, group, sealed_bytes, draft } => {
                 self.begin_upload(id, blob, group, sealed_bytes, &draft)?
@@ -103,12 +103,44 @@ impl Cx<'_, '_> {
         Ok(())
     }
 
+    fn end_device(&mut self, id: u64, device: DeviceId) -> Begun {
+        self.m.session.ended.insert(device);
+        self.ask(id, Request::RevokeDevice(v1::RevokeDevice { device: device.to_bytes() }))
+    }
+
     fn invite(&mut self, id: u64, group: GroupId, users: &[UserId]) -> Step<Begun> {
         if let Err(error) = self.may_invite(group, users)? {
             return Ok(Err(error));
         }
         let claim = self.random();
         self.change_members(id, group, users, |users| Change::Invite { users, claim })
+    }
+
+    /// What keeping the backup asks for.
+    fn vault_command(&mut self, id: u64, command: VaultCommand) -> Step<Begun> {
+        Ok(match command {
+            VaultCommand::Get(get) => self.ask(id, Request::GetVault(get)),
+            VaultCommand::GetChunk(get) => self.ask(id, Request::GetVaultChunk(get)),
+            VaultCommand::PutChunk(put) => self.ask(id, Request::PutVaultChunk(put)),
+            VaultCommand::Put(put) => self.ask(id, Request::PutVault(put)),
+            VaultCommand::Keep(keys) => {
+                self.change_vault_keys(keys)?;
+                self.done(id, Ok(()))
+            }
+            VaultCommand::Open(vault) => {
+                let opened = self.open_vault(&vault)?;
+                self.done(id, opened)
+            }
+            VaultCommand::Next => {
+                let next = self.next_return()?;
+                self.finish(id, Ok(Outcome::NextChunk(next)));
+                Ok(())
+            }
+            VaultCommand::Take { group, chunk, content } => {
+                let taken = self.take_chunk(group, chunk, content.as_deref())?;
+                self.done(id, taken)
+            }
+        })
     }
 
     /// What the linking of devices asks for.
@@ -316,6 +348,11 @@ impl Cx<'_, '_> {
     }
 }
 
+fn list_devices(user: Option<UserId>) -> Request {
+    let user = user.map_or_else(String::new, |user| user.as_str().to_owned());
+    Request::ListDevices(v1::ListDevices { user })
+}
+
 fn new_invitation(invitation: NewInvitation) -> v1::CreateInvitation {
     v1::CreateInvitation {
         user: invitation.user,
@@ -332,6 +369,8 @@ pub(crate) fn outcome(answer: Answer) -> Result<Outcome, Error> {
     let damaged = || Error::Invalid("the hub's answer is damaged");
     match answer {
         Answer::Done(_) => Ok(Outcome::Done),
+        Answer::Vault(vault) => Ok(Outcome::Vault(Box::new(vault))),
+        Answer::VaultChunk(chunk) => Ok(Outcome::VaultChunk(chunk.content)),
         Answer::LaneOpened(lane) => Ok(Outcome::LaneOpened { expires_at_ms: lane.expires_at_ms }),
         Answer::BlobTicket(answer) => transfers::ticket(&answer).map(Outcome::Ticket).ok_or_else(damaged),
         Answer::DirectoryPage(page) => Ok(Outcome::DirectoryPage(Box::new(page))),

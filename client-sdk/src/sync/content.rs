@@ -86,6 +86,7 @@ impl Cx<'_, '_> {
                 self.periods_changed(group)?;
             }
             Body::CircleMember(_) | Body::CircleConsent(_) => self.periods_changed(group)?,
+            Body::OwnState(state) => self.own_state_told(message, state)?,
             Body::HistoryHandedOver(handed) => self.history_announced(message, handed)?,
             _ => {}
         }

@@ -256,7 +256,7 @@ impl Cx<'_, '_> {
                     lane.row.record.enter_epoch(epoch, authenticator);
                 }
                 self.lost_the_epoch(group)?;
-                self.commit_applied(group, entry.seq, &view)?;
+                self.commit_applied(group, (entry.seq, entry.at_ms), &view)?;
                 Ok(Applied::Next)
             }
             Err(error) => {

@@ -189,7 +189,10 @@ impl Cx<'_, '_> {
     ) -> Step {
         let of = GroupId::new(handover.group);
         let group = handover.carrier.map_or(of, GroupId::new);
-        let own = handover.carrier.and_then(|_| self.own_history_of(of));
+        let own = match handover.carrier {
+            Some(_) => self.own_history_of(of)?,
+            None => None,
+        };
         if let (Some(_), false, [device, ..]) = (handover.carrier, handover.late, handover.devices.as_slice())
         {
             self.part_is_through(device)?;
@@ -375,6 +378,7 @@ impl Cx<'_, '_> {
     ) -> Step<Result<(), HistoryError>> {
         if let Some(history) = &handed.own {
             self.part_has_come(history.group, handed.part, handed.parts)?;
+            self.returned_read(history.group, history.read_up_to)?;
         }
         let opened = match &handed.own {
             Some(history) => self.open_own(history, handed.before_seq, sealed)?,

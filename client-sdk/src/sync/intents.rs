@@ -153,6 +153,9 @@ impl Cx<'_, '_> {
         }
         self.save(group)?;
         self.finish_intent(row, Ok(Outcome::GroupCreated(group)))?;
+        if !self.m.groups.get(&group).is_some_and(|lane| lane.row.record.personal) {
+            self.own_groups_changed()?;
+        }
         self.queue_profile(group)?;
         self.emit(Event::GroupJoined { group });
         self.subscribe(&[group]);
@@ -322,7 +325,7 @@ impl Cx<'_, '_> {
         }
         self.remember_change(group, seq, &row.intent.change);
         self.finish_intent(&row, Ok(outcome(&row.intent, &view.added)))?;
-        self.commit_applied(group, seq, &view)?;
+        self.commit_applied(group, (seq, self.now), &view)?;
         if !view.added.is_empty() || matches!(row.intent.change, Change::ReAdd { .. }) {
             self.queue_profile(group)?;
         }

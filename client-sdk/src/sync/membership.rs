@@ -2,7 +2,7 @@
 
 use cercle_proto::{
     certificate::DeviceIdentity,
-    id::{GroupId, Seq},
+    id::{GroupId, Seq, TimestampMs},
 };
 use std::collections::BTreeSet;
 
@@ -20,7 +20,12 @@ use crate::{
 
 impl Cx<'_, '_> {
     /// A commit was merged: tells the app, and takes the consequences.
-    pub(crate) fn commit_applied(&mut self, group: GroupId, seq: Seq, view: &CommitView) -> Step {
+    pub(crate) fn commit_applied(
+        &mut self,
+        group: GroupId,
+        (seq, at_ms): (Seq, TimestampMs),
+        view: &CommitView,
+    ) -> Step {
         if view.self_removed {
             let own = self.own_device();
             let by = view.removed.iter().find(|(identity, _)| Some(identity.device) == own);
@@ -31,7 +36,7 @@ impl Cx<'_, '_> {
             });
             return self.close_group(group, by);
         }
-        self.tell_membership(group, seq, view)?;
+        self.tell_membership(group, (seq, at_ms), view)?;
         if view.policy_changed {
             self.emit(Event::GroupChanged { group });
         }
@@ -75,7 +80,7 @@ impl Cx<'_, '_> {
         Ok(first.ok().flatten().is_some_and(|device| Some(device) == self.own_device()))
     }
 
-    fn tell_membership(&mut self, group: GroupId, seq: Seq, view: &CommitView) -> Step {
+    fn tell_membership(&mut self, group: GroupId, place: (Seq, TimestampMs), view: &CommitView) -> Step {
         let after = self.with_group(group, |_, _, loaded, author| group::members(loaded, author.me))?;
         let present: BTreeSet<_> = after
             .unwrap_or_default()
@@ -91,11 +96,11 @@ impl Cx<'_, '_> {
                 Wish::Own => member(identity),
                 Wish::Hub => Actor::Hub,
             };
-            self.tell_change(group, seq, identity, by, false, others(identity));
+            self.tell_change(group, place, identity, by, false, others(identity))?;
         }
         for identity in &view.added {
             let by = member(&view.committer);
-            self.tell_change(group, seq, identity, by, true, others(identity));
+            self.tell_change(group, place, identity, by, true, others(identity))?;
         }
         Ok(())
     }
@@ -103,12 +108,12 @@ impl Cx<'_, '_> {
     fn tell_change(
         &mut self,
         group: GroupId,
-        seq: Seq,
+        (seq, at_ms): (Seq, TimestampMs),
         identity: &DeviceIdentity,
         by: Actor,
         joined: bool,
         has_other_devices: bool,
-    ) {
+    ) -> Step {
         let (user, device) = (identity.user.clone(), identity.device);
         self.emit(Event::MembershipChanged(MembershipChange {
             group,
@@ -120,8 +125,11 @@ impl Cx<'_, '_> {
             by,
         }));
         if has_other_devices {
-            self.emit(Event::DeviceChange { group, user, device, added: joined });
+            self.note_device_change(group, (seq, at_ms), identity, joined)?;
+            let admission = identity.admission;
+            self.emit(Event::DeviceChange { group, user, device, added: joined, admission });
         }
+        Ok(())
     }
 
     /// This device is out of a group: nothing more is read or sent; what was received stays.

@@ -33,6 +33,14 @@ struct Mark {
     reminded: bool,
 }
 
+/// How far this user has read in a group.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) fn read_up_to(tx: &Tx<'_>, group: GroupId) -> Step<Seq> {
+    Ok(tx.note::<Mark>(NOTE, group.as_bytes())?.unwrap_or_default().read)
+}
+
 impl Memory {
     /// What this user has not read in a group. What he read with another device counts where the thread asks
     /// for receipts.
@@ -63,8 +71,20 @@ impl Cx<'_, '_> {
             mark.read = up_to;
             self.tx.write_note(NOTE, group.as_bytes(), &mark)?;
             self.tell_read(group)?;
+            self.own_read_changed(group, up_to)?;
         }
         Ok(Ok(()))
+    }
+
+    /// This user had read a group up to a place, with another device: nobody is told again.
+    pub(crate) fn returned_read(&mut self, group: GroupId, up_to: Seq) -> Step {
+        let mut mark = self.read_mark(group)?;
+        if up_to > mark.read {
+            mark.read = up_to;
+            mark.told = mark.told.max(up_to);
+            self.tx.write_note(NOTE, group.as_bytes(), &mark)?;
+        }
+        Ok(())
     }
 
     /// The time has come to tell what was read meanwhile.

@@ -82,6 +82,8 @@ pub(crate) struct Session {
     pub(crate) rules_asked: bool,
     /// Which groups other devices of this user are in was asked for.
     pub(crate) siblings_asked: bool,
+    /// Devices that this one has ended: it takes them out of its groups itself, at once.
+    pub(crate) ended: BTreeSet<DeviceId>,
     last_frame: TimestampMs,
     ping_interval_ms: TimestampMs,
     pub(crate) publishing: bool,
@@ -297,7 +299,11 @@ impl Cx<'_, '_> {
                 self.request(Request::Enrol(enrol), Pending::Enrol);
             }
             (Some(_), _) => self.authenticate(),
-            (None, None) => self.disconnect(DisconnectReason::NotEnrolled, false),
+            (None, None) => {
+                if !self.ask_to_return(&nonce, &identity)? {
+                    self.disconnect(DisconnectReason::NotEnrolled, false);
+                }
+            }
         }
         Ok(())
     }

@@ -325,10 +325,11 @@ impl Cx<'_, '_> {
     }
 
     /// What is said of a group beside its history.
-    pub(crate) fn own_history_of(&self, group: GroupId) -> Option<OwnHistory> {
-        let lane = self.m.groups.get(&group)?;
+    pub(crate) fn own_history_of(&self, group: GroupId) -> Step<Option<OwnHistory>> {
+        let Some(lane) = self.m.groups.get(&group) else { return Ok(None) };
         let profile = lane.row.record.profile.clone();
-        Some(OwnHistory { group, profile, closed: lane.state() == GroupState::Closed })
+        let read_up_to = super::reading::read_up_to(self.tx, group)?;
+        Ok(Some(OwnHistory { group, profile, closed: lane.state() == GroupState::Closed, read_up_to }))
     }
 
     /// A group that was left before this device came: it is shown with its history, and nothing more.

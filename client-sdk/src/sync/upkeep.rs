@@ -221,13 +221,23 @@ impl Cx<'_, '_> {
         })?;
         let step = if urgent { limits::URGENT_DUTY_STEP_MS } else { limits::DUTY_STEP_MS };
         let Ok(Some(position)) = position else { return Ok(()) };
-        let at = self.now + step * (position + 1);
+        let at = if self.has_ended_device(group)? { self.now } else { self.now + step * (position + 1) };
         if let Some(lane) = self.lane(group) {
             let earlier = lane.commit_due.map_or(at, |planned| planned.min(at));
             lane.commit_due = Some(earlier);
             self.wake_at(group, earlier);
         }
         Ok(())
+    }
+
+    /// Whether a device is in a group that this one has ended itself.
+    fn has_ended_device(&mut self, group: GroupId) -> Step<bool> {
+        if self.m.session.ended.is_empty() {
+            return Ok(false);
+        }
+        let members = self.with_group(group, |_, _, loaded, author| group::members(loaded, author.me))?;
+        let ended = &self.m.session.ended;
+        Ok(members.is_ok_and(|members| members.iter().any(|(_, member)| ended.contains(&member.device))))
     }
 
     /// The hub says that something should be done for another member's device.

@@ -75,6 +75,19 @@ impl Cx<'_, '_> {
                 Ok(())
             }
             Pending::Hello | Pending::Enrol | Pending::Authenticate => {
+                match Code::from_number(error.code) {
+                    // Another code may be tried; this one never helps.
+                    Some(Code::RecoveryRefused) => self.tx.delete_note(super::vault::RETURN, &[])?,
+                    // Somebody who types codes is told to wait; trying again by itself would use up attempts.
+                    Some(code @ Code::RateLimited) if self.stands_at_the_door()? => {
+                        self.tx.delete_note(super::vault::RETURN, &[])?;
+                        let retry_after_ms = error.retry_after_ms;
+                        let reason = DisconnectReason::Refused { code: Some(code), retry_after_ms };
+                        self.disconnect(reason, false);
+                        return Ok(());
+                    }
+                    _ => {}
+                }
                 self.refused_at_the_door(error);
                 Ok(())
             }

@@ -11,10 +11,11 @@ use crate::{
 };
 
 /// Kinds that are talk about the care, or upkeep of the group, and no events of it.
-const NO_EVENTS: [&str; 11] = [
+const NO_EVENTS: [&str; 12] = [
     "text",
     "group_profile",
     "history_handed_over",
+    "own_state",
     "reaction",
     "edit",
     "retract",

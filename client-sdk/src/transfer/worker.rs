@@ -98,6 +98,7 @@ impl Worker {
     async fn serve(mut self, mut orders: mpsc::Receiver<Order>) -> Option<oneshot::Sender<()>> {
         self.resume().await;
         self.tasks.spawn(history::carry(self.means.clone()));
+        self.tasks.spawn(crate::recovery::keeper::run(self.means.device.client.clone()));
         loop {
             tokio::select! {
                 biased;

@@ -7,7 +7,7 @@ use cercle_proto::{
 };
 use cercle_sdk::{
     client::{Client, ClientError},
-    core::{GroupState, PolicyTemplate, Settings},
+    core::{GroupState, PolicyTemplate},
     event::Event,
     linking::LinkError,
     message::{CircleBasis, HistoryPolicy},
@@ -15,14 +15,14 @@ use cercle_sdk::{
 };
 
 use super::{
-    client_world::{Hub, pair, soon, texts, until, until_text, user},
+    client_world::{Hub, pair, settings, soon, texts, until, until_text, user},
     core_circle::{circle, entry},
 };
 
 /// A device that is not enrolled.
 pub(crate) async fn blank(hub: &Hub, name: &str) -> Client {
     let profile = Profile::create(&hub.folder_of(name), Protection::KeyFile).unwrap();
-    Client::open(profile, Settings::default()).await.unwrap()
+    Client::open(profile, settings()).await.unwrap()
 }
 
 /// Links a new device, from the code to the last group.
@@ -321,4 +321,55 @@ async fn a_device_with_an_invitation_of_its_own_joins_too_but_is_given_no_histor
     bob.send(group, "à tous").await.unwrap();
     until_text(&mut heard, "à tous").await;
     assert_eq!(texts(&tablet, group).await, ["à tous"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_devices_have_the_same_read_marks_drafts_and_new_groups() {
+    let hub = Hub::start().await;
+    let (alice, bob) = (hub.enrol("alice").await, hub.enrol("bob").await);
+    let group = pair(&alice, &bob).await;
+    bob.send(group, "à lire").await.unwrap();
+    let mut heard = alice.events();
+    bob.send(group, "et ça").await.unwrap();
+    until_text(&mut heard, "et ça").await;
+    soon(alice.mark_read(group, 3)).await.unwrap();
+    let tablet = link(&hub, &alice, "alice-tablet").await;
+    soon(tablet.history_complete()).await.unwrap();
+    let read = async |client: &Client| {
+        let unread = client.unread().await.unwrap();
+        unread.into_iter().find(|(of, _)| *of == group).map_or(0, |(_, unread)| unread.read_up_to)
+    };
+    assert_eq!(read(&tablet).await, 3, "what was read before");
+    let last = tablet.messages(group, 0, 100).await.unwrap().last().unwrap().seq;
+    let mut told = alice.events();
+    soon(tablet.mark_read(group, last)).await.unwrap();
+    soon(async {
+        while read(&alice).await < last {
+            told.next().await;
+        }
+    })
+    .await;
+    let mut told = tablet.events();
+    soon(alice.set_draft(group, "je voulais dire")).await.unwrap();
+    soon(async {
+        while tablet.draft(group).await.unwrap() != "je voulais dire" {
+            told.next().await;
+        }
+    })
+    .await;
+    let mut told = alice.events();
+    soon(tablet.set_draft(group, "")).await.unwrap();
+    soon(async {
+        while !alice.draft(group).await.unwrap().is_empty() {
+            told.next().await;
+        }
+    })
+    .await;
+    let fresh = soon(tablet.create_group("Nouveau", PolicyTemplate::Conversation)).await.unwrap();
+    soon(async {
+        while !alice.groups().await.unwrap().iter().any(|summary| summary.group == fresh) {
+            told.next().await;
+        }
+    })
+    .await;
 }

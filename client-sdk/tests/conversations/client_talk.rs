@@ -69,6 +69,8 @@ async fn somebody_who_writes_is_seen_by_the_other() {
     let hub = Hub::start().await;
     let (alice, bob) = (hub.enrol("alice").await, hub.enrol("bob").await);
     let group = crate::client_world::pair(&alice, &bob).await;
+    // What is ephemeral is dropped as long as something of the group waits to be sent.
+    crate::client_linking::sent(&alice).await;
     let mut seen = bob.events();
     alice.typing(group, false).await.unwrap();
     let writes = |event: &Event| matches!(event, Event::Typing { user: who, stopped: false, .. } if *who == user("alice"));

@@ -14,6 +14,7 @@ use cercle_sdk::{
     event::Event,
     message::Body,
     profile::{Profile, Protection},
+    recovery::code::Cost,
 };
 use cercle_server::{
     auth::InvitationRequest,
@@ -110,7 +111,7 @@ impl Hub {
     /// A new user with a device that is connected and has read everything.
     pub(crate) async fn enrol(&self, user: &str) -> Client {
         let profile = Profile::create(&self.folder_of(user), Protection::KeyFile).unwrap();
-        let client = Client::open(profile, Settings::default()).await.unwrap();
+        let client = Client::open(profile, settings()).await.unwrap();
         soon(client.enrol(&self.invitation(user).await)).await.unwrap();
         soon(client.caught_up()).await.unwrap();
         client
@@ -119,7 +120,7 @@ impl Hub {
     /// As [`Hub::enrol`], by way of another address.
     pub(crate) async fn enrol_through(&self, user: &str, address: &str) -> Client {
         let profile = Profile::create(&self.folder_of(user), Protection::KeyFile).unwrap();
-        let client = Client::open(profile, Settings::default()).await.unwrap();
+        let client = Client::open(profile, settings()).await.unwrap();
         let invitation = Invitation { address: address.to_owned(), ..self.invitation(user).await };
         soon(client.enrol(&invitation)).await.unwrap();
         soon(client.caught_up()).await.unwrap();
@@ -144,10 +145,15 @@ impl Hub {
     /// The device of a user again, from its profile on the disk.
     pub(crate) async fn reopen(&self, user: &str) -> Client {
         let profile = Profile::open(&self.folder_of(user), || None).unwrap();
-        let client = Client::open(profile, Settings::default()).await.unwrap();
+        let client = Client::open(profile, settings()).await.unwrap();
         client.connect().await.unwrap();
         client
     }
+}
+
+/// As an app has them, but recovery codes cost nothing.
+pub(crate) fn settings() -> Settings {
+    Settings { recovery_cost: Cost::LEAST, ..Settings::default() }
 }
 
 /// Waits, but not for ever.

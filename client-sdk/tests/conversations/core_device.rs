@@ -12,13 +12,18 @@ use cercle_sdk::{
     error::Error,
     event::Event,
     message::Body,
+    recovery::code::Cost,
 };
 use tokio::sync::mpsc;
 
 const KEY: [u8; 32] = [7; 32];
 /// Nothing happens that a test did not ask for.
-pub(crate) const SETTINGS: Settings =
-    Settings { lazy_updates: false, messages_per_second: 150, test_identities: true };
+pub(crate) const SETTINGS: Settings = Settings {
+    lazy_updates: false,
+    messages_per_second: 150,
+    test_identities: true,
+    recovery_cost: Cost::LEAST,
+};
 
 /// The device's end of a connection.
 pub(crate) struct DeviceEnd {

@@ -114,7 +114,9 @@ async fn commit_all(
         commits.spawn(async move {
             let change = if number % GUEST_EVERY == GUEST_EVERY - 1 { Change::Members } else { Change::Keys };
             match change {
-                Change::Members => patiently("a join or removal", guest.turn(&founder, group)).await??,
+                Change::Members => {
+                    patiently("a join or removal", Box::pin(guest.turn(&founder, group))).await??
+                }
                 Change::Keys => patiently("a key update", member.update_keys(group)).await??,
             }
             anyhow::Ok((change, clock.now_us().saturating_sub(due_us)))

@@ -31,6 +31,7 @@ fn name(common: &str, class: Option<&str>) -> DistinguishedName {
     if let Some(class) = class {
         name.push(DnType::OrganizationalUnitName, class);
         name.push(DnType::from_oid(&[2, 5, 4, 12]), "10");
+        name.push(DnType::from_oid(&[2, 5, 4, 13]), "own_device");
     }
     name
 }
@@ -68,6 +69,7 @@ fn a_device_certificate_names_user_device_profession_and_class() {
     assert_eq!(identity.device, DeviceId::new([5; 16]));
     assert_eq!(identity.display_name, "Dr Éléonore Exemple");
     assert_eq!((identity.profession.as_str(), identity.class), ("10", MemberClass::Professional));
+    assert_eq!(identity.admission, Admission::OwnDevice);
     assert_eq!((identity.not_before_ms, identity.not_after_ms), (day(10), day(20)));
 }
 

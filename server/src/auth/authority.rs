@@ -7,7 +7,7 @@
 use std::{fmt, net::IpAddr};
 
 use cercle_proto::{
-    certificate::{Root, Validity, class_name, device_uri, hub_uri},
+    certificate::{Admission, Root, Validity, class_name, device_uri, hub_uri},
     id::{DeviceId, TimestampMs, UserId},
     v1::MemberClass,
 };
@@ -127,6 +127,7 @@ pub(super) struct DeviceSubject<'a> {
     pub(super) display_name: &'a str,
     pub(super) profession: &'a str,
     pub(super) class: MemberClass,
+    pub(super) admission: Admission,
     pub(super) public_key: [u8; 32],
 }
 
@@ -159,6 +160,7 @@ impl Issuer {
             display_name: "probe",
             profession: "",
             class: MemberClass::Professional,
+            admission: Admission::Unknown,
             public_key: [0; 32],
         };
         let probe = loaded.issue(&subject, now, 1000)?.0;
@@ -207,6 +209,7 @@ impl Issuer {
         if !subject.profession.is_empty() {
             params.distinguished_name.push(DnType::from_oid(OID_TITLE), subject.profession);
         }
+        params.distinguished_name.push(DnType::from_oid(OID_DESCRIPTION), subject.admission.name());
         params.subject_alt_names = vec![SanType::URI(device_uri(subject.user, subject.device).try_into()?)];
         params.serial_number = Some(serial_number(&self.random)?);
         let certificate = params.signed_by(&RawKey(subject.public_key), &self.issuer)?.der().to_vec();
@@ -216,6 +219,7 @@ impl Issuer {
 }
 
 const OID_TITLE: &[u64] = &[2, 5, 4, 12];
+const OID_DESCRIPTION: &[u64] = &[2, 5, 4, 13];
 
 /// The name of a root is derived from its domain, so that certificate and key are enough to issue again.
 fn root_params(domain: &str, now: Option<TimestampMs>) -> Result<CertificateParams, AuthorityError> {

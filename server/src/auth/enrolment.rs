@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cercle_proto::{
-    certificate::read_device,
+    certificate::{Admission, read_device},
     id::{DeviceId, TimestampMs},
     signing::{enrol_message, sha256, verify},
     v1::MemberClass,
@@ -31,11 +31,26 @@ impl AuthenticationService {
         if !verify(public_key, &enrol_message(nonce, secret, device, public_key), proof) {
             return Err(Error::ProofInvalid);
         }
+        self.redeem(secret, device, public_key, None, now).await
+    }
+
+    /// Redeems an invitation for a device that has proved its key. Without `admission`, the invitation says who
+    /// vouches for it.
+    pub(super) async fn redeem(
+        &self,
+        secret: &[u8; 32],
+        device: DeviceId,
+        public_key: &[u8; 32],
+        admission: Option<Admission>,
+        now: TimestampMs,
+    ) -> Result<IssuedCertificate, Error> {
         let secret_hash = sha256(secret);
         let invitation = self.inner.store.invitation(secret_hash).await?.ok_or(Error::InvitationUnknown)?;
         check_redeemable(&invitation, device, now)?;
         let user = self.invited_user(&invitation).await?;
-        let (certificate, expires_at) = self.issue(&user, device, *public_key, now)?;
+        let by = if invitation.by_user { Admission::OwnDevice } else { Admission::Invited };
+        let admission = admission.unwrap_or(by);
+        let (certificate, expires_at) = self.issue(&user, device, *public_key, admission, now)?;
         let record = DeviceRecord {
             device,
             user: user.user,
@@ -77,7 +92,9 @@ impl AuthenticationService {
             return Ok(self.issued(record));
         }
         let user = store.user(&record.user).await?.ok_or(Error::DeviceUnknown)?;
-        let (certificate, expires_at) = self.issue(&user, record.device, record.public_key, now)?;
+        let admission = read_device(&record.certificate).map(|on_file| on_file.admission).unwrap_or_default();
+        let (certificate, expires_at) =
+            self.issue(&user, record.device, record.public_key, admission, now)?;
         record.certificate = Bytes::from(certificate);
         record.expires_at = expires_at;
         store.set_certificate(record.device, record.certificate.clone(), expires_at).await?;
@@ -96,6 +113,7 @@ impl AuthenticationService {
         user: &UserRecord,
         device: DeviceId,
         public_key: [u8; 32],
+        admission: Admission,
         now: TimestampMs,
     ) -> Result<(Vec<u8>, TimestampMs), Error> {
         let class = i32::try_from(user.class).ok().and_then(|class| MemberClass::try_from(class).ok());
@@ -105,6 +123,7 @@ impl AuthenticationService {
             display_name: &user.display_name,
             profession: &user.profession,
             class: class.unwrap_or(MemberClass::Relative),
+            admission,
             public_key,
         };
         Ok(self.inner.issuer.issue(&subject, now, self.inner.settings.certificate_valid_ms)?)

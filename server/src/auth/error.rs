@@ -19,6 +19,9 @@ pub enum Error {
     /// The device was revoked.
     #[error("the device was revoked")]
     DeviceRevoked,
+    /// The recovery code is not the right one, or there is no such user or code.
+    #[error("the recovery code is not the right one, or the user has none")]
+    RecoveryRefused,
     /// No such invitation.
     #[error("no such invitation")]
     InvitationUnknown,

@@ -52,6 +52,7 @@ impl AuthenticationService {
             expires_at,
             created_at: now,
             used_by: None,
+            by_user: matches!(by, Inviter::User(identity) if identity.user == user),
         };
         self.inner.store.put_invitation(invitation).await?;
         self.audit(now, by.actor(), "invitation.created", user.as_str()).await;

@@ -26,6 +26,24 @@ impl Dispatch {
                 let expires_at = self.lanes.open(by, lane, token_sha256, now)?;
                 Reply::Own(OwnReply::LaneOpened { lane, expires_at })
             }
+            OwnCall::GetVault { known_version } => {
+                Reply::Own(OwnReply::Vault(self.vaults.get(&by.user, known_version).await?))
+            }
+            OwnCall::GetVaultChunk(chunk) => {
+                Reply::Own(OwnReply::VaultChunk(self.vaults.chunk(&by.user, chunk).await?))
+            }
+            OwnCall::PutVaultChunk { chunk, content } => {
+                self.vaults.put_chunk(&by.user, chunk, content).await?;
+                Reply::Done
+            }
+            OwnCall::PutVault(change) => {
+                let new_code = change.recovery.is_some();
+                self.vaults.put(&by.user, change).await?;
+                if new_code {
+                    self.auth.recovery_changed(by, now).await;
+                }
+                Reply::Done
+            }
             OwnCall::CloseLane(lane) => {
                 self.lanes.close(by, lane, now);
                 Reply::Done

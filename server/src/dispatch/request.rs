@@ -21,7 +21,7 @@ use crate::{
     error::Refusal,
     limits,
 };
-pub use own::OwnCall;
+pub use own::{OwnCall, Recover};
 
 /// A frame from a device.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub enum Request {
     },
     /// Redeems an invitation.
     Enrol(Box<Enrol>),
+    /// Comes back with a recovery code.
+    Recover(Box<Recover>),
     /// Proves possession of the device key.
     Authenticate {
         /// The device.
@@ -210,6 +212,7 @@ fn body(body: Body) -> Result<Request, Refusal> {
             public_key: array(&enrol.public_key, "public_key must be 32 bytes")?,
             proof: enrol.proof,
         })),
+        Body::Recover(recover) => Request::Recover(Box::new(own::recover(recover)?)),
         Body::Authenticate(v1::Authenticate { device, proof, certificate }) => {
             Request::Authenticate { device: DeviceId::try_from(&device)?, proof, certificate }
         }

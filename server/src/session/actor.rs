@@ -36,11 +36,11 @@ use super::{
     requests::{Finished, Purpose, Requests},
 };
 use crate::{
-    auth::Identity,
+    auth::{Identity, Returning},
     dispatch::{
         Dispatch,
         reply::{self, Reply},
-        request::{self, Enrol},
+        request::{self, Enrol, Recover},
     },
     error::Refusal,
     fanout::bell::Bell,
@@ -286,6 +286,10 @@ impl<L: Link> Actor<L> {
                 let verdict = Box::pin(carry_out_enrolment(&self.services, &self.nonce, *enrol)).await;
                 Some(Event::Enrolled(number, verdict))
             }
+            Action::Recover(number, recover) => {
+                let verdict = Box::pin(carry_out_recovery(&self.services, &self.nonce, *recover)).await;
+                Some(Event::Enrolled(number, verdict))
+            }
             Action::Prove { number, device, proof, certificate } => {
                 let (services, nonce) = (&self.services, &self.nonce);
                 let verdict = Box::pin(check_proof(services, nonce, device, &proof, &certificate)).await;
@@ -391,6 +395,25 @@ async fn carry_out_enrolment(
     let Enrol { secret, device, public_key, proof } = enrol;
     let issued = auth.enrol(nonce, &secret, device, &public_key, &proof, clock.now()).await;
     services.metrics.authentication("enrol", issued.is_ok());
+    Ok(Reply::Certificate(issued?))
+}
+
+async fn carry_out_recovery(
+    services: &Services,
+    nonce: &[u8; NONCE_BYTES],
+    recover: Recover,
+) -> Result<Reply, Refusal> {
+    let Dispatch { auth, vaults, clock, .. } = &services.dispatch;
+    let recovery_key = vaults.recovery_key(&recover.user).await?;
+    let returning = Returning {
+        user: &recover.user,
+        device: recover.device,
+        public_key: &recover.public_key,
+        proof: &recover.proof,
+        recovery_proof: &recover.recovery_proof,
+    };
+    let issued = auth.recover(nonce, returning, recovery_key, clock.now()).await;
+    services.metrics.authentication("recover", issued.is_ok());
     Ok(Reply::Certificate(issued?))
 }
 

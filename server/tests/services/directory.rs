@@ -107,6 +107,7 @@ impl World {
             expires_at: NOW + DAY,
             created_at: NOW,
             used_by: None,
+            by_user: false,
         };
         self.store.put_invitation(invitation).await.unwrap();
         let device = DeviceRecord {

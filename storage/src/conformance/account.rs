@@ -28,6 +28,7 @@ fn invitation(number: u64, secret: u8) -> InvitationRecord {
         expires_at: 5_000,
         created_at: 1_000,
         used_by: None,
+        by_user: false,
     }
 }
 

@@ -80,6 +80,7 @@ pub(super) async fn records_are_kept_as_long_as_asked(store: Arc<dyn Store>) {
         expires_at,
         created_at: 1,
         used_by: None,
+        by_user: false,
     };
     store.put_invitation(invitation(1, 20_000)).await.unwrap();
     store.put_invitation(invitation(2, 20_000)).await.unwrap();

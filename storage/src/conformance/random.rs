@@ -324,6 +324,7 @@ async fn run_other(store: &Arc<dyn Store>, op: Op) -> String {
                 expires_at,
                 created_at: 1,
                 used_by: None,
+                by_user: false,
             };
             format!("{:?}", store.put_invitation(invitation).await)
         }

@@ -60,6 +60,8 @@ impl Record for DeviceRecord {
 
 impl Record for InvitationRecord {
     const TABLE: Table = Table::Invitations;
+    /// 2: `by_user` was added; earlier ones may be anybody's.
+    const VERSION: u8 = 2;
 
     fn write(&self, out: &mut Writer) {
         out.fixed(&self.secret_hash);
@@ -68,6 +70,7 @@ impl Record for InvitationRecord {
         out.u64(self.expires_at);
         out.u64(self.created_at);
         out.option(self.used_by, |out, device| out.fixed(device.as_bytes()));
+        out.bool(self.by_user);
     }
 
     fn read(version: u8, fields: &mut Reader<'_>) -> Result<Self, Corrupt> {
@@ -78,6 +81,7 @@ impl Record for InvitationRecord {
             expires_at: fields.u64()?,
             created_at: fields.u64()?,
             used_by: fields.option(Reader::device)?,
+            by_user: version >= 2 && fields.bool()?,
         })
     }
 }

@@ -28,6 +28,11 @@ fn is_written_as<R: Record + PartialEq + Debug>(record: &R, hex: &str) {
     assert_eq!(R::decode(&from_hex(&hex.replace(' ', "")).unwrap()).as_ref(), Ok(record));
 }
 
+/// An earlier version of a record is read as this.
+fn is_read_from<R: Record + PartialEq + Debug>(record: &R, hex: &str) {
+    assert_eq!(R::decode(&from_hex(&hex.replace(' ', "")).unwrap()).as_ref(), Ok(record));
+}
+
 fn device() -> DeviceId {
     DeviceId::new([0xdd; 16])
 }
@@ -120,10 +125,13 @@ fn rows_of_accounts_timers_and_the_audit_log_keep_their_bytes() {
         expires_at: 1,
         created_at: 2,
         used_by: Some(device()),
+        by_user: true,
     };
     let hash = "55".repeat(32);
     let tail = format!("0000000000000001 0000000000000002 01 {DEVICE}");
-    is_written_as(&invitation, &format!("01 {hash} {USER} 01 {user_fields} {tail}"));
+    is_written_as(&invitation, &format!("02 {hash} {USER} 01 {user_fields} {tail} 01"));
+    let before = InvitationRecord { by_user: false, ..invitation };
+    is_read_from(&before, &format!("01 {hash} {USER} 01 {user_fields} {tail}"));
     let device = DeviceRecord {
         device: device(),
         user: user(),

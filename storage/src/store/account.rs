@@ -58,6 +58,8 @@ pub struct InvitationRecord {
     pub created_at: TimestampMs,
     /// The device that redeemed it.
     pub used_by: Option<DeviceId>,
+    /// The user himself vouches for it, with another device or his recovery code.
+    pub by_user: bool,
 }
 
 /// An enrolment to carry out.

@@ -72,6 +72,15 @@ pub(crate) enum Talk {
         #[arg(value_name = "GROUPE")]
         group: String,
     },
+    /// Montre ce que vous avez commencé à écrire dans un fil, sur tous vos appareils, ou le note.
+    Draft {
+        /// Titre ou identifiant du groupe, ou leur début.
+        #[arg(value_name = "GROUPE")]
+        group: String,
+        /// Texte à noter ; vide, il efface le brouillon.
+        #[arg(value_name = "TEXTE")]
+        text: Option<String>,
+    },
     /// Cherche des mots, ou leur début, dans les messages de cet appareil.
     Search {
         /// Mots, sans souci des majuscules ni des accents.
@@ -217,6 +226,9 @@ pub(super) const SENTENCES: &[(&str, &str, &str)] = &[
     ("thread", "last", "How many messages, the newest."),
     ("read", "", "Marks a thread as read; the others are told where the thread asks for it."),
     ("read", "group", GROUP),
+    ("draft", "", "Shows what you have begun to write in a thread, on all your devices, or notes it."),
+    ("draft", "group", GROUP),
+    ("draft", "text", "Text to note; empty, it deletes the draft."),
     ("search", "", "Looks for words, or their beginnings, in the messages of this device."),
     ("search", "words", "Words; case and accents do not matter."),
     ("search", "group", "Only in this group."),

@@ -2,6 +2,7 @@
 
 use cercle_proto::v1;
 use cercle_sdk::core::NewInvitation;
+use tokio::time::timeout;
 
 use crate::{
     arguments::{Class, InvitationArguments, Role},
@@ -56,6 +57,10 @@ pub(crate) async fn unlink(context: &Context<'_>, device: &str) -> Result<Exit, 
         )));
     }
     enrolled.client.revoke_device(id).await?;
+    // It has no session any more; here it is taken out of the groups, so that nothing is written to it either.
+    let out = Box::pin(timeout(context.patience, enrolled.client.device_out(id)));
+    let what = text!("Retrait de l'appareil de vos groupes…"; "Taking the device out of your groups…");
+    let out = context.output.waiting(&what, out).await.is_ok_and(|done| done.is_ok());
     let short = &id.to_hex()[..8];
     context.output.result(
         &Record::Unlinked { device: id.to_hex() },
@@ -64,6 +69,12 @@ pub(crate) async fn unlink(context: &Context<'_>, device: &str) -> Result<Exit, 
             "Device {short} removed: it receives nothing more, and your groups are told."
         ),
     );
+    if !out {
+        context.output.note(&text!(
+            "Il sortira de certains groupes un peu plus tard, dès qu'un membre y sera connecté.";
+            "It leaves some groups a little later, as soon as a member of them is connected."
+        ));
+    }
     enrolled.close().await;
     Ok(Exit::Done)
 }

@@ -9,7 +9,7 @@ use cercle_sdk::{
 };
 use tokio::time::timeout;
 
-use super::{link, people};
+use super::{link, people, recover};
 use crate::{
     context::{Context, Enrolled},
     exit::Exit,
@@ -17,7 +17,12 @@ use crate::{
     passphrase, stdin,
 };
 
-pub(crate) async fn run(context: &Context<'_>, link: &str, protect: bool) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    context: &Context<'_>,
+    link: &str,
+    protect: bool,
+    with_code: bool,
+) -> Result<Exit, Failure> {
     let link = if link == "-" { stdin::text(None)? } else { link.to_owned() };
     if LinkCode::is_meant(&link) {
         return Box::pin(link::join(context, &link, protect)).await;
@@ -37,11 +42,16 @@ pub(crate) async fn run(context: &Context<'_>, link: &str, protect: bool) -> Res
     let enrolled = Enrolled { client, identity };
     // Others can add this device as soon as its key packages are on the hub.
     context.online(&enrolled).await?;
+    // A further device of a user is in his groups when this ends, so that a lost one can be ended after it.
+    link::arrive(context, &enrolled).await?;
     people::show_identity(
         context,
         &enrolled.identity,
         &text!("Inscription terminée."; "Enrolment complete."),
     );
+    if with_code {
+        recover::first_code(context, &enrolled).await;
+    }
     enrolled.close().await;
     Ok(Exit::Done)
 }

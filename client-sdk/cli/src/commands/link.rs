@@ -13,7 +13,7 @@ use cercle_sdk::{
 use qrcode::{QrCode, render::unicode::Dense1x2};
 use tokio::time::{sleep, timeout};
 
-use super::{administration, enrol, people};
+use super::{administration, enrol, people, recover};
 use crate::{
     arguments::devices::OwnDevices,
     context::{Context, Enrolled},
@@ -28,6 +28,10 @@ pub(crate) async fn run(context: &Context<'_>, command: OwnDevices) -> Result<Ex
     match command {
         OwnDevices::Link { code: None, .. } => Box::pin(show(context)).await,
         OwnDevices::Link { code: Some(code), passphrase } => Box::pin(join(context, &code, passphrase)).await,
+        OwnDevices::Recover { address, code, passphrase } => {
+            Box::pin(recover::run(context, &address, code, passphrase)).await
+        }
+        OwnDevices::Recovery { command } => Box::pin(recover::code(context, command)).await,
         OwnDevices::Unlink { device } => Box::pin(administration::unlink(context, &device)).await,
     }
 }

@@ -5,11 +5,11 @@ use cercle_proto::id::GroupId;
 use cercle_sdk::{
     client::{Events, Notice},
     core::{GroupSummary, Message},
-    event::Event,
+    event::{Event, MembershipChange},
     message::Body,
 };
 
-use super::join;
+use super::{devices, join};
 use crate::{
     context::{Context, Enrolled},
     failure::Failure,
@@ -73,6 +73,12 @@ impl<'a> Reader<'a> {
             Event::MessageReceived(message) if self.wants(message.group) => {
                 let groups = self.groups().await?;
                 if let Some(group) = groups.iter().find(|group| group.group == message.group) {
+                    self.show_group(group).await?;
+                }
+            }
+            Event::DeviceChange { group, .. } if self.wants(*group) => {
+                let groups = self.groups().await?;
+                if let Some(group) = groups.iter().find(|known| known.group == *group) {
                     self.show_group(group).await?;
                 }
             }
@@ -149,11 +155,23 @@ impl<'a> Reader<'a> {
         wanted: impl Fn(&Message) -> bool,
     ) -> Result<Option<usize>, Failure> {
         let page = self.enrolled.client.messages(group.group, *after, PAGE_MESSAGES).await?;
-        let Some(last) = page.last() else { return Ok(None) };
-        *after = last.seq;
+        let until =
+            if page.len() < PAGE_MESSAGES { u64::MAX } else { page.last().map_or(0, |last| last.seq) };
+        let mut devices = self.enrolled.client.device_entries(group.group).await?;
+        devices.retain(|entry| entry.seq > *after && entry.seq <= until);
+        let last = page.last().map(|message| message.seq).max(devices.last().map(|entry| entry.seq));
+        let Some(last) = last else { return Ok(None) };
+        *after = last;
         let mut count = 0;
+        let mut devices = devices.iter().peekable();
         for message in page.iter().filter(|message| wanted(message)) {
+            while let Some(entry) = devices.next_if(|entry| entry.seq < message.seq) {
+                devices::show(self.context, group, entry, self.only.is_some());
+            }
             count += usize::from(self.message(&group.profile.title, message));
+        }
+        for entry in devices {
+            devices::show(self.context, group, entry, self.only.is_some());
         }
         Ok(Some(count))
     }
@@ -204,15 +222,7 @@ impl<'a> Reader<'a> {
                 self.show_if_wanted(*group, &record, &sentence);
                 return Ok(());
             }
-            Event::MembershipChanged(change) => {
-                let name = &change.display_name;
-                let sentence = if change.joined {
-                    text!("{name} rejoint le groupe."; "{name} joins the group.")
-                } else {
-                    text!("{name} n'est plus dans le groupe."; "{name} is no longer in the group.")
-                };
-                (change.group, Record::Membership(MembershipRecord::new(change)), sentence)
-            }
+            Event::MembershipChanged(change) => return self.membership(change).await,
             Event::Gap { group, skipped, reason } => {
                 let reason = gap_reason_name(*reason);
                 let sentence = text!(
@@ -253,6 +263,26 @@ impl<'a> Reader<'a> {
             _ => return Ok(()),
         };
         self.show_if_wanted(group, &record, &sentence);
+        Ok(())
+    }
+
+    /// Who came or went. Another device of somebody who is there: its thread says it as what it is.
+    async fn membership(&self, change: &MembershipChange) -> Result<(), Failure> {
+        let record = Record::Membership(MembershipRecord::new(change));
+        let entries = self.enrolled.client.device_entries(change.group).await?;
+        if entries.iter().any(|entry| (entry.seq, entry.device) == (change.seq, change.device)) {
+            if self.wants(change.group) {
+                self.context.output.record(&record);
+            }
+            return Ok(());
+        }
+        let name = &change.display_name;
+        let sentence = if change.joined {
+            text!("{name} rejoint le groupe."; "{name} joins the group.")
+        } else {
+            text!("{name} n'est plus dans le groupe."; "{name} is no longer in the group.")
+        };
+        self.show_if_wanted(change.group, &record, &sentence);
         Ok(())
     }
 

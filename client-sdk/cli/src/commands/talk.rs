@@ -58,11 +58,14 @@ pub(crate) async fn run(context: &Context<'_>, talk: Talk) -> Result<Exit, Failu
         }
         Talk::Thread { group, last } => thread::show(context, &group, last).await,
         Talk::Read { group } => thread::read(context, &group).await,
+        Talk::Draft { group, text } => thread::draft(context, &group, text.as_deref()).await,
         Talk::Search { words, group, limit } => {
             thread::search(context, &words.join(" "), group.as_deref(), limit).await
         }
         Talk::Direct { user } => direct(context, &user).await,
-        Talk::SetProfile { group, title, profile } => set_profile(context, &group, title, profile).await,
+        Talk::SetProfile { group, title, profile } => {
+            Box::pin(set_profile(context, &group, title, profile)).await
+        }
     }
 }
 

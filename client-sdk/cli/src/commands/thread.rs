@@ -59,6 +59,24 @@ pub(crate) async fn read(context: &Context<'_>, name: &str) -> Result<Exit, Fail
     Ok(Exit::Done)
 }
 
+pub(crate) async fn draft(context: &Context<'_>, name: &str, text: Option<&str>) -> Result<Exit, Failure> {
+    let enrolled = context.enrolled().await?;
+    context.online_if_possible(&enrolled).await?;
+    let group = find_group(context, &enrolled, name).await?;
+    if let Some(text) = text {
+        enrolled.client.set_draft(group.group, text).await?;
+    }
+    let text = enrolled.client.draft(group.group).await?;
+    let sentence = if text.is_empty() {
+        text!("Pas de brouillon."; "No draft.")
+    } else {
+        text!("Brouillon : {text}"; "Draft: {text}")
+    };
+    context.output.result(&Record::ThreadDraft { group: group.group.to_hex(), text: &text }, &sentence);
+    enrolled.close().await;
+    Ok(Exit::Done)
+}
+
 pub(crate) async fn search(
     context: &Context<'_>,
     words: &str,

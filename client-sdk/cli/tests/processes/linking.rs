@@ -46,6 +46,15 @@ fn a_second_device_has_everything_and_a_lost_one_nothing_more() {
     assert_eq!(devices.len(), 2, "{devices:#?}");
     assert!(devices.iter().all(|line| line["last_seen_at_ms"].as_u64().unwrap() > 0));
 
+    // What is read and begun on one device is so on the other.
+    tablet.run(&["read", "tournée"]).expect_exit(0);
+    tablet.run(&["draft", "tournée", "je passe demain"]).expect_exit(0);
+    alice.run(&["recv"]).expect_exit(0);
+    let draft = alice.run(&["draft", "tournée"]).expect_exit(0).lines.clone();
+    assert_eq!(draft[0]["text"], "je passe demain");
+    let read = alice.run(&["read", "tournée"]).expect_exit(0).lines.clone();
+    assert_eq!(read[0]["messages"], 0, "read on the tablet: {read:#?}");
+
     let lost = tablet.run(&["whoami"]).expect_exit(0).lines[0]["device"].as_str().unwrap().to_owned();
     let listening = tablet.start(&["recv", "--follow"]);
     listening.until(|line| line["type"] == "caught_up");
@@ -94,6 +103,7 @@ fn a_wrong_number_and_a_killed_device_leave_nothing_behind() {
 fn the_words_that_people_read_are_not_those_of_cryptography() {
     let sources = [
         include_str!("../../src/commands/link.rs"),
+        include_str!("../../src/commands/recover.rs"),
         include_str!("../../src/arguments/devices.rs"),
         include_str!("../../src/failure/devices.rs"),
     ];

@@ -162,14 +162,14 @@ impl Hub {
     /// Enrols a new user with a profile of his own.
     pub(crate) fn enrol(&self, user: &str) -> Person {
         let person = Person::new(user);
-        person.run(&["enrol", &self.invitation(user, &[])]).expect_exit(0);
+        person.run(&["enrol", "--no-recovery", &self.invitation(user, &[])]).expect_exit(0);
         person
     }
 
     /// As [`Hub::enrol`], by way of another address.
     pub(crate) fn enrol_at(&self, user: &str, address: &str) -> Person {
         let person = Person::new(user);
-        person.run(&["enrol", &self.invitation_at(user, address)]).expect_exit(0);
+        person.run(&["enrol", "--no-recovery", &self.invitation_at(user, address)]).expect_exit(0);
         person
     }
 

@@ -11,12 +11,18 @@ use cercle_sdk::{
     core::{Action, Core, DisconnectReason, GroupState, Input, Settings, StoreKey},
     event::Event,
     message::Body,
+    recovery::code::Cost,
 };
 
 use super::line::Line;
 
 const KEY: [u8; 32] = [7; 32];
-const SETTINGS: Settings = Settings { lazy_updates: false, messages_per_second: 150, test_identities: true };
+const SETTINGS: Settings = Settings {
+    lazy_updates: false,
+    messages_per_second: 150,
+    test_identities: true,
+    recovery_cost: Cost::LEAST,
+};
 
 /// When a device stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
