@@ -157,6 +157,9 @@ pub(crate) enum Command {
         /// Fichier JSON, ou - pour l'entrée standard ; exemples : cercle template.
         #[arg(value_name = "FICHIER")]
         file: String,
+        /// Demande un accusé de lecture à chaque membre (event_alert) : le hub relance et compte.
+        #[arg(long)]
+        ask_ack: bool,
     },
     /// Montre un exemple JSON complet d'un genre de message, ou la liste des genres.
     Template {

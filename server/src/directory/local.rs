@@ -1,6 +1,6 @@
 //! What people here add to the national directory, one small file each: entries of the operator (social workers,
 //! coordinators), changes of imported entries (hidden, linked to a user, tagged), shared inboxes, members' cards,
-//! rules of groups, listed groups and requests to join them.
+//! rules of groups, who is withheld what by them, listed groups and requests to join them.
 //!
 //! A file is replaced by rename, so that the operator's command line may write while the hub serves; the hub
 //! reads the folder again when it has changed.
@@ -12,7 +12,7 @@ use std::{
     time::SystemTime,
 };
 
-use cercle_proto::id::{GroupId, UserId, from_hex, to_hex};
+use cercle_proto::id::{GroupId, Seq, UserId, from_hex, to_hex};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
@@ -23,7 +23,7 @@ use super::{
     listing::{Join, Joins, Listing},
     rule::{self, Rule},
 };
-use crate::limits;
+use crate::{limits, membership::withheld::WithheldUsers};
 
 /// What is said here about the entry with a key.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -170,6 +170,38 @@ impl LocalFolder {
         let path = self.0.join("joins").join(rule::key(group)).join(file_name(user.as_str())?);
         match join {
             Some(join) => write(&path, join),
+            None => remove(&path),
+        }
+    }
+
+    /// Users who are given nothing new of a group, and the last entry that each may have.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn withheld(&self) -> Result<WithheldUsers, Error> {
+        let mut withheld = WithheldUsers::new();
+        let folders = match fs::read_dir(self.0.join("withheld")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(withheld),
+            folders => folders?,
+        };
+        for folder in folders {
+            let folder = folder?;
+            let Some(group) = folder.file_name().to_str().and_then(rule::group) else { continue };
+            let users = read_all::<Seq>(&folder.path())?.into_iter();
+            let users = users.filter_map(|(user, after)| Some((UserId::parse(&user).ok()?, after)));
+            withheld.insert(group, users.collect());
+        }
+        Ok(withheld)
+    }
+
+    /// Notes that a user is given nothing new of a group, or forgets it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_withheld(&self, group: GroupId, user: &UserId, after: Option<Seq>) -> Result<(), Error> {
+        let path = self.0.join("withheld").join(rule::key(group)).join(file_name(user.as_str())?);
+        match after {
+            Some(after) => write(&path, &after),
             None => remove(&path),
         }
     }

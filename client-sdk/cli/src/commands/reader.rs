@@ -240,6 +240,10 @@ impl<'a> Reader<'a> {
                 }
                 return Ok(());
             }
+            Event::JoinDeclined(declined) => {
+                join::show_declined(self.context, &declined.0);
+                return Ok(());
+            }
             Event::RollbackDetected => {
                 self.context.output.result(
                     &Record::RestoredCopy {},
