@@ -157,7 +157,7 @@ pub(crate) enum Command {
         /// Fichier JSON, ou - pour l'entrée standard ; exemples : cercle template.
         #[arg(value_name = "FICHIER")]
         file: String,
-        /// Demande un accusé de lecture à chaque membre (event_alert) : le hub relance et compte.
+        /// Demande un accusé de lecture de l'alerte à chaque membre : le hub relance et compte.
         #[arg(long)]
         ask_ack: bool,
     },

@@ -58,7 +58,6 @@ async fn is_member(client: &Client, group: GroupId, name: &str) -> bool {
     members.iter().any(|member| member.user == user(name))
 }
 
-#[expect(clippy::too_many_lines, reason = "one story, told in the order in which it happens")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_has_left_by_the_directory_is_given_nothing_new_until_he_is_back_or_removed() {
     let mut hub = Hub::start().await;

@@ -209,18 +209,8 @@ pub(super) async fn listen_real(
     clock: Clock,
     mut opened: watch::Receiver<Option<Opened>>,
 ) -> anyhow::Result<()> {
-    while !author {
-        match events.next().await.context("the client closed")? {
-            Notice::Event(Event::MessageReceived(message))
-                if matches!(message.body, Body::CrisisAlert(_)) =>
-            {
-                break;
-            }
-            Notice::Missed(_) if !client.alerts().await?.is_empty() => break,
-            Notice::Event(_) | Notice::Missed(_) => {}
-        }
-    }
     if !author {
+        until_alerted(&client, &mut events).await?;
         let _ = tell.send(Told { us: clock.now_us(), what: What::Delivered { real: true } }).await;
     }
     let alert = opened.wait_for(Option::is_some).await?.as_ref().context("it is open")?.alert;
@@ -233,4 +223,19 @@ pub(super) async fn listen_real(
     patiently("a real client's acknowledgement", acknowledging).await?;
     let _ = tell.send(Told { us: clock.now_us(), what: What::Acknowledged }).await;
     Ok(())
+}
+
+/// Waits until the client has the alert in its store.
+async fn until_alerted(client: &Client, events: &mut Events) -> anyhow::Result<()> {
+    loop {
+        match events.next().await.context("the client closed")? {
+            Notice::Event(Event::MessageReceived(message))
+                if matches!(message.body, Body::CrisisAlert(_)) =>
+            {
+                return Ok(());
+            }
+            Notice::Missed(_) if !client.alerts().await?.is_empty() => return Ok(()),
+            Notice::Event(_) | Notice::Missed(_) => {}
+        }
+    }
 }
