@@ -3,7 +3,7 @@
 //! decrypted and stored it. When the hub is killed, a raw device connects again when the hub is back, as real
 //! clients do by themselves.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use cercle_proto::{
@@ -25,7 +25,7 @@ use super::switch;
 use crate::{
     clock::Clock,
     fleet::patiently,
-    limits::{ARRIVAL_PATIENCE, JOIN_TRIES, LOOK_EVERY},
+    limits::{ARRIVAL_PATIENCE, JOIN_TRIES, LOOK_EVERY, RETRIES_MAX, RETRY_MS},
     raw::{session::Session, wire::Address},
 };
 
@@ -139,9 +139,24 @@ impl Ear {
                 changed = self.life.changed() => changed?,
                 () = sleep(ARRIVAL_PATIENCE) => return Err(ended),
             }
-            session = self.open().await?;
+            session = self.reopen().await?;
             if self.came.is_some() {
                 session.put(Request::Ack(self.cursor_said()));
+            }
+        }
+    }
+
+    /// Opens a session again, with pauses as clients make them: everybody wants to be back at this moment.
+    async fn reopen(&self) -> anyhow::Result<Session> {
+        let id = self.device.id();
+        let [first, second, ..] = id.as_bytes();
+        let jitter = u64::from(u16::from_be_bytes([*first, *second])) % RETRY_MS.1;
+        let mut failed = 0;
+        loop {
+            sleep(Duration::from_millis(RETRY_MS.0 + jitter)).await;
+            match self.open().await {
+                Err(_) if failed < RETRIES_MAX => failed += 1,
+                opened => return opened,
             }
         }
     }
