@@ -1,7 +1,7 @@
 //! The new generation: of what was read, and of what the sources that were not imported said before.
 //!
 //! Part by part; a part that is larger than [`limits::MERGE_BYTES`] in pieces, so that the memory of an import does
-//! not grow with the directory. All fragments of a key are in one piece.
+//! not grow with the directory here. All fragments of a key are in one piece.
 
 mod limits;
 
