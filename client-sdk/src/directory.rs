@@ -47,7 +47,7 @@ pub enum Question {
     /// Who wants to join a group, or any that the user administers.
     JoinRequests(Option<GroupId>),
     /// Declines somebody's request.
-    DeclineJoin(GroupId, UserId),
+    DeclineJoin(GroupId, UserId, String),
 }
 
 impl std::fmt::Debug for Question {
@@ -76,9 +76,9 @@ impl Question {
                 let group = group.map_or_else(Default::default, GroupId::to_bytes);
                 Body::GetJoinRequests(v1::GetJoinRequests { group })
             }
-            Self::DeclineJoin(group, user) => {
+            Self::DeclineJoin(group, user, reason) => {
                 let user = user.as_str().to_owned();
-                Body::DeclineJoin(v1::DeclineJoin { group: group.to_bytes(), user })
+                Body::DeclineJoin(v1::DeclineJoin { group: group.to_bytes(), user, reason })
             }
             Self::UpdateInbox(inbox) => Body::UpdateCard(UpdateCard { what: Some(What::Inbox(inbox)) }),
         }

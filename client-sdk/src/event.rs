@@ -231,6 +231,8 @@ pub enum Event {
     /// Somebody wants to join groups that this device administers: invite or decline. Said again after every
     /// connection until it is answered.
     WantToJoin(Box<crate::joining::WantToJoin>),
+    /// A request of this user to join a group was declined.
+    JoinDeclined(Box<crate::joining::Declined>),
     /// The device certificate was renewed and is valid until then.
     CertificateRenewed {
         /// End of validity.

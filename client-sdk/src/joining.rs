@@ -5,7 +5,7 @@
 //! administrator lets in is proved by his certificate, as with every invitation.
 
 use cercle_proto::id::{GroupId, UserId};
-pub use cercle_proto::v1::{GroupListing, JoinRequest, ListedGroup};
+pub use cercle_proto::v1::{GroupListing, JoinDeclined, JoinRequest, ListedGroup};
 
 use crate::{
     client::{Client, ClientError, operations::unexpected},
@@ -22,6 +22,16 @@ pub struct WantToJoin(pub Vec<JoinRequest>);
 impl std::fmt::Debug for WantToJoin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("WantToJoin").field(&self.0.len()).finish()
+    }
+}
+
+/// A request of this user to join a group was declined. `Debug` shows no text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Declined(pub JoinDeclined);
+
+impl std::fmt::Debug for Declined {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Declined")
     }
 }
 
@@ -96,7 +106,12 @@ impl Client {
     ///
     /// # Errors
     /// When there is no connection, the user does not administer the group, or nobody asked.
-    pub async fn decline_join(&self, group: GroupId, user: UserId) -> Result<(), ClientError> {
-        self.done(Command::Directory(Question::DeclineJoin(group, user).into())).await
+    pub async fn decline_join(
+        &self,
+        group: GroupId,
+        user: UserId,
+        reason: String,
+    ) -> Result<(), ClientError> {
+        self.done(Command::Directory(Question::DeclineJoin(group, user, reason).into())).await
     }
 }

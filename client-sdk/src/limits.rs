@@ -206,6 +206,11 @@ pub const COMMIT_ATTEMPTS_MAX: u32 = 50;
 pub const CONFLICT_DELAY_MS: (TimestampMs, TimestampMs) = (50, 5 * SECOND_MS);
 /// Delay before a request that the hub refused for the moment is repeated, if it names none.
 pub const RETRY_DELAY_MS: TimestampMs = SECOND_MS;
+/// How often an acknowledgement is offered to a hub that does not know its alert, with one connection: over
+/// four minutes. The author's device opens it as soon as it has the hub's answer to the message.
+pub const ALERT_AWAITED_TRIES_MAX: u32 = 7;
+/// How long the hub rings for an alert about a patient, ms: a day.
+pub const EVENT_ALERT_RINGS_MS: TimestampMs = 24 * 60 * 60 * 1000;
 
 // --- duties towards other members
 

@@ -32,6 +32,8 @@ mod client_documents;
 mod client_documents_refused;
 #[path = "conversations/client_kinds.rs"]
 mod client_kinds;
+#[path = "conversations/client_leaving.rs"]
+mod client_leaving;
 #[path = "conversations/client_linking.rs"]
 mod client_linking;
 #[path = "conversations/client_recovery.rs"]

@@ -10,8 +10,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::system::Kind;
 
 pub(crate) use options::{
-    Attachments, CatchUp, ColdReader, CommitChurn, DurableIngest, FanOut, GroupChat, IdleFleet, Load,
-    ManyGroups, MixedDay, OneToOne, ReconnectStorm, SlowReaders, Startup,
+    AlertBroadcast, Attachments, CatchUp, ColdReader, CommitChurn, DurableIngest, FanOut, GroupChat,
+    IdleFleet, Load, ManyGroups, MixedDay, OneToOne, ReconnectStorm, SlowReaders, Startup,
 };
 
 /// Measures a Cercle hub and what it is compared with, and fails if one message is lost, duplicated or out of
@@ -60,7 +60,7 @@ pub(crate) enum Command {
 }
 
 /// Which hub is measured, and where the clients live.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Target {
     /// `self`: start a `cercle-server` on loopback, and measure its processor time and memory. Else a
     /// coordinator's one-time invitation on a running hub: the users made by the scenario stay there, so use
@@ -159,6 +159,9 @@ pub(crate) enum Scenario {
     CommitChurn(CommitChurn),
     /// Documents of some megabytes, fetched by everybody else (real clients).
     Attachments(Attachments),
+    /// An alert to many devices, some of them away: how long until everybody has it, is rung and has
+    /// acknowledged, and is the tally right (raw clients, real ones among them)?
+    AlertBroadcast(AlertBroadcast),
     /// How long until an empty hub is ready and the demonstration shows its first message?
     Startup(Startup),
 }

@@ -5,7 +5,7 @@ mod usage;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use cercle_proto::invitation::Invitation;
 
 use crate::arguments::{Hub as Named, Target};
@@ -73,6 +73,18 @@ impl Hub {
         self.pid = Some(process.pid());
         self.process = Some(process);
         Ok(Some(place))
+    }
+
+    /// Kills a hub of our own and starts it again at the same place, as after a power cut of the process.
+    ///
+    /// # Errors
+    /// When it is not ours, or does not start.
+    pub(crate) async fn kill_and_restart(&mut self) -> anyhow::Result<()> {
+        let process = self.process.take().context("only a hub of our own is killed")?;
+        let process = process.kill_and_restart().await?;
+        self.pid = Some(process.pid());
+        self.process = Some(process);
+        Ok(())
     }
 
     /// Ends a hub of our own; leaves another alone.

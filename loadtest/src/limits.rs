@@ -29,6 +29,14 @@ pub(crate) const PEER_PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) const COMMANDS_MAX: usize = 4_096;
 /// Pause before a client that could not connect tries again, ms: shortest, and what is added at random.
 pub(crate) const RETRY_MS: (u64, u64) = (100, 900);
+/// Listeners in one group of an alert: with the publisher fewer than a group may have.
+pub(crate) const ALERT_LISTENERS_PER_GROUP: usize = 450;
+/// Of the devices of an alert, one in so many is away: 20 %.
+pub(crate) const ALERT_AWAY_EVERY: u32 = 5;
+/// Key packages of the raw publisher: one group of real clients adds it.
+pub(crate) const ALERT_KEY_PACKAGES: usize = 5;
+/// How long an alert of the run rings, ms: longer than the slowest run.
+pub(crate) const ALERT_EXPIRES_MS: u64 = 6 * 60 * 60 * 1000;
 /// How often a device tries to connect where that is not what is measured: a machine that is overloaded on
 /// purpose may miss the hub's time limits for handshakes.
 pub(crate) const JOIN_TRIES: u32 = 6;

@@ -16,6 +16,7 @@ mod limits;
 mod plan;
 mod probe;
 mod progress;
+mod push_endpoint;
 mod raw;
 mod reference;
 mod report;

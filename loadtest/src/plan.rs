@@ -9,19 +9,21 @@ pub(crate) struct Plan {
     pub(crate) groups: Vec<Vec<usize>>,
     /// Messages must be safe before they are accepted: what is compared with is set up for that.
     pub(crate) durable: bool,
+    /// The first device's user may publish alerts.
+    pub(crate) alerts: bool,
 }
 
 impl Plan {
     /// Devices without groups.
     pub(crate) const fn crowd(devices: usize) -> Self {
-        Self { devices, groups: Vec::new(), durable: false }
+        Self { devices, groups: Vec::new(), durable: false, alerts: false }
     }
 
     /// So many groups of so many members, nobody in two of them.
     pub(crate) fn apart(groups: usize, members: usize) -> Self {
         let groups_of = |group| (group * members..(group + 1) * members).collect();
         let groups_of = (0..groups).map(groups_of).collect();
-        Self { devices: groups * members, groups: groups_of, durable: false }
+        Self { devices: groups * members, groups: groups_of, durable: false, alerts: false }
     }
 
     /// One sender who is in every group, and listeners who are in one each: how a message reaches more
@@ -32,7 +34,23 @@ impl Plan {
             std::iter::once(0).chain(first..first + listeners).collect()
         };
         let groups_of = (0..groups).map(members).collect();
-        Self { devices: 1 + groups * listeners, groups: groups_of, durable: false }
+        Self { devices: 1 + groups * listeners, groups: groups_of, durable: false, alerts: false }
+    }
+
+    /// A publisher of alerts who is in every group, and listeners who are in one each, spread evenly over as
+    /// few groups of at most so many as hold them.
+    pub(crate) fn alerted(listeners: usize, per_group_max: usize) -> Self {
+        let count = listeners.div_ceil(per_group_max);
+        let members = |group| {
+            let part = listeners * group / count..listeners * (group + 1) / count;
+            std::iter::once(0).chain(part.map(|listener| listener + 1)).collect()
+        };
+        Self {
+            devices: 1 + listeners,
+            groups: (0..count).map(members).collect(),
+            durable: false,
+            alerts: true,
+        }
     }
 
     /// Many groups among few devices: each device is in about as many groups as any other.
@@ -42,7 +60,7 @@ impl Plan {
         let members = members.min(devices);
         let groups_of =
             |group: usize| (0..members).map(|place| (group + place * stride(devices)) % devices).collect();
-        Self { devices, groups: (0..groups).map(groups_of).collect(), durable: false }
+        Self { devices, groups: (0..groups).map(groups_of).collect(), durable: false, alerts: false }
     }
 
     /// The same, where messages must be safe before they are accepted.
@@ -99,5 +117,13 @@ mod tests {
         assert_eq!(plan.devices, 13);
         assert_eq!(plan.groups_of(0), vec![0, 1, 2]);
         assert!((1..13).all(|device| plan.groups_of(device).len() == 1));
+    }
+
+    #[test]
+    fn an_alert_reaches_everybody_in_groups_that_are_allowed() {
+        let plan = Plan::alerted(1_000, 450);
+        assert_eq!((plan.devices, plan.groups.len()), (1_001, 3));
+        assert!((1..=1_000).all(|device| plan.groups_of(device).len() == 1));
+        assert!(plan.groups.iter().all(|group| group[0] == 0 && group.len() <= 451));
     }
 }

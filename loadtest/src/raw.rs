@@ -6,10 +6,12 @@
 //!
 //! - [`wire`]: TLS and WebSocket;
 //! - [`crowd`]: enrolling many devices and making groups of them;
+//! - [`operator`]: who invites: the operator's socket or a coordinator;
 //! - [`session`]: an authenticated session;
 //! - [`payload`]: what a message carries.
 
 pub(crate) mod crowd;
+pub(crate) mod operator;
 pub(crate) mod payload;
 pub(crate) mod session;
 pub(crate) mod wire;

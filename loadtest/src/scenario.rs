@@ -3,6 +3,7 @@
 //! Those of raw clients take a [`Stage`] and play alternately on every system of the run; those of real
 //! clients take a hub.
 
+mod alert_broadcast;
 mod attachments;
 mod catch_up;
 mod cold_reader;
@@ -86,6 +87,9 @@ pub(crate) async fn run(arguments: Arguments, progress: &Progress) -> anyhow::Re
                 attachments::run(&options, rounds, hub, place, progress).await
             })
             .await
+        }
+        Scenario::AlertBroadcast(options) => {
+            Box::pin(alert_broadcast::run(&options, &target, place, progress)).await
         }
         Scenario::Startup(options) => startup::run(&options, rounds, place, progress).await,
     }?;

@@ -271,6 +271,35 @@ fn every_member_fetches_every_document_whole() {
     assert_eq!(report["tally"]["delivered"], 2 * 2);
 }
 
+/// 40 devices, 8 of them away; every count is that of the plan.
+fn alerted(more: &[&str]) -> Value {
+    let options = ["run", "alert-broadcast", "--devices", "40", "--real", "5"];
+    let report = clean_report(&[&options, more].concat());
+    // The author has his message already.
+    assert_eq!(report["tally"]["delivered"], 39, "{report}");
+    let names: Vec<_> =
+        report["latencies"].as_array().unwrap().iter().map(|of| (&of["name"], &of["count"])).collect();
+    for (name, count) in
+        [("written to delivered", 31), ("written to acknowledged", 32), ("written to rung", 40)]
+    {
+        assert!(names.iter().any(|known| *known.0 == name && *known.1 == count), "{name} in {names:?}");
+    }
+    report
+}
+
+#[test]
+fn an_alert_reaches_everybody_and_wakes_those_who_are_away_once() {
+    let report = alerted(&[]);
+    assert!((figure(&report, "wake-ups of the alert") - 8.0).abs() < f64::EPSILON, "{report}");
+    assert!(figure(&report, "hub processor time per delivery") >= 0.0);
+}
+
+#[test]
+fn an_alert_survives_a_hub_that_is_killed_in_the_middle() {
+    let report = alerted(&["--kill"]);
+    assert!(figure(&report, "wake-ups of the alert") >= 8.0, "{report}");
+}
+
 #[test]
 fn an_empty_hub_starts_and_the_demonstration_plays() {
     let report = clean_report(&["startup", "--rounds", "1", "--idle-seconds", "0.001"]);

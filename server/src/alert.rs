@@ -7,13 +7,15 @@
 //! numbers, so that push services and hooks can tell.
 //!
 //! - [`record`]: what is kept, and what is due when. `live`: the same in memory, and the tally.
-//! - `opening`: open, confirm, close. `answers`: delivered, seen, acknowledged. `ringing`: the steps.
+//! - `opening`: open, confirm, close; `member`: what members who are no publishers may, within [`limits`]. `answers`: delivered, seen, acknowledged. `ringing`: the steps.
 //! - `report`: recipients and reachability. [`hook`]: the fallback. `error`: what can go wrong.
 
 mod answers;
 mod error;
 pub mod hook;
+pub mod limits;
 mod live;
+mod member;
 mod opening;
 pub mod record;
 mod report;
@@ -27,7 +29,7 @@ use cercle_storage::store::{NoteKey, NoteKind, ReadError, Store};
 use dashmap::DashMap;
 use tokio::sync::Notify;
 
-use crate::{auth::Identity, clock::Clock, delivery::cursors::Cursors, fanout::Fanout, limits, push::Push};
+use crate::{auth::Identity, clock::Clock, delivery::cursors::Cursors, fanout::Fanout, push::Push};
 pub use error::Error;
 use hook::Hook;
 use live::Live;
@@ -158,11 +160,12 @@ impl Alerts {
         let mut after = None;
         loop {
             let store = &self.0.store;
-            let page = store.notes(NoteKind::Alert, Vec::new(), after.take(), limits::ALERT_PAGE).await?;
+            let page =
+                store.notes(NoteKind::Alert, Vec::new(), after.take(), crate::limits::ALERT_PAGE).await?;
             for (key, value) in &page {
                 all.push((alert_of(key)?, decode(value)?));
             }
-            if page.len() < limits::ALERT_PAGE {
+            if page.len() < crate::limits::ALERT_PAGE {
                 return Ok(all);
             }
             after = page.into_iter().last().map(|(key, _)| key);
@@ -175,7 +178,7 @@ impl Alerts {
         let mut after = None;
         loop {
             let page = self.recipients_page(id, after.take()).await?;
-            let full = page.len() == limits::ALERT_PAGE;
+            let full = page.len() == crate::limits::ALERT_PAGE;
             after = page.last().map(|(user, _)| user.clone());
             all.extend(page);
             if !full {
@@ -184,7 +187,7 @@ impl Alerts {
         }
     }
 
-    /// The recipients of an alert after a user, at most [`limits::ALERT_PAGE`].
+    /// The recipients of an alert after a user, at most [`crate::limits::ALERT_PAGE`].
     async fn recipients_page(
         &self,
         id: AlertId,
@@ -192,7 +195,7 @@ impl Alerts {
     ) -> Result<Vec<(UserId, RecipientRecord)>, ReadError> {
         let after = after.map(|user| recipient_note(id, &user).key);
         let kind = NoteKind::AlertRecipient;
-        let page = self.0.store.notes(kind, id.0.to_vec(), after, limits::ALERT_PAGE).await?;
+        let page = self.0.store.notes(kind, id.0.to_vec(), after, crate::limits::ALERT_PAGE).await?;
         let recipient = |(key, value): &(Vec<u8>, Bytes)| {
             let user = key.get(16..).and_then(|user| std::str::from_utf8(user).ok());
             let user = user.and_then(|user| UserId::parse(user).ok()).ok_or_else(damaged)?;

@@ -37,7 +37,7 @@ use std::{
 };
 
 use cercle_proto::{
-    id::{GroupId, TimestampMs, UserId},
+    id::{DeviceId, GroupId, Seq, TimestampMs, UserId},
     v1::Role,
 };
 use cercle_storage::store::{Store, UserRecord};
@@ -54,7 +54,12 @@ use self::{
     snapshot::{Snapshot, Snapshots},
 };
 pub use self::{error::Error, generation::Manifest, snapshot::Fitting};
-use crate::{auth::Identity, joining::Asked, limits, membership::Told};
+use crate::{
+    auth::Identity,
+    joining::Asked,
+    limits,
+    membership::{Told, withheld::Withheld},
+};
 
 /// What the operator may tune.
 #[derive(Debug, Clone, Copy)]
@@ -115,6 +120,7 @@ struct Inner {
     searches: Arc<Semaphore>,
     told: Told,
     asked: Asked,
+    withheld: Withheld,
 }
 
 impl Directory {
@@ -129,6 +135,7 @@ impl Directory {
             searches: Arc::new(Semaphore::new(limits::DIRECTORY_SEARCHES_MAX)),
             told: Told::default(),
             asked: Asked::default(),
+            withheld: Withheld::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -289,6 +296,15 @@ impl Directory {
         self.blocking(move || local.put_join(group, &user, join.as_ref())).await
     }
 
+    /// Devices of a user that are not revoked.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn devices_of(&self, user: &UserId) -> Result<Vec<DeviceId>, Error> {
+        let devices = self.inner.snapshots.store().devices_of(user).await?.into_iter();
+        Ok(devices.filter(|row| row.revoked_at.is_none()).map(|row| row.device).collect())
+    }
+
     /// The user with an id, as he is enrolled.
     ///
     /// # Errors
@@ -300,6 +316,38 @@ impl Directory {
     /// What administrators were told of groups that have a rule.
     pub(crate) fn told(&self) -> &Told {
         &self.inner.told
+    }
+
+    /// Who is given nothing new of groups that have a rule.
+    #[must_use]
+    pub fn withheld(&self) -> &Withheld {
+        &self.inner.withheld
+    }
+
+    /// Reads who is given nothing new; called once, before anything is served.
+    ///
+    /// # Errors
+    /// When the files fail.
+    pub(crate) async fn load_withheld(&self) -> Result<(), Error> {
+        let local = self.inner.local.clone();
+        for (group, users) in self.blocking(move || local.withheld()).await? {
+            users.into_iter().for_each(|(user, after)| self.inner.withheld.withhold(group, user, after));
+        }
+        Ok(())
+    }
+
+    /// Notes that a user is given nothing new of a group, or forgets it.
+    ///
+    /// # Errors
+    /// When the files fail.
+    pub(crate) async fn put_withheld(
+        &self,
+        group: GroupId,
+        user: UserId,
+        after: Option<Seq>,
+    ) -> Result<(), Error> {
+        let local = self.inner.local.clone();
+        self.blocking(move || local.put_withheld(group, &user, after)).await
     }
 
     /// What administrators were told of requests to join.

@@ -34,7 +34,10 @@ use cercle_storage::store::Entry;
 use dashmap::{DashMap, Entry as Place};
 use prometheus_client::metrics::counter::Counter;
 
-use crate::{joining::Request, membership::Due};
+use crate::{
+    joining::{Declined, Request},
+    membership::Due,
+};
 use bell::Bell;
 pub use encoding::{Encoded, ForReaders, encode_entry, put_frames};
 pub use mailbox::{Mailbox, News, Relayed};
@@ -147,6 +150,11 @@ impl Fanout {
     /// Tells a device of an administrator who wants to join a group.
     pub fn join_requests(&self, device: DeviceId, requests: &Arc<Vec<Request>>) {
         self.with_session(device, |mailbox| mailbox.relay(Relayed::JoinRequests(requests.clone())));
+    }
+
+    /// Tells a device of a user that his request to join a group was declined.
+    pub fn join_declined(&self, device: DeviceId, declined: &Arc<Declined>) {
+        self.with_session(device, |mailbox| mailbox.relay(Relayed::JoinDeclined(declined.clone())));
     }
 
     /// Number of the connection of a device's session, if it has one.

@@ -57,6 +57,25 @@ impl std::fmt::Debug for Request {
     }
 }
 
+/// A request that was declined, for who asked. `Debug` shows no text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Declined {
+    /// The group.
+    pub group: GroupId,
+    /// Its title, as it is listed.
+    pub title: String,
+    /// Why; may be empty.
+    pub reason: String,
+    /// When.
+    pub declined_at: TimestampMs,
+}
+
+impl std::fmt::Debug for Declined {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Declined").field("group", &self.group).finish_non_exhaustive()
+    }
+}
+
 /// Why a request about joining is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -147,7 +166,7 @@ impl Joining<'_> {
             // A group that is gone is no longer shown.
             let Some(standing) = self.standing(group).await? else { continue };
             let member = standing.users().contains(&by.user);
-            let join = joins.get(&group).and_then(|joins| joins.get(&by.user)).copied();
+            let join = joins.get(&group).and_then(|joins| joins.get(&by.user)).cloned();
             found.push(Listed { group, listing, member, join: join.filter(|_| !member) });
             if found.len() == limits::LISTINGS_PER_ANSWER_MAX {
                 break;
@@ -199,7 +218,7 @@ impl Joining<'_> {
         if own >= limits::JOINS_PER_USER_MAX {
             return Err(Error::TooMany("too many of your requests wait for an answer"));
         }
-        let join = Join { asked_at_ms: now, declined_at_ms: 0 };
+        let join = Join { asked_at_ms: now, ..Join::default() };
         self.directory.put_join(group, by.user.clone(), Some(join)).await?;
         self.look().await
     }
@@ -226,26 +245,32 @@ impl Joining<'_> {
         Ok(all)
     }
 
-    /// Declines a request.
+    /// Declines a request and tells who asked.
     ///
     /// # Errors
-    /// [`Error::NotAdministrator`], or a failure of store or files.
+    /// [`Error::NotAdministrator`], a reason that is too long, or a failure of store or files.
     pub async fn decline(
         &self,
         by: &Identity,
         group: GroupId,
         user: UserId,
+        reason: String,
         now: TimestampMs,
     ) -> Result<(), Error> {
         self.administered(by, group).await?;
+        if reason.chars().count() > limits::LISTING_ABOUT_CHARS_MAX {
+            return Err(directory::Error::Field("reason is longer than 280 characters").into());
+        }
         let joins = self.directory.joins().await?;
-        let known = joins.get(&group).and_then(|joins| joins.get(&user)).copied();
+        let known = joins.get(&group).and_then(|joins| joins.get(&user)).cloned();
         let known = known.filter(Join::is_pending).ok_or(directory::Error::Unknown)?;
-        let declined = Join { declined_at_ms: now, ..known };
-        Ok(self.directory.put_join(group, user, Some(declined)).await?)
+        let declined = Join { declined_at_ms: now, reason, told: false, ..known };
+        self.directory.put_join(group, user, Some(declined)).await?;
+        self.look().await
     }
 
-    /// Forgets who is in by now, and tells connected administrators what waits and was not told them.
+    /// Forgets who is in by now, tells connected administrators what waits and was not told them, and who was
+    /// declined that he was.
     ///
     /// # Errors
     /// When store or files fail.
@@ -258,6 +283,7 @@ impl Joining<'_> {
                 joins.remove(&user);
                 self.directory.put_join(group, user, None).await?;
             }
+            self.tell_declined(group, &joins).await?;
             joins.retain(|_, join| join.is_pending());
             let waiting: BTreeSet<UserId> = joins.keys().cloned().collect();
             let devices = self.directory.asked().untold(group, &waiting, &standing, self.fanout);
@@ -266,6 +292,28 @@ impl Joining<'_> {
             }
             let requests = Arc::new(self.requests(group, &joins).await?);
             devices.into_iter().for_each(|device| self.fanout.join_requests(device, &requests));
+        }
+        Ok(())
+    }
+
+    /// Tells users whose requests were declined, once, as soon as a device of theirs has a session.
+    async fn tell_declined(&self, group: GroupId, joins: &BTreeMap<UserId, Join>) -> Result<(), Error> {
+        for (user, join) in joins.iter().filter(|(_, join)| !join.is_pending() && !join.told) {
+            let mut devices = self.directory.devices_of(user).await?;
+            devices.retain(|device| self.fanout.has_session(*device));
+            if devices.is_empty() {
+                continue;
+            }
+            let listing = self.directory.listings().await?.remove(&group).unwrap_or_default();
+            let declined = Arc::new(Declined {
+                group,
+                title: listing.title,
+                reason: join.reason.clone(),
+                declined_at: join.declined_at_ms,
+            });
+            // Noted first: who was told and does not hear it finds it where he asks again.
+            self.directory.put_join(group, user.clone(), Some(Join { told: true, ..join.clone() })).await?;
+            devices.into_iter().for_each(|device| self.fanout.join_declined(device, &declined));
         }
         Ok(())
     }

@@ -488,8 +488,8 @@ pub const JOIN_AGAIN_MS: u64 = DAY_MS;
 pub const MEMBERSHIP_DUE_MAX: usize = 500;
 /// What is still due after this time is told again, ms: a device may have taken it and been stopped.
 pub const MEMBERSHIP_REPEAT_MS: u64 = 10 * 60 * 1000;
-/// Pause between two looks at the groups that follow the directory: nobody waits for it, and each reads rosters.
-pub const MEMBERSHIP_LOOK: Duration = Duration::from_secs(5);
+/// Pause between two looks at groups that follow the directory: who has left reads on as long; each reads rosters.
+pub const MEMBERSHIP_LOOK: Duration = Duration::from_secs(2);
 /// People behind one shared inbox.
 pub const INBOX_USERS_MAX: usize = 50;
 /// Shared inboxes that one user may be behind.

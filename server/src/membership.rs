@@ -1,16 +1,24 @@
 //! Groups that follow the directory: compares who is in a group with its rule, and tells devices of its
 //! administrators who is to be added and removed. The hub has no keys: they commit it.
 //!
+//! Who no longer fits is given nothing new of the group at once ([`withheld`]), whether or not a member is there to
+//! commit.
+//!
 //! Called by the dispatch for the requests, and every few seconds by the server ([`GroupRules::look`]), so that an
 //! import, a card, a local entry, an enrolment or a commit leads to what is due. A member who does not fit leaves
 //! the group, except its administrators; a relative fits no rule.
+
+pub mod withheld;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
-use cercle_proto::id::{GroupId, TimestampMs, UserId};
+use cercle_proto::{
+    ErrorCode,
+    id::{GroupId, TimestampMs, UserId},
+};
 
 use crate::{
     auth::Identity,
@@ -38,6 +46,14 @@ impl std::fmt::Debug for Due {
         let mut out = f.debug_struct("Due");
         out.field("add", &self.add.len()).field("remove", &self.remove.len()).finish_non_exhaustive()
     }
+}
+
+/// A group with its rule, compared.
+struct Compared {
+    due: Due,
+    /// Everybody who does not fit, also beyond the bound of what is due.
+    leaving: BTreeSet<UserId>,
+    standing: Standing,
 }
 
 /// Why a rule cannot be set or read.
@@ -115,8 +131,8 @@ impl GroupRules<'_> {
         let mut rules = self.directory.rules().await?;
         rules.retain(|known, _| group.is_none_or(|group| group == *known));
         let all = self.all(rules, now).await?;
-        let own = all.into_iter().filter(|(_, standing)| standing.is_administrator(by.device));
-        Ok(own.map(|(due, _)| due).collect())
+        let own = all.into_iter().filter(|compared| compared.standing.is_administrator(by.device));
+        Ok(own.map(|compared| compared.due).collect())
     }
 
     /// Compares every group that has a rule with the directory, and tells administrators what has changed, or has
@@ -126,10 +142,13 @@ impl GroupRules<'_> {
     /// When store or files fail.
     pub async fn look(&self, now: TimestampMs) -> Result<(), Error> {
         let rules = self.directory.rules().await?;
-        if rules.is_empty() {
+        if rules.is_empty() && self.directory.withheld().all().is_empty() {
             return Ok(());
         }
-        for (due, standing) in self.all(rules, now).await? {
+        let all = self.all(rules, now).await?;
+        let leaving = all.iter().map(|compared| (compared.due.group, compared.leaving.clone())).collect();
+        self.withhold(&leaving).await?;
+        for Compared { due, standing, .. } in all {
             if self.directory.told().is_news(&due, now) {
                 let due = Arc::new(due);
                 standing.administrators().for_each(|device| self.fanout.membership_due(device, &due));
@@ -138,11 +157,7 @@ impl GroupRules<'_> {
         Ok(())
     }
 
-    async fn all(
-        &self,
-        rules: BTreeMap<GroupId, Rule>,
-        now: TimestampMs,
-    ) -> Result<Vec<(Due, Standing)>, Error> {
+    async fn all(&self, rules: BTreeMap<GroupId, Rule>, now: TimestampMs) -> Result<Vec<Compared>, Error> {
         if rules.is_empty() {
             return Ok(Vec::new());
         }
@@ -150,13 +165,50 @@ impl GroupRules<'_> {
         let mut all = Vec::new();
         for ((group, rule), fitting) in rules.into_iter().zip(fitting) {
             match self.delivery.standing(group).await {
-                Ok(standing) => all.push((due(group, rule, &fitting, &standing), standing)),
+                Ok(standing) => {
+                    let leaving = leaving(&fitting, &standing);
+                    all.push(Compared { due: due(group, rule, &fitting, &standing), leaving, standing });
+                }
                 // A group that is gone has nobody to tell.
                 Err(delivery::Error::GroupUnknown) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(all)
+    }
+
+    /// Withholds what comes from those who no longer fit, gives it to those who fit again, and lets those go who
+    /// were removed: nothing that was withheld is given to them.
+    async fn withhold(&self, leaving: &BTreeMap<GroupId, BTreeSet<UserId>>) -> Result<(), Error> {
+        let withheld = self.directory.withheld();
+        for (group, users) in leaving {
+            let fresh = withheld.not_yet(*group, users);
+            if fresh.is_empty() {
+                continue;
+            }
+            let head = self.delivery.head(*group).await?;
+            for user in fresh {
+                self.directory.put_withheld(*group, user.clone(), Some(head)).await?;
+                withheld.withhold(*group, user.clone(), head);
+            }
+        }
+        for (group, users) in withheld.all() {
+            for user in users.into_keys() {
+                if leaving.get(&group).is_some_and(|leaving| leaving.contains(&user)) {
+                    continue;
+                }
+                let removed = self.delivery.let_go(group, &user).await?;
+                withheld.release(group, &user);
+                self.directory.put_withheld(group, user, None).await?;
+                // They find the group gone when they come back.
+                removed
+                    .into_iter()
+                    .for_each(|device| self.fanout.end_session(device, ErrorCode::Unavailable));
+                // Whoever fits again reads on from his cursor.
+                self.fanout.appended(group, Vec::new());
+            }
+        }
+        Ok(())
     }
 
     async fn standing(&self, by: &Identity, group: GroupId) -> Result<Standing, Error> {
@@ -193,8 +245,13 @@ impl Told {
 
 fn due(group: GroupId, rule: Rule, fitting: &Fitting, standing: &Standing) -> Due {
     let first = |users: BTreeSet<UserId>| users.into_iter().take(limits::MEMBERSHIP_DUE_MAX).collect();
+    let add = fitting.listed.difference(&standing.users()).cloned().collect();
+    Due { group, rule, add: first(add), remove: first(leaving(fitting, standing)) }
+}
+
+/// Who is in the group, does not administer it, and does not fit.
+fn leaving(fitting: &Fitting, standing: &Standing) -> BTreeSet<UserId> {
     let mut leaving = standing.others();
     leaving.retain(|user| !fitting.listed.contains(user) && !fitting.hidden.contains(user));
-    let add = fitting.listed.difference(&standing.users()).cloned().collect();
-    Due { group, rule, add: first(add), remove: first(leaving) }
+    leaving
 }

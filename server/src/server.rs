@@ -95,6 +95,9 @@ pub enum StartError {
     /// What the store keeps of push addresses and alerts.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// Who is given nothing new of groups that follow the directory.
+    #[error("the local files of the directory cannot be read: check who owns them")]
+    Directory(#[from] directory::Error),
     /// The folder of attachments.
     #[error("the folder of attachments cannot be used: check `attachments` and who owns it")]
     Attachments(#[source] BodyError),
@@ -177,6 +180,7 @@ impl Server {
         let dispatch = build(&config, &clock, parts, quiet, &metrics, &shutdown)?;
         dispatch.push.load().await?;
         dispatch.alerts.load().await?;
+        dispatch.directory.load_withheld().await?;
         let services = Services {
             dispatch,
             store,

@@ -16,6 +16,8 @@ mod push_service;
 
 #[path = "hub/acknowledgements.rs"]
 mod acknowledgements;
+#[path = "hub/alert_members.rs"]
+mod alert_members;
 #[path = "hub/alert_targets.rs"]
 mod alert_targets;
 #[path = "hub/alerts.rs"]

@@ -160,6 +160,9 @@ pub(crate) enum Command {
         /// Fichier JSON, ou - pour l'entrée standard ; exemples : cercle template.
         #[arg(value_name = "FICHIER")]
         file: String,
+        /// Demande un accusé de lecture de l'alerte à chaque membre : le hub relance et compte.
+        #[arg(long)]
+        ask_ack: bool,
     },
     /// Montre un exemple JSON complet d'un genre de message, ou la liste des genres.
     Template {

@@ -81,7 +81,7 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
         Command::Members { group } => Box::pin(members::list(context, &group)).await,
         Command::Send { group, text, mention } => Box::pin(send::run(context, &group, text, &mention)).await,
         Command::Talk(talk) => Box::pin(talk::run(context, talk)).await,
-        Command::Post { group, file } => Box::pin(post::run(context, &group, &file)).await,
+        Command::Post { group, file, ask_ack } => Box::pin(post::run(context, &group, &file, ask_ack)).await,
         Command::Template { kind } => post::example(context, kind.as_deref()),
         Command::State { group, kind } => Box::pin(post::state(context, &group, kind.as_deref())).await,
         Command::Rsvp(arguments) => Box::pin(post::rsvp(context, arguments)).await,

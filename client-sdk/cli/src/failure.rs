@@ -3,6 +3,7 @@
 //! The one place where errors of the SDK become sentences and codes.
 
 mod devices;
+mod field;
 mod transfers;
 
 use std::io;
@@ -199,6 +200,9 @@ impl From<Error> for Failure {
                 ),
             ),
             Error::Denied(rule) => denied(rule),
+            Error::Refused { code: ErrorCode::InvalidField, message } if !message.is_empty() => {
+                field::refused(message)
+            }
             Error::Refused { code, .. } => refused(*code),
             Error::Untrusted(_) | Error::KeyPackageRefused(_) => {
                 Self::new(Exit::Refused, text!("Certificat refusé : {error}"; "Certificate refused: {error}"))

@@ -34,6 +34,12 @@ pub(crate) const CLOSING: Duration = Duration::from_secs(3);
 /// Notices of all members of the demonstration that wait to be looked at: a script has far fewer.
 pub(crate) const DEMO_NOTICES_MAX: usize = 1024;
 
+/// How often is looked whether the hub has opened an alert that was posted.
+pub(crate) const ALERT_OPENED_LOOK: Duration = Duration::from_millis(50);
+
+/// Shortest time between two reports that `alert watch --by` asks for: one is a page for each 1 000 recipients.
+pub(crate) const ALERT_COUNTS_EVERY: Duration = Duration::from_secs(1);
+
 /// How long one line of the demonstration may take to reach all its readers before it counts as lost.
 pub(crate) const DEMO_LINE_PATIENCE: Duration = Duration::from_secs(30);
 

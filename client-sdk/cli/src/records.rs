@@ -27,7 +27,7 @@ mod join;
 mod requests;
 
 pub(crate) use devices::{DeviceChangeRecord, DeviceRecord};
-pub(crate) use join::{JoinRequestRecord, ListedGroupRecord};
+pub(crate) use join::{JoinRequestRecord, ListedGroupRecord, RequestDeclinedRecord};
 
 pub(crate) use requests::{CSV_TITLES, RequestRecord, StepRecord, csv};
 pub(crate) mod circle;
@@ -212,7 +212,9 @@ pub(crate) enum Record<'a> {
     JoinDeclined {
         group: String,
         user: &'a str,
+        reason: &'a str,
     },
+    RequestDeclined(RequestDeclinedRecord<'a>),
     Demo(Box<demo::DemoRecord>),
     DemoReady {
         invitation: &'a str,

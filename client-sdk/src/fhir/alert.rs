@@ -133,6 +133,7 @@ pub(crate) fn import(node: &Node<'_>, resources: &Resources<'_>) -> Result<Draft
         alert_type,
         priority: PRIORITIES.iter().find(|row| row.1 == priority).map(|row| row.0).unwrap_or_default(),
         text: texts.join("\n"),
+        hub_alert: None,
     };
     Ok(Draft::of(&Body::EventAlert(alert), problems))
 }

@@ -6,7 +6,7 @@
 use cercle_proto::id::MessageId;
 
 use super::{
-    Kind, Language, Patient,
+    AlertId, Kind, Language, Patient,
     field::{Page, choice, content, hex_message, present, texts},
     kind::{bounded, required},
     moment,
@@ -32,6 +32,9 @@ content! {
         pub priority: EventAlertPriority,
         /// What happened.
         pub text: String,
+        /// Number of the alert on the hub, if the author asks for acknowledgement there: every member is rung until
+        /// he acknowledges, and the author sees who has. `None`: he does not ask.
+        pub hub_alert: Option<AlertId>,
     }
 }
 
@@ -100,6 +103,7 @@ impl Kind for EventAlert {
     fn render(&self, language: Language) -> String {
         let (alert, kind) = (language.pick("Alerte", "Alert"), self.alert_type.label(language));
         let priority = self.priority.label(language);
+        let asked = if self.hub_alert.is_some() { language.pick("demandé", "asked for") } else { "" };
         Page::new(language, &format!("{alert} ({kind}, {priority})"))
             .plain(&self.text)
             .patient(self.patient.as_ref())
@@ -107,6 +111,7 @@ impl Kind for EventAlert {
             .line("Où", "Where", &self.location)
             .line("De", "From", &self.emitter)
             .line("Pour", "For", self.recipients.join(", "))
+            .line("Accusé de lecture", "Acknowledgement", asked)
             .finish()
     }
 

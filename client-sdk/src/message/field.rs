@@ -5,7 +5,7 @@
 
 use cercle_proto::id::MessageId;
 
-use super::{Kind, Language, Patient, kind::Wire, kind::required, wire};
+use super::{AlertId, Kind, Language, Patient, kind::Wire, kind::required, wire};
 use crate::{error::Error, limits};
 
 /// A value as a field of a generated type.
@@ -86,6 +86,21 @@ impl OnWire for Option<MessageId> {
             return Some(None);
         }
         MessageId::try_from(wire.as_slice()).ok().map(Some)
+    }
+}
+
+impl OnWire for Option<AlertId> {
+    type Wire = Vec<u8>;
+
+    fn write(&self) -> Vec<u8> {
+        self.map_or_else(Vec::new, |id| id.0.to_vec())
+    }
+
+    fn read(wire: Vec<u8>) -> Option<Self> {
+        if wire.is_empty() {
+            return Some(None);
+        }
+        Some(Some(AlertId(wire.try_into().ok()?)))
     }
 }
 

@@ -210,7 +210,9 @@ impl Cx<'_, '_> {
             let content = Content::decode_stored(&record.envelope);
             let row = MessageRow { seq, id: message, record };
             self.tx.insert_message(group, &row)?;
-            self.content_stored(&read_message(group, &row, content)?)?;
+            let read = read_message(group, &row, content)?;
+            self.content_stored(&read)?;
+            self.own_message_stored(group, seq, at_ms, &read.body)?;
         }
         if let Some(lane) = self.lane(group) {
             lane.in_flight.remove(&message);

@@ -90,6 +90,8 @@ pub(crate) struct Session {
     pub(crate) publish_not_before: TimestampMs,
     /// What the hub would not take at once (owed requests, key packages) is offered again at this time.
     pub(crate) retry_at: Option<TimestampMs>,
+    /// How often an owed request about an alert that the hub does not know was offered.
+    pub(crate) alerts_awaited: BTreeMap<u64, u32>,
     pub(crate) renewing: bool,
     /// A hub that does not know this device is shown its certificate.
     pub(crate) readmitting: bool,
@@ -210,6 +212,10 @@ impl Cx<'_, '_> {
                 self.emit(Event::WantToJoin(Box::new(crate::joining::WantToJoin(waiting.requests))));
                 Ok(())
             }
+            Answer::JoinDeclined(declined) if frame.request == 0 => {
+                self.emit(Event::JoinDeclined(Box::new(crate::joining::Declined(declined))));
+                Ok(())
+            }
             Answer::Error(error) if frame.request == 0 => {
                 self.session_error(&error);
                 Ok(())
@@ -257,7 +263,7 @@ impl Cx<'_, '_> {
             }
             (Pending::Publish, Answer::KeyPackagesPublished(published)) => self.published(published.left),
             (Pending::GroupRules, Answer::GroupRules(rules)) => self.memberships_due(rules.groups),
-            (Pending::Owed { id }, Answer::Done(_)) => self.tx.delete_owed(id),
+            (Pending::Owed { id }, Answer::Done(_) | Answer::AlertStatus(_)) => self.tx.delete_owed(id),
             (Pending::Command { id }, answer) => {
                 let result = super::commands::outcome(answer);
                 self.finish(id, result);

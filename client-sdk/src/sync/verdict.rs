@@ -111,6 +111,7 @@ impl Cx<'_, '_> {
                     self.retry_after(delay);
                     Ok(())
                 }
+                _ if error.code == Code::AlertUnknown.number() && self.alert_awaited(id) => Ok(()),
                 _ => self.tx.delete_owed(id),
             },
             // It is asked again with the next connection, and told when it changes.

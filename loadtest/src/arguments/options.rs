@@ -219,6 +219,20 @@ pub(crate) struct CommitChurn {
     pub(crate) load: Load,
 }
 
+/// Options of `alert-broadcast`.
+#[derive(Debug, Args)]
+pub(crate) struct AlertBroadcast {
+    /// Devices, each of a user of its own; one in five is away and is woken.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(10..=15_000))]
+    pub(crate) devices: u32,
+    /// Of these, clients with an MLS state and a store; the first writes the alert.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(2..=150))]
+    pub(crate) real: u32,
+    /// Kill the hub (`SIGKILL`) when half of those connected have acknowledged, and start it again.
+    #[arg(long)]
+    pub(crate) kill: bool,
+}
+
 /// Options of `attachments`.
 #[derive(Debug, Args)]
 pub(crate) struct Attachments {

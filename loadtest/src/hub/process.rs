@@ -17,7 +17,7 @@ use tokio::{task::spawn_blocking, time::timeout};
 
 use crate::{
     clock::Clock,
-    limits::{HUB_PATIENCE, LOOK_EVERY},
+    limits::{HUB_PATIENCE, LOOK_EVERY, PORT_TRIES},
 };
 
 /// Limits of rates and counts that protect a hub from one address or device: a load has many of them behind
@@ -69,6 +69,26 @@ impl HubProcess {
         self.stop().await?;
         settings.push(("CERCLE_SERVER_LISTEN".to_owned(), "127.0.0.1:0".to_owned()));
         Self::serve(&data, invitation, settings).await
+    }
+
+    /// Kills it (`SIGKILL`: it finishes nothing) and starts it again at the same place.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub(crate) async fn kill_and_restart(mut self) -> anyhow::Result<Self> {
+        self.child.kill().context("killing the hub")?;
+        self.child.wait().context("waiting for the killed hub")?;
+        let (data, invitation, settings) =
+            (self.data.clone(), self.invitation.clone(), self.settings.clone());
+        let mut tries = 1;
+        loop {
+            match Self::serve(&data, invitation.clone(), settings.clone()).await {
+                // A connection of this machine may have its port at that moment.
+                Err(_) if tries < PORT_TRIES => tries += 1,
+                started => return Ok(started?.0),
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     async fn serve(

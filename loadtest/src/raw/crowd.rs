@@ -5,31 +5,18 @@
 //! with key packages that are made on the spot, so that no limit on claiming them is met; the hub checks the
 //! commits like anybody's.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, path::Path};
 
 use anyhow::{Context, bail, ensure};
 use cercle_proto::{
     id::{DeviceId, GroupId},
-    invitation::Invitation,
     v1::{self, client_frame::Body as Request, inbox_item::Item, server_frame::Body as Answer},
 };
-use cercle_sdk::{
-    bare::BareDevice,
-    client::{Client, now_ms},
-    core::NewInvitation,
-};
+use cercle_sdk::{bare::BareDevice, client::now_ms};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    net::UnixStream,
-    task::block_in_place,
-};
+use tokio::task::block_in_place;
 
-use super::{session::Session, wire::Address};
+use super::{operator::Inviter, session::Session, wire::Address};
 use crate::{
     fleet::{Member, insistently, patiently},
     hub::Hub,
@@ -46,13 +33,6 @@ pub(crate) struct Crowd {
     pub(crate) devices: Vec<BareDevice>,
     /// The groups, by their numbers in the plan.
     pub(crate) groups: Vec<GroupId>,
-}
-
-/// Who invites.
-#[derive(Clone)]
-enum Inviter {
-    Operator(PathBuf),
-    Coordinator(Client),
 }
 
 impl Crowd {
@@ -79,8 +59,9 @@ impl Crowd {
         let enrolling = (0..plan.devices).map(|number| {
             let (inviter, address) = (inviter.clone(), address.clone());
             let user = format!("{prefix}-{number}");
+            let roles: &[&str] = if number == 0 && plan.alerts { &["crisis_publisher"] } else { &[] };
             async move {
-                let enrolled = enrol(&inviter, &address, &user).await;
+                let enrolled = enrol(&inviter, &address, &user, roles).await;
                 progress.step("enrolling", number, plan.devices);
                 enrolled.with_context(|| format!("enrolling {user}"))
             }
@@ -150,11 +131,19 @@ impl Crowd {
         Ok(())
     }
 
-    async fn open(&self, device: usize) -> anyhow::Result<Session> {
+    /// Opens a device's session, again and again where the machine is too busy.
+    ///
+    /// # Errors
+    /// When the hub refuses.
+    pub(crate) async fn open(&self, device: usize) -> anyhow::Result<Session> {
         insistently(async || Session::open(&self.address, &self.devices[device]).await).await
     }
 
-    async fn welcome_one(&self, device: usize) -> anyhow::Result<u64> {
+    /// Lets a device take the welcomes that wait for it and read its groups up to now; how many it took.
+    ///
+    /// # Errors
+    /// When they do not come.
+    pub(crate) async fn welcome_one(&self, device: usize) -> anyhow::Result<u64> {
         let mut session = self.open(device).await?;
         let Answer::Groups(list) = session.ask(Request::ListGroups(v1::ListGroups {})).await? else {
             bail!("the hub lists no groups");
@@ -188,8 +177,13 @@ fn accepted(answer: Answer) -> anyhow::Result<()> {
     }
 }
 
-async fn enrol(inviter: &Inviter, address: &Address, user: &str) -> anyhow::Result<BareDevice> {
-    let invitation = Invitation::parse(&inviter.invite(user).await?)?;
+async fn enrol(
+    inviter: &Inviter,
+    address: &Address,
+    user: &str,
+    roles: &[&str],
+) -> anyhow::Result<BareDevice> {
+    let invitation = inviter.invite(user, roles).await?;
     let mut keys = BareDevice::new(DeviceId::new(random()?))?;
     // The hub knows a repeated enrolment by its device and key.
     insistently(async || Session::enrol(address, &mut keys, &invitation.secret).await).await?;
@@ -200,26 +194,4 @@ fn random() -> anyhow::Result<[u8; 16]> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     Ok(bytes)
-}
-
-impl Inviter {
-    async fn invite(&self, user: &str) -> anyhow::Result<String> {
-        match self {
-            Self::Coordinator(client) => {
-                let (user, display_name) = (user.to_owned(), "Charge".to_owned());
-                let invitation = NewInvitation { user, display_name, ..Default::default() };
-                Ok(client.create_invitation(invitation).await?.link)
-            }
-            Self::Operator(socket) => {
-                let command = json!({ "command": "invite", "user": user, "name": "Charge" });
-                let (read, mut write) = UnixStream::connect(socket).await?.into_split();
-                write.write_all(format!("{command}\n").as_bytes()).await?;
-                let mut answer = String::new();
-                BufReader::new(read).read_line(&mut answer).await?;
-                let answer: Value = serde_json::from_str(&answer).context("the operator's socket")?;
-                let link = answer["ok"]["link"].as_str().map(str::to_owned);
-                link.with_context(|| format!("the hub does not invite: {answer}"))
-            }
-        }
-    }
 }

@@ -36,7 +36,7 @@ pub(super) async fn run(options: &ColdReader, stage: Stage<'_>, place: &Path) ->
     let mut report = Report::new("cold-reader", &parameters);
     let groups = options.groups as usize;
     // Device 1 founds and writes every group; the reader is in all of them.
-    let plan = Plan { devices: 2, groups: vec![vec![1, READER]; groups], durable: true };
+    let plan = Plan { devices: 2, groups: vec![vec![1, READER]; groups], durable: true, alerts: false };
     let systems = stage.set(&plan, Skill::Store, place, &mut report).await?;
     let streams: Vec<_> = (0..groups).map(|group| Stream { group, sender: 1, listeners: 0 }).collect();
     let each = options.messages.div_ceil(options.groups);

@@ -109,7 +109,7 @@ impl Day {
                 streams.push(Stream { group, sender, listeners: members.len() - 1 });
             }
         }
-        Self { plan: Plan { devices: count, groups, durable: false }, streams }
+        Self { plan: Plan { devices: count, groups, durable: false, alerts: false }, streams }
     }
 }
 

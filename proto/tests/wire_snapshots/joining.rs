@@ -14,7 +14,22 @@ pub(super) fn client_bodies() -> Vec<(&'static str, C)> {
         ("find_groups", C::FindGroups(v1::FindGroups { text: "plaies".into() })),
         ("ask_to_join", C::AskToJoin(v1::AskToJoin { group: id(1), withdraw: true })),
         ("get_join_requests", C::GetJoinRequests(v1::GetJoinRequests { group: id(1) })),
-        ("decline_join", C::DeclineJoin(v1::DeclineJoin { group: id(1), user: "a@cpts.example".into() })),
+        (
+            "decline_join",
+            C::DeclineJoin(v1::DeclineJoin {
+                group: id(1),
+                user: "a@cpts.example".into(),
+                reason: String::new(),
+            }),
+        ),
+        (
+            "decline_join_with_reason",
+            C::DeclineJoin(v1::DeclineJoin {
+                group: id(1),
+                user: "a@cpts.example".into(),
+                reason: "complet".into(),
+            }),
+        ),
     ]
 }
 
@@ -24,6 +39,14 @@ pub(super) fn server_bodies() -> Vec<(&'static str, S)> {
         listing: Some(listing()),
         member: true,
         asked_at_ms: 1,
+        declined_at_ms: 2,
+        decline_reason: String::new(),
+    };
+    let explained = v1::ListedGroup { decline_reason: "complet".into(), ..listed.clone() };
+    let declined = v1::JoinDeclined {
+        group: id(1),
+        title: "Plaies".into(),
+        reason: "complet".into(),
         declined_at_ms: 2,
     };
     let request = v1::JoinRequest {
@@ -36,6 +59,8 @@ pub(super) fn server_bodies() -> Vec<(&'static str, S)> {
     vec![
         ("listed_groups", S::ListedGroups(v1::ListedGroups { groups: vec![listed] })),
         ("join_requests", S::JoinRequests(v1::JoinRequests { requests: vec![request] })),
+        ("listed_groups_with_reason", S::ListedGroups(v1::ListedGroups { groups: vec![explained] })),
+        ("join_declined", S::JoinDeclined(declined)),
     ]
 }
 

@@ -8,7 +8,7 @@ pub enum Error {
     /// A field is missing or out of range.
     #[error("{0}")]
     InvalidField(&'static str),
-    /// The user is no crisis publisher.
+    /// The user is no crisis publisher, and it is nothing that a member may.
     #[error("only crisis publishers may do this")]
     NotAuthorised,
     /// The publisher's device is not in a group of the alert.

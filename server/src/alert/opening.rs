@@ -1,4 +1,4 @@
-//! Open, confirm, close: what publishers do.
+//! Open, confirm, close: what publishers do, and members within their bounds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,11 +63,12 @@ impl Alerts {
     /// # Errors
     /// As [`Error`] says.
     pub async fn open(&self, by: &Identity, request: OpenRequest, now: TimestampMs) -> Result<Status, Error> {
-        require_publisher(by)?;
         let id = request.alert;
         if let Some(status) = self.status(id, now).await? {
+            self.require_owner(by, id).await?;
             return Ok(status);
         }
+        let as_member = self.may_open(by, &request, now).await?;
         check(&request, now)?;
         if self.0.live.len() >= limits::ALERTS_OPEN_MAX {
             return Err(Error::TooMany("too many alerts are open: close some"));
@@ -82,7 +83,7 @@ impl Alerts {
             opened_by: by.user.as_str().to_owned(),
             opened_at: now,
             confirmed_by: None,
-            ringing_since: (!self.0.two_persons).then_some(now),
+            ringing_since: (as_member || !self.0.two_persons).then_some(now),
             closed_at: None,
             rounds: 0,
             fell_back: false,
@@ -141,7 +142,7 @@ impl Alerts {
     /// # Errors
     /// As [`Error`] says.
     pub async fn close(&self, by: &Identity, id: AlertId, now: TimestampMs) -> Result<Status, Error> {
-        require_publisher(by)?;
+        self.require_owner(by, id).await?;
         let Some(live) = self.live(id) else {
             return self.status(id, now).await?.ok_or(Error::Unknown);
         };

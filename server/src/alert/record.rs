@@ -18,7 +18,7 @@ impl AlertId {
     }
 }
 
-/// Visibly different everywhere; quiet hours yield to actual alerts only.
+/// Visibly different everywhere; quiet hours yield to actual alerts of high priority only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// It happens.
@@ -122,6 +122,12 @@ impl AlertRecord {
             (None, Some(_)) => Phase::Ringing,
             (None, None) => Phase::Awaiting,
         }
+    }
+
+    /// Whether it rings in spite of quiet hours: it happens, and people should act.
+    #[must_use]
+    pub fn yields_to_nothing(&self) -> bool {
+        self.mode == Mode::Actual && self.priority == Priority::High
     }
 
     /// Groups and places, typed.

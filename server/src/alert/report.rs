@@ -74,7 +74,7 @@ impl Alerts {
         after: Option<UserId>,
         now: TimestampMs,
     ) -> Result<Report, Error> {
-        require_publisher(by)?;
+        self.require_owner(by, id).await?;
         if let (true, Some(alert)) = (live, self.live(id))
             && !alert.watch(by.device, limits::ALERT_WATCHERS_MAX)
         {

@@ -13,7 +13,7 @@ use super::{
     Alerts, Error, NoteKind, alert_of, decode, encode,
     live::Live,
     recipient_note,
-    record::{AlertId, AlertRecord, Due, Mode, Phase, RecipientRecord},
+    record::{AlertId, AlertRecord, Due, Phase, RecipientRecord},
     step_note,
 };
 use crate::{error::Chain, limits};
@@ -93,7 +93,7 @@ impl Alerts {
         for part in concerned.chunks(limits::ALERT_RECIPIENTS_PER_WRITE) {
             let done = stream::iter(part.iter().cloned().map(|(user, known)| {
                 let fresh_turn = turned && known.in_line > record.in_line;
-                self.reach(live.id, record.mode, user, known, due.ring || fresh_turn, due.fall_back, now)
+                self.reach(live.id, record, user, known, due.ring || fresh_turn, due.fall_back, now)
             }));
             let done: Vec<_> = done.buffer_unordered(limits::PUSH_EXCHANGES_MAX).try_collect().await?;
             self.note(live, done, now).await?;
@@ -106,7 +106,7 @@ impl Alerts {
     async fn reach(
         &self,
         id: AlertId,
-        mode: Mode,
+        record: &AlertRecord,
         user: UserId,
         known: RecipientRecord,
         wake: bool,
@@ -114,7 +114,8 @@ impl Alerts {
         now: TimestampMs,
     ) -> Result<(UserId, Done), Error> {
         let mut done = Done::default();
-        let quiet = mode != Mode::Actual && self.0.push.quiet().quiet_until(&user, now).await.is_some();
+        let quiet =
+            !record.yields_to_nothing() && self.0.push.quiet().quiet_until(&user, now).await.is_some();
         if wake {
             for device in self.0.store.devices_of(&user).await? {
                 if device.revoked_at.is_some() {
@@ -130,7 +131,7 @@ impl Alerts {
             }
         }
         if fall_back && !quiet && known.fallback_at.is_none() {
-            done.fell_back = self.0.hook.call(id, mode, &user).await;
+            done.fell_back = self.0.hook.call(id, record.mode, &user).await;
         }
         Ok((user, done))
     }

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use cercle_proto::{
-    id::{DeviceId, GroupId, UserId},
+    id::{DeviceId, GroupId, Seq, UserId},
     policy::Policy,
 };
-use cercle_storage::store::RosterEntry;
+use cercle_storage::store::{Cursor, RosterEntry};
 
 use super::{Delivery, Error, group_state::GroupState, profile};
 
@@ -31,6 +31,32 @@ impl Delivery {
         let (state, policy) = self.inner.groups.run(group, blob.clone(), work).await?;
         self.inner.groups.keep(group, blob, state);
         Ok(Standing { policy, members: self.members(group).await? })
+    }
+}
+
+impl Delivery {
+    /// The newest entry of a group.
+    ///
+    /// # Errors
+    /// [`Error::GroupUnknown`], or a store failure.
+    pub async fn head(&self, group: GroupId) -> Result<Seq, Error> {
+        Ok(self.inner.store.group(group).await?.ok_or(Error::GroupUnknown)?.head)
+    }
+
+    /// Takes the devices of a user out of the roster that were removed from the group, as if they had read up to
+    /// their removal; returns them. Devices that are in it stay.
+    ///
+    /// # Errors
+    /// A store failure.
+    pub async fn let_go(&self, group: GroupId, user: &UserId) -> Result<Vec<DeviceId>, Error> {
+        let roster = self.inner.store.roster(group).await?.into_iter().filter(|entry| entry.user == *user);
+        let removed = roster.filter_map(|RosterEntry { device, removed_at, .. }| Some((device, removed_at?)));
+        let cursors: Vec<Cursor> = removed.map(|(device, up_to)| Cursor { group, device, up_to }).collect();
+        let devices = cursors.iter().map(|cursor| cursor.device).collect();
+        if !cursors.is_empty() {
+            self.inner.store.acknowledge_all(cursors).await?;
+        }
+        Ok(devices)
     }
 }
 

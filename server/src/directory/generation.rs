@@ -9,8 +9,8 @@
 //!   local/                   what the operator and the members say, see `local`
 //! ```
 //!
-//! A part holds the entries whose key hashes to it, so that an import needs memory for one part, not for the
-//! country. Bytes of a part: version, then for each fragment its length (u32, little endian) and its postcard
+//! A part holds the entries whose key hashes to it, so that an import needs memory for a piece of one part, not for
+//! the country; the fragments of an entry lie one after the other. Bytes of a part: version, then for each fragment its length (u32, little endian) and its postcard
 //! bytes. An unfinished generation lies under another name and is removed by the next import.
 
 use std::{
@@ -151,12 +151,21 @@ impl Generation {
 
     /// The fragments of a part; none if the generation does not have it.
     pub(super) fn read_part(&self, number: usize) -> Result<Vec<Fragment>, Error> {
-        let file = match File::open(self.part(number)) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error.into()),
-        };
-        read_fragments(BufReader::new(file))
+        self.fragments(number)?.map_or_else(|| Ok(Vec::new()), Iterator::collect)
+    }
+
+    /// The fragments of a part one by one; `None` if the generation does not have it.
+    pub(super) fn fragments(&self, number: usize) -> Result<Option<Fragments>, Error> {
+        match File::open(self.part(number)) {
+            Ok(file) => Ok(Some(Fragments::new(file)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Length of the file of a part; 0 if there is none.
+    pub(super) fn part_bytes(&self, number: usize) -> u64 {
+        fs::metadata(self.part(number)).map_or(0, |file| file.len())
     }
 
     /// A new, empty part.
@@ -164,9 +173,22 @@ impl Generation {
         PartWriter::create(&self.part(number))
     }
 
-    /// The entries of a part: the fragments of all sources as one entry each, in order of their keys.
-    pub(super) fn entries(&self, number: usize) -> Result<BTreeMap<String, Entry>, Error> {
-        Ok(merged(self.read_part(number)?))
+    /// Hands the entries of a part over, one by one: the fragments of all sources as one entry each.
+    pub(super) fn for_each_entry(
+        &self,
+        number: usize,
+        mut take: impl FnMut(&Entry) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Some(fragments) = self.fragments(number)? else { return Ok(()) };
+        let mut of_one: Vec<Fragment> = Vec::new();
+        for fragment in fragments {
+            let fragment = fragment?;
+            if of_one.first().is_some_and(|first| first.entry.key != fragment.entry.key) {
+                merged(std::mem::take(&mut of_one)).values().try_for_each(&mut take)?;
+            }
+            of_one.push(fragment);
+        }
+        merged(of_one).values().try_for_each(&mut take)
     }
 }
 
@@ -193,18 +215,26 @@ impl PartWriter {
     }
 }
 
-pub(super) fn read_fragments(mut reader: impl Read) -> Result<Vec<Fragment>, Error> {
-    const DAMAGED: Error = Error::Damaged("a part of a generation");
-    let mut version = [0];
-    reader.read_exact(&mut version)?;
-    if version[0] != PART_VERSION {
-        return Err(Error::Damaged("a part of a version that this hub does not know"));
+/// Reads the fragments of a file one after the other.
+pub(super) struct Fragments(BufReader<File>);
+
+impl Fragments {
+    /// Reads the version.
+    pub(super) fn new(file: File) -> Result<Self, Error> {
+        let mut reader = BufReader::new(file);
+        let mut version = [0];
+        reader.read_exact(&mut version)?;
+        if version[0] != PART_VERSION {
+            return Err(Error::Damaged("a part of a version that this hub does not know"));
+        }
+        Ok(Self(reader))
     }
-    let mut fragments = Vec::new();
-    loop {
+
+    fn read(&mut self) -> Result<Option<Fragment>, Error> {
+        const DAMAGED: Error = Error::Damaged("a part of a generation");
         let mut length = [0; 4];
-        match reader.read_exact(&mut length) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(fragments),
+        match self.0.read_exact(&mut length) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             other => other?,
         }
         let length = u32::from_le_bytes(length) as usize;
@@ -212,8 +242,16 @@ pub(super) fn read_fragments(mut reader: impl Read) -> Result<Vec<Fragment>, Err
             return Err(DAMAGED);
         }
         let mut bytes = vec![0; length];
-        reader.read_exact(&mut bytes).map_err(|_| DAMAGED)?;
-        fragments.push(postcard::from_bytes(&bytes).map_err(|_| DAMAGED)?);
+        self.0.read_exact(&mut bytes).map_err(|_| DAMAGED)?;
+        postcard::from_bytes(&bytes).map(Some).map_err(|_| DAMAGED)
+    }
+}
+
+impl Iterator for Fragments {
+    type Item = Result<Fragment, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read().transpose()
     }
 }
 

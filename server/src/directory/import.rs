@@ -2,20 +2,21 @@
 //!
 //! Called by `cercle-server directory import`, in its own process, while the hub serves; the hub notices the new
 //! generation by itself. Nothing is changed until everything was read, compared and indexed; a process that is
-//! killed leaves the old generation in use. Memory holds one part of the directory at a time.
+//! killed leaves the old generation in use. Memory holds a piece of one part of the directory at a time.
 //!
 //! - `input`: files, zips, encodings. `table`: columns by header. `people`, `mailboxes`, `fhir`: the sources.
-//! - [`Report`]: what happened.
+//! - `merge`: the new generation of what was read and of what was there. [`Report`]: what happened.
 
 mod fhir;
 mod input;
 mod mailboxes;
+mod merge;
 mod people;
 mod report;
 mod table;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeSet, HashSet},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -30,9 +31,9 @@ use self::{
     table::Header,
 };
 use super::{
-    entry::{Activity, Entry, Kind, Source},
+    entry::{Activity, Entry, Source},
     error::Error,
-    generation::{Folder, Fragment, Generation, Manifest, PartWriter, merged, part_of, read_fragments},
+    generation::{Folder, Fragment, Generation, Manifest, PartWriter, part_of},
     index,
 };
 use crate::limits;
@@ -110,7 +111,7 @@ pub fn run(folder: &Path, options: &Options, progress: &mut dyn FnMut(u64)) -> R
     let old = folder.generation(current);
     let mut manifest =
         Manifest { generation: current + 1, made_at_ms: options.now_ms, ..Manifest::default() };
-    let before = merge(&built, &old, &sources, options, &mut manifest, &mut report)?;
+    let before = merge::merge(&built, &old, &sources, options, &mut manifest, &mut report)?;
     let within = report.removed * limits::DIRECTORY_REMOVALS_ONE_IN <= before;
     if !within && !options.accept_removals {
         fs::remove_dir_all(built.path()).map_err(Error::from)?;
@@ -264,75 +265,4 @@ fn flat(mut input: Input<'_>, sink: &mut Sink<'_>) -> Result<(), ImportError> {
         }
     }
     Ok(())
-}
-
-/// Makes the parts of the new generation of the spools and of what the sources that were not imported said
-/// before, and counts the differences. Returns how many entries there were.
-fn merge(
-    built: &Generation,
-    old: &Generation,
-    sources: &BTreeSet<Source>,
-    options: &Options,
-    manifest: &mut Manifest,
-    report: &mut Report,
-) -> Result<u64, ImportError> {
-    let mut before = 0;
-    for part in 0..limits::DIRECTORY_PARTS {
-        let spool = spooled(built, part);
-        let file = fs::File::open(&spool).map_err(Error::from)?;
-        let mut fragments = fused(read_fragments(io::BufReader::new(file))?);
-        fs::remove_file(&spool).map_err(Error::from)?;
-        let known = old.read_part(part)?;
-        fragments.extend(known.iter().filter(|known| !sources.contains(&known.source)).cloned());
-        fragments.sort_by(|a, b| (&a.entry.key, a.source).cmp(&(&b.entry.key, b.source)));
-        let mut known = merged(known);
-        before += known.len() as u64;
-        let mut writer = built.create_part(part)?;
-        for of_one in fragments.chunk_by(|a, b| a.entry.key == b.entry.key) {
-            let entry = merged(of_one.to_vec()).into_values().next();
-            // Somebody without a place in the territory is none of its directory.
-            let belongs = |entry: &Entry| {
-                options.communes.is_empty()
-                    || entry.kind != Kind::Professional
-                    || !entry.activities.is_empty()
-            };
-            let Some(entry) = entry.filter(belongs) else { continue };
-            for fragment in of_one {
-                writer.write(fragment)?;
-            }
-            match known.remove(&entry.key) {
-                None => report.added += 1,
-                Some(before) => report.changed += u64::from(before != entry),
-            }
-            manifest.entries += 1;
-            name_codes(&entry, manifest);
-        }
-        writer.finish()?;
-        report.removed += known.len() as u64;
-    }
-    Ok(before)
-}
-
-/// One fragment for each entry and source.
-fn fused(fragments: Vec<Fragment>) -> Vec<Fragment> {
-    let mut fused = BTreeMap::<(String, Source), Entry>::new();
-    for Fragment { source, entry } in fragments {
-        match fused.get_mut(&(entry.key.clone(), source)) {
-            Some(known) => known.absorb(entry),
-            None => {
-                fused.insert((entry.key.clone(), source), entry);
-            }
-        }
-    }
-    fused.into_iter().map(|((_, source), entry)| Fragment { source, entry }).collect()
-}
-
-fn name_codes(entry: &Entry, manifest: &mut Manifest) {
-    for profession in &entry.professions {
-        manifest.professions.entry(profession.code.clone()).or_insert_with(|| profession.label.clone());
-    }
-    for activity in entry.activities.iter().filter(|activity| !activity.commune.code.is_empty()) {
-        let label = || activity.commune.label.clone();
-        manifest.communes.entry(activity.commune.code.clone()).or_insert_with(label);
-    }
 }

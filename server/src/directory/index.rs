@@ -107,9 +107,10 @@ pub(super) fn build(generation: &Generation) -> Result<(), Error> {
     let mut writer: IndexWriter =
         index.writer_with_num_threads(limits::DIRECTORY_INDEX_THREADS, limits::DIRECTORY_INDEX_BYTES)?;
     for part in 0..limits::DIRECTORY_PARTS {
-        for entry in generation.entries(part)?.values() {
+        generation.for_each_entry(part, |entry| {
             writer.add_document(document(&fields, entry))?;
-        }
+            Ok(())
+        })?;
     }
     writer.commit()?;
     writer.wait_merging_threads()?;

@@ -20,13 +20,17 @@ pub struct Listing {
 }
 
 /// A request to join, or that it was declined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Join {
     /// When he asked, ms.
     pub asked_at_ms: u64,
     /// When he was declined, ms; 0: was not.
     pub declined_at_ms: u64,
+    /// Why; may be empty.
+    pub reason: String,
+    /// A device of his was told that he was declined.
+    pub told: bool,
 }
 
 /// Requests of each group.
@@ -35,6 +39,12 @@ pub type Joins = BTreeMap<GroupId, BTreeMap<UserId, Join>>;
 impl std::fmt::Debug for Listing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Listing").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Join {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Join").field("asked_at_ms", &self.asked_at_ms).finish_non_exhaustive()
     }
 }
 

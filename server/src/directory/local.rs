@@ -1,6 +1,6 @@
 //! What people here add to the national directory, one small file each: entries of the operator (social workers,
 //! coordinators), changes of imported entries (hidden, linked to a user, tagged), shared inboxes, members' cards,
-//! rules of groups, listed groups and requests to join them.
+//! rules of groups, who is withheld what by them, listed groups and requests to join them.
 //!
 //! A file is replaced by rename, so that the operator's command line may write while the hub serves; the hub
 //! reads the folder again when it has changed.
@@ -13,7 +13,7 @@ use std::{
     time::SystemTime,
 };
 
-use cercle_proto::id::{GroupId, UserId};
+use cercle_proto::id::{GroupId, Seq, UserId};
 use cercle_storage::Sealer;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,7 @@ use super::{
     rule::{self, Rule},
     small_files::SmallFiles,
 };
+use crate::membership::withheld::WithheldUsers;
 
 /// What is said here about the entry with a key.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -184,13 +185,39 @@ impl LocalFolder {
     /// When a file cannot be read or written. What was sealed is sealed; the rest is as it was.
     pub fn seal_all(&self) -> Result<usize, Error> {
         let mut folders = ["entries", "cards", "rules", "listings"].map(str::to_owned).to_vec();
-        folders.extend(self.files.folders("joins")?.into_iter().map(|group| format!("joins/{group}")));
+        for of_groups in ["joins", "withheld"] {
+            let groups = self.files.folders(of_groups)?.into_iter();
+            folders.extend(groups.map(|group| format!("{of_groups}/{group}")));
+        }
         folders.iter().map(|folder| self.files.seal_all(folder)).sum()
     }
 
     /// Whether the files are sealed.
     pub(super) fn is_sealed(&self) -> bool {
         self.files.sealer.is_some()
+    }
+
+    /// Users who are given nothing new of a group, and the last entry that each may have.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn withheld(&self) -> Result<WithheldUsers, Error> {
+        let mut withheld = WithheldUsers::new();
+        for name in self.files.folders("withheld")? {
+            let Some(group) = rule::group(&name) else { continue };
+            let users = self.files.all::<Seq>(&format!("withheld/{name}"))?.into_iter();
+            let users = users.filter_map(|(user, after)| Some((UserId::parse(&user).ok()?, after)));
+            withheld.insert(group, users.collect());
+        }
+        Ok(withheld)
+    }
+
+    /// Notes that a user is given nothing new of a group, or forgets it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_withheld(&self, group: GroupId, user: &UserId, after: Option<Seq>) -> Result<(), Error> {
+        self.files.put(&format!("withheld/{}", rule::key(group)), user.as_str(), after.as_ref())
     }
 
     /// When entries and cards were last changed; `None` if there are none.

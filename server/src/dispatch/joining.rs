@@ -10,7 +10,7 @@ use crate::{
     auth::Identity,
     directory::listing::Listing,
     error::Refusal,
-    joining::{Listed, Request},
+    joining::{Declined, Listed, Request},
 };
 
 /// What a device asks about joining.
@@ -21,7 +21,7 @@ pub enum JoinCall {
     Find(String),
     Ask { group: GroupId, withdraw: bool },
     Pending(Option<GroupId>),
-    Decline { group: GroupId, user: UserId },
+    Decline { group: GroupId, user: UserId, reason: String },
 }
 
 impl JoinCall {
@@ -52,7 +52,9 @@ impl Dispatch {
             JoinCall::Find(text) => return Ok(Reply::ListedGroups(joining.find(by, &text, now).await?)),
             JoinCall::Ask { group, withdraw } => joining.ask(by, group, withdraw, now).await?,
             JoinCall::Pending(group) => return Ok(Reply::JoinRequests(joining.pending(by, group).await?)),
-            JoinCall::Decline { group, user } => joining.decline(by, group, user, now).await?,
+            JoinCall::Decline { group, user, reason } => {
+                joining.decline(by, group, user, reason, now).await?
+            }
         }
         Ok(Reply::Done)
     }
@@ -73,8 +75,8 @@ pub(super) fn call(body: Body) -> Result<JoinCall, Refusal> {
             let group = if group.is_empty() { None } else { Some(GroupId::try_from(&group)?) };
             JoinCall::Pending(group)
         }
-        Body::DeclineJoin(v1::DeclineJoin { group, user }) => {
-            JoinCall::Decline { group: GroupId::try_from(&group)?, user: UserId::parse(&user)? }
+        Body::DeclineJoin(v1::DeclineJoin { group, user, reason }) => {
+            JoinCall::Decline { group: GroupId::try_from(&group)?, user: UserId::parse(&user)?, reason }
         }
         _ => return Err(Refusal::of(cercle_proto::ErrorCode::UnknownRequest)),
     })
@@ -90,9 +92,20 @@ pub(super) fn listed(groups: Vec<Listed>) -> v1::ListedGroups {
             member,
             asked_at_ms: join.asked_at_ms,
             declined_at_ms: join.declined_at_ms,
+            decline_reason: join.reason,
         }
     };
     v1::ListedGroups { groups: groups.into_iter().map(listed).collect() }
+}
+
+/// A declined request as the wire has it.
+pub(super) fn declined(declined: &Declined) -> v1::JoinDeclined {
+    v1::JoinDeclined {
+        group: declined.group.to_bytes(),
+        title: declined.title.clone(),
+        reason: declined.reason.clone(),
+        declined_at_ms: declined.declined_at,
+    }
 }
 
 /// Requests to join as the wire has them.

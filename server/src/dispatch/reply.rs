@@ -161,6 +161,7 @@ pub fn relayed(what: &Relayed) -> Bytes {
             mls: mls.clone(),
         }),
         Relayed::JoinRequests(requests) => Body::JoinRequests(super::joining::requests(requests)),
+        Relayed::JoinDeclined(declined) => Body::JoinDeclined(super::joining::declined(declined)),
         Relayed::AlertStatus(status) => Body::AlertStatus(alert::status(status)),
     };
     frame::encode(&frame::server(0, body))

@@ -15,7 +15,11 @@ use cercle_proto::{
 };
 
 use super::{MembershipHint, bell::Bell, lock};
-use crate::{joining::Request, limits, membership::Due};
+use crate::{
+    joining::{Declined, Request},
+    limits,
+    membership::Due,
+};
 
 /// The wake-ups of one session.
 #[derive(Debug)]
@@ -55,6 +59,8 @@ pub enum Relayed {
     MembershipDue(Arc<Due>),
     /// Who wants to join a group.
     JoinRequests(Arc<Vec<Request>>),
+    /// That a request to join a group was declined.
+    JoinDeclined(Arc<Declined>),
     /// An ephemeral message.
     Ephemeral {
         /// The group.

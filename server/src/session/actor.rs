@@ -336,7 +336,8 @@ impl<L: Link> Actor<L> {
         let registration = fanout.register(identity.device, self.connection, self.bell.clone());
         self.shutdown = None;
         let (store, metrics) = (self.services.store.clone(), self.services.metrics.clone());
-        self.reading = Some(Reading::new(registration, store, metrics));
+        let withheld = self.services.dispatch.directory.withheld().clone();
+        self.reading = Some(Reading::new(registration, identity.user.clone(), withheld, store, metrics));
     }
 
     async fn read(&mut self) {

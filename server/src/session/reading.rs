@@ -4,6 +4,9 @@
 //! reads at most a few hundred kilobytes, from the ring of a group or from the log after the device's cursor,
 //! and adds the frames to send; so a slow device costs one turn of memory and nothing else.
 //!
+//! A user who no longer fits a group that follows the directory is given nothing after the entry that
+//! [`Withheld`] names; his place stays, and he reads on from there if he fits again.
+//!
 //! A device reads `joined_at < seq <= removed_at` (and the header of its own commit at `joined_at`). The
 //! roster is read again after each page that holds a commit, because only a commit can change it: what was
 //! read before a removal is complete, so nothing after the removal is sent.
@@ -18,7 +21,7 @@ use std::{
 use bytes::Bytes;
 use cercle_proto::{
     ErrorCode,
-    id::{DeviceId, GroupId, Seq},
+    id::{DeviceId, GroupId, Seq, UserId},
 };
 use cercle_storage::store::{Page, ReadError, ReadFrom, ReadLimit, Store};
 
@@ -27,14 +30,18 @@ use place::Place;
 use crate::{
     dispatch::{reply, request::Subscribe},
     error::{Details, Refusal},
-    fanout::{Encoded, ForReaders, News, Registration, RingRead, put_frames},
+    fanout::{Encoded, ForReaders, News, Registration, Relayed, RingRead, put_frames},
     limits,
+    membership::withheld::Withheld,
     telemetry::Metrics,
 };
 
 /// Reading of one session.
 pub struct Reading {
     device: DeviceId,
+    user: UserId,
+    /// What the user may not have of groups that he no longer fits.
+    withheld: Withheld,
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     registration: Registration,
@@ -80,9 +87,17 @@ struct Turn<'a> {
 impl Reading {
     /// Reads nothing yet.
     #[must_use]
-    pub fn new(registration: Registration, store: Arc<dyn Store>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        registration: Registration,
+        user: UserId,
+        withheld: Withheld,
+        store: Arc<dyn Store>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             device: registration.mailbox().device(),
+            user,
+            withheld,
             store,
             metrics,
             registration,
@@ -125,7 +140,12 @@ impl Reading {
             inbox.dirty = true;
         }
         frames.extend(news.key_packages_left.take().map(reply::key_packages_low));
-        frames.extend(news.relayed.drain(..).map(|what| reply::relayed(&what)));
+        let (withheld, user) = (&self.withheld, &self.user);
+        let may_have = |what: &Relayed| match what {
+            Relayed::Ephemeral { group, .. } => withheld.after(*group, user).is_none(),
+            _ => true,
+        };
+        frames.extend(news.relayed.drain(..).filter(may_have).map(|what| reply::relayed(&what)));
         news.end.take()
     }
 
@@ -211,8 +231,10 @@ impl Reading {
         let mut missed = Vec::new();
         for group in due.drain(..) {
             self.dirty.remove(&group);
-            let Some(place) = self.places.get(&group) else { continue };
-            match self.registration.read(group, place.cursor, &mut entries) {
+            // Who is withheld what comes is woken when he may have it.
+            let place = self.place(group).map(|place| *place).filter(|place| !place.is_held());
+            let Some(Place { cursor, .. }) = place else { continue };
+            match self.registration.read(group, cursor, &mut entries) {
                 RingRead::UpToDate => {}
                 RingRead::Entries { more } => {
                     self.send(group, &mut entries, turn).await?;
@@ -269,13 +291,12 @@ impl Reading {
     /// Reads several groups from the log after their cursors.
     async fn read_log(&mut self, groups: &[GroupId], turn: &mut Turn<'_>) -> Result<LogRead, ReadError> {
         let mut read = LogRead::default();
-        let from: Vec<ReadFrom> = groups
-            .iter()
-            .filter_map(|group| {
-                let place = self.places.get(group)?;
-                Some(ReadFrom { group: *group, after: place.cursor, until: place.until })
-            })
-            .collect();
+        let mut from = Vec::with_capacity(groups.len());
+        for group in groups {
+            if let Some(place) = self.place(*group).filter(|place| !place.is_held()) {
+                from.push(ReadFrom { group: *group, after: place.cursor, until: place.may_read_until() });
+            }
+        }
         if from.is_empty() {
             return Ok(read);
         }
@@ -308,19 +329,27 @@ impl Reading {
         } else {
             None
         };
-        let Some(place) = self.places.get_mut(&group) else { return Ok(()) };
+        let device = self.device;
+        let Some(place) = self.place(group) else { return Ok(()) };
         if let Some(entry) = roster {
             place.limit(entry.as_ref());
         }
-        place.admit(entries, self.device);
+        place.admit(entries, device);
         let wave = place.wave;
         let finished = place.is_finished();
         turn.entries += entries.len();
-        put_frames(group, wave, entries, self.device, turn.frames);
+        put_frames(group, wave, entries, device, turn.frames);
         if finished {
             self.forget(group);
         }
         Ok(())
+    }
+
+    /// The device's place in a group, with what is withheld at this moment.
+    fn place(&mut self, group: GroupId) -> Option<&mut Place> {
+        let place = self.places.get_mut(&group)?;
+        place.held = self.withheld.after(group, &self.user);
+        Some(place)
     }
 
     fn is_live(&self, group: GroupId) -> bool {

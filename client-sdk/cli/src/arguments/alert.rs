@@ -39,6 +39,9 @@ pub(crate) enum AlertCommand {
         /// Identifiant de l'alerte, ou son début (cercle alert list).
         #[arg(value_name = "ALERTE")]
         alert: String,
+        /// Vous vous en chargez (alerte concernant un patient).
+        #[arg(long)]
+        taking_over: bool,
     },
     /// Répond à une alerte, chiffré de bout en bout, et l'acquitte.
     Answer {
@@ -69,6 +72,9 @@ pub(crate) enum AlertCommand {
         /// Identifiant de l'alerte, ou son début (cercle alert list).
         #[arg(value_name = "ALERTE")]
         alert: String,
+        /// Compte aussi par profession ou par commune, à chaque changement ; peut être répété.
+        #[arg(long, value_name = "CRITÈRE", hide_possible_values = true)]
+        by: Vec<By>,
     },
     /// Montre qui a été atteint, a vu, a acquitté.
     Report {

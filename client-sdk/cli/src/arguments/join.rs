@@ -58,5 +58,8 @@ pub(crate) enum JoinCommand {
         /// Qui a demandé.
         #[arg(value_name = "PERSONNE")]
         user: String,
+        /// Pourquoi, dit à la personne et lisible par le hub.
+        #[arg(long, value_name = "TEXTE", default_value = "", hide_default_value = true)]
+        reason: String,
     },
 }

@@ -2,10 +2,15 @@
 
 mod answering;
 mod counting;
+pub(crate) mod event;
 mod following;
 mod sending;
 
-use cercle_sdk::{client::now_ms, core::GroupAlert, message::Kind as _};
+use cercle_sdk::{
+    client::now_ms,
+    core::GroupAlert,
+    message::{AlertId, Kind as _},
+};
 
 use crate::{
     arguments::alert::AlertCommand,
@@ -26,14 +31,16 @@ pub(crate) async fn run(context: &Context<'_>, command: AlertCommand) -> Result<
         AlertCommand::Import { file, groups, rings, target } => {
             sending::import(context, &file, &groups, &rings, target).await
         }
-        AlertCommand::Ack { alert } => answering::acknowledge(context, &alert).await,
+        AlertCommand::Ack { alert, taking_over } => {
+            answering::acknowledge(context, &alert, taking_over).await
+        }
         AlertCommand::Answer { alert, answer, from, to, note } => {
             let availability = answering::Availability { from, to, note };
             answering::answer(context, &alert, answer, availability).await
         }
         AlertCommand::List { all } => list(context, all).await,
         AlertCommand::Export { alert } => export(context, &alert).await,
-        AlertCommand::Watch { alert } => following::watch(context, &alert).await,
+        AlertCommand::Watch { alert, by } => following::watch(context, &alert, &by).await,
         AlertCommand::Report { alert, by: Some(by), .. } => counting::report(context, &alert, by).await,
         AlertCommand::Report { alert, csv, .. } => following::report(context, &alert, csv).await,
         AlertCommand::Reach { group, target } => following::reach(context, group.as_deref(), target).await,
@@ -102,6 +109,15 @@ async fn find(enrolled: &Enrolled, name: &str) -> Result<GroupAlert, Failure> {
 async fn find_online(context: &Context<'_>, enrolled: &Enrolled, name: &str) -> Result<GroupAlert, Failure> {
     context.online(enrolled).await?;
     find(enrolled, name).await
+}
+
+/// The number on the hub of the alert whose id begins like this, a crisis alert or one about a patient.
+async fn find_on_hub(context: &Context<'_>, enrolled: &Enrolled, name: &str) -> Result<AlertId, Failure> {
+    context.online(enrolled).await?;
+    match find(enrolled, name).await {
+        Ok(known) => Ok(known.state.alert.alert),
+        Err(_) => Ok(event::find(enrolled, name).await?.alert),
+    }
 }
 
 fn unknown(name: &str) -> Failure {

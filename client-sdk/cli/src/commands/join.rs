@@ -3,7 +3,7 @@
 use cercle_proto::id::{GroupId, to_hex};
 use cercle_sdk::{
     client::now_ms,
-    joining::{JoinRequest, ListedGroup},
+    joining::{JoinDeclined, JoinRequest, ListedGroup},
 };
 
 use super::{find_group, members};
@@ -15,7 +15,7 @@ use crate::{
     language::Text,
     limits::{DECLINED_MS, ID_PREFIX_DIGITS_MIN},
     moment,
-    records::{JoinRequestRecord, ListedGroupRecord, Record},
+    records::{JoinRequestRecord, ListedGroupRecord, Record, RequestDeclinedRecord},
     resolve,
 };
 
@@ -31,7 +31,9 @@ pub(crate) async fn run(context: &Context<'_>, command: JoinCommand) -> Result<E
         JoinCommand::Open { group, about } => open(context, &enrolled, &group, &about).await?,
         JoinCommand::Close { group } => close(context, &enrolled, &group).await?,
         JoinCommand::Requests { group } => requests(context, &enrolled, group.as_deref()).await?,
-        JoinCommand::Decline { group, user } => decline(context, &enrolled, &group, &user).await?,
+        JoinCommand::Decline { group, user, reason } => {
+            decline(context, &enrolled, &group, &user, &reason).await?;
+        }
         JoinCommand::Accept { .. } => {}
     }
     enrolled.close().await;
@@ -50,7 +52,8 @@ async fn find(context: &Context<'_>, enrolled: &Enrolled, text: &str) -> Result<
 }
 
 async fn ask(context: &Context<'_>, enrolled: &Enrolled, name: &str, withdraw: bool) -> Result<(), Failure> {
-    let ListedGroup { member, declined_at_ms, group, listing, .. } = listed(enrolled, name).await?;
+    let ListedGroup { member, declined_at_ms, decline_reason, group, listing, .. } =
+        listed(enrolled, name).await?;
     let group = GroupId::try_from(&group).map_err(|_| nothing_listed(name))?;
     let title = listing.unwrap_or_default().title;
     if !withdraw && member {
@@ -60,10 +63,7 @@ async fn ask(context: &Context<'_>, enrolled: &Enrolled, name: &str, withdraw: b
     let may_ask_at = declined_at_ms + DECLINED_MS;
     if !withdraw && declined_at_ms > 0 && now_ms() < may_ask_at {
         let at = moment::time(may_ask_at);
-        let what = text!(
-            "« {title} » a décliné votre demande.";
-            "\"{title}\" declined your request."
-        );
+        let what = declined_sentence(&title, &decline_reason);
         let mend = text!("Vous pouvez redemander après {at}."; "You can ask again after {at}.");
         return Err(Failure::new(Exit::Refused, what).mend(mend));
     }
@@ -119,6 +119,22 @@ async fn requests(context: &Context<'_>, enrolled: &Enrolled, name: Option<&str>
     Ok(())
 }
 
+/// Shows that a request of one's own was declined.
+pub(crate) fn show_declined(context: &Context<'_>, declined: &JoinDeclined) {
+    let record = Record::RequestDeclined(RequestDeclinedRecord::new(declined));
+    context.output.result(&record, &declined_sentence(&declined.title, &declined.reason));
+}
+
+fn declined_sentence(title: &str, reason: &str) -> Text {
+    if reason.is_empty() {
+        return text!("« {title} » a décliné votre demande."; "\"{title}\" declined your request.");
+    }
+    text!(
+        "« {title} » a décliné votre demande : {reason}";
+        "\"{title}\" declined your request: {reason}"
+    )
+}
+
 /// Shows that somebody wants to join.
 pub(crate) fn show_request(context: &Context<'_>, request: &JoinRequest, title: &str) {
     let JoinRequest { user, display_name, profession, asked_at_ms, .. } = request;
@@ -146,17 +162,23 @@ async fn accept(context: &Context<'_>, name: &str, users: &[String]) -> Result<E
     members::invite(context, &group.group.to_hex(), users).await
 }
 
-async fn decline(context: &Context<'_>, enrolled: &Enrolled, name: &str, user: &str) -> Result<(), Failure> {
+async fn decline(
+    context: &Context<'_>,
+    enrolled: &Enrolled,
+    name: &str,
+    user: &str,
+    reason: &str,
+) -> Result<(), Failure> {
     let group = find_group(context, enrolled, name).await?;
     let user = resolve::user(&enrolled.identity, user)?;
     let waiting = enrolled.client.join_requests(Some(group.group)).await?;
     if !waiting.iter().any(|request| request.user == user.as_str()) {
         return Err(nobody_asked(user.as_str()));
     }
-    enrolled.client.decline_join(group.group, user.clone()).await?;
+    enrolled.client.decline_join(group.group, user.clone(), reason.to_owned()).await?;
     let user = user.as_str();
     let sentence = text!("La demande de {user} est déclinée."; "The request of {user} is declined.");
-    context.output.result(&Record::JoinDeclined { group: group.group.to_hex(), user }, &sentence);
+    context.output.result(&Record::JoinDeclined { group: group.group.to_hex(), user, reason }, &sentence);
     Ok(())
 }
 
@@ -207,6 +229,10 @@ fn line(group: &ListedGroup) -> Text {
     let about = group.listing.as_ref().map_or("", |listing| listing.about.as_str());
     let state = match group {
         group if group.member => text!(" (vous y êtes)"; " (you are in it)"),
+        group if group.declined_at_ms > 0 && !group.decline_reason.is_empty() => {
+            let reason = &group.decline_reason;
+            text!(" (demande déclinée : {reason})"; " (declined: {reason})")
+        }
         group if group.declined_at_ms > 0 => text!(" (demande déclinée)"; " (declined)"),
         group if group.asked_at_ms > 0 => text!(" (demande en attente)"; " (asked, waiting)"),
         _ => text!(""; ""),

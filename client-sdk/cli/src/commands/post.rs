@@ -10,7 +10,7 @@ use cercle_sdk::{
     thread::kinds::Kinds,
 };
 
-use super::{find_group, send};
+use super::{alert, find_group, send};
 use crate::{
     arguments::{AvailabilityArguments, RsvpArguments},
     context::Context,
@@ -22,9 +22,23 @@ use crate::{
 };
 
 /// Sends a message that a file holds in its JSON form.
-pub(crate) async fn run(context: &Context<'_>, group: &str, file: &str) -> Result<Exit, Failure> {
-    let body = read(&input(file)?)?;
-    let posted = Box::pin(send::post(context, group, body.into())).await;
+pub(crate) async fn run(
+    context: &Context<'_>,
+    group: &str,
+    file: &str,
+    ask_ack: bool,
+) -> Result<Exit, Failure> {
+    let posted = match (read(&input(file)?)?, ask_ack) {
+        (Body::EventAlert(alert), true) => Box::pin(alert::event::ask(context, group, alert)).await,
+        (_, true) => {
+            let what = text!(
+                "Seule une alerte (event_alert) demande un accusé de lecture.";
+                "Only an alert (event_alert) asks for acknowledgement."
+            );
+            return Err(Failure::new(Exit::Usage, what));
+        }
+        (body, false) => Box::pin(send::post(context, group, body.into())).await,
+    };
     posted.map_err(|failure| match failure.exit {
         Exit::Usage => failure.mend(example_of_each()),
         _ => failure,

@@ -6,6 +6,7 @@ use cercle_sdk::{
     client::{Events, Notice},
     core::{GroupSummary, Message},
     event::{Event, MembershipChange},
+    joining::WantToJoin,
     message::Body,
 };
 
@@ -204,6 +205,16 @@ impl<'a> Reader<'a> {
         true
     }
 
+    async fn want_to_join(&self, waiting: &WantToJoin) -> Result<(), Failure> {
+        for request in &waiting.0 {
+            let Ok(group) = GroupId::try_from(&request.group) else { continue };
+            if self.wants(group) {
+                join::show_request(self.context, request, &self.title(group).await?);
+            }
+        }
+        Ok(())
+    }
+
     /// What else can happen in a group.
     async fn happening(&self, event: &Event) -> Result<(), Failure> {
         let (group, record, sentence) = match event {
@@ -241,13 +252,9 @@ impl<'a> Reader<'a> {
                 let sentence = text!("Groupe rétabli."; "Group recovered.");
                 (*group, Record::Recovered { group: group.to_hex() }, sentence)
             }
-            Event::WantToJoin(waiting) => {
-                for request in &waiting.0 {
-                    let Ok(group) = GroupId::try_from(&request.group) else { continue };
-                    if self.wants(group) {
-                        join::show_request(self.context, request, &self.title(group).await?);
-                    }
-                }
+            Event::WantToJoin(waiting) => return self.want_to_join(waiting).await,
+            Event::JoinDeclined(declined) => {
+                join::show_declined(self.context, &declined.0);
                 return Ok(());
             }
             Event::RollbackDetected => {

@@ -1,7 +1,7 @@
 //! Records of groups that can be asked for.
 
 use cercle_proto::id::to_hex;
-use cercle_sdk::joining::{JoinRequest, ListedGroup};
+use cercle_sdk::joining::{JoinDeclined, JoinRequest, ListedGroup};
 use serde::Serialize;
 
 /// A listed group.
@@ -13,6 +13,7 @@ pub(crate) struct ListedGroupRecord<'a> {
     member: bool,
     asked_at_ms: u64,
     declined_at_ms: u64,
+    decline_reason: &'a str,
 }
 
 /// Somebody who wants to join a group.
@@ -25,6 +26,22 @@ pub(crate) struct JoinRequestRecord<'a> {
     asked_at_ms: u64,
 }
 
+/// A request of one's own that was declined.
+#[derive(Debug, Serialize)]
+pub(crate) struct RequestDeclinedRecord<'a> {
+    group: String,
+    title: &'a str,
+    reason: &'a str,
+    declined_at_ms: u64,
+}
+
+impl<'a> RequestDeclinedRecord<'a> {
+    pub(crate) fn new(declined: &'a JoinDeclined) -> Self {
+        let JoinDeclined { group, title, reason, declined_at_ms } = declined;
+        Self { group: to_hex(group), title, reason, declined_at_ms: *declined_at_ms }
+    }
+}
+
 impl<'a> ListedGroupRecord<'a> {
     pub(crate) fn new(group: &'a ListedGroup) -> Self {
         let listing = group.listing.as_ref();
@@ -35,6 +52,7 @@ impl<'a> ListedGroupRecord<'a> {
             member: group.member,
             asked_at_ms: group.asked_at_ms,
             declined_at_ms: group.declined_at_ms,
+            decline_reason: &group.decline_reason,
         }
     }
 }

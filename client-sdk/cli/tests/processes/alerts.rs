@@ -112,7 +112,13 @@ fn an_alert_rings_those_who_are_meant_and_its_report_counts_them() {
     let opened = status(&sent.expect_exit(0).lines);
     assert_eq!(opened["recipients"], 1);
     let id = opened["alert"].as_str().unwrap().to_owned();
+    let watch = chief.start(&["alert", "watch", &id, "--by", "profession", "--by", "commune"]);
+    let first = watch.until(|line| line["by"] == "commune").pop().unwrap();
+    assert_eq!((&first["value"], &first["acknowledged"]), (&"31555".into(), &0.into()));
     claire.run(&["alert", "ack", &id]).expect_exit(0);
+    watch.until(|line| line["by"] == "profession" && line["acknowledged"] == 1);
+    watch.until(|line| line["by"] == "commune" && line["value"] == "31555" && line["acknowledged"] == 1);
+    drop(watch);
     let not_his = karim.run(&["alert", "ack", &id]);
     assert_ne!(not_his.exit, Some(0), "he reads it in the group, and it does not ring him");
     let by = chief.run(&["alert", "report", &id, "--by", "commune"]);
@@ -121,6 +127,48 @@ fn an_alert_rings_those_who_are_meant_and_its_report_counts_them() {
     assert_eq!((&counts[0]["value"], &counts[0]["acknowledged"]), (&"31555".into(), &1.into()));
     let updated = chief.run(&["alert", "update", &id, "--headline", "Renfort demain"]);
     assert_eq!(status(&updated.expect_exit(0).lines)["recipients"], 1, "the same people");
+}
+
+#[test]
+fn an_alert_about_a_patient_asks_for_acknowledgement_and_is_followed_on_the_hub() {
+    let hub = Hub::start();
+    let (anne, karim, zoe) = (hub.enrol("anne"), hub.enrol("karim"), hub.enrol("zoe"));
+    let opened = anne.run(&["direct", "karim"]);
+    let group_id =
+        opened.expect_exit(0).of_type("group").next().unwrap()["group"].as_str().unwrap().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("alerte.json");
+    let example = anne.run(&["template", "event_alert"]);
+    let mut alert = example.expect_exit(0).of_type("template").next().unwrap()["content"].clone();
+    alert["priority"] = "stat".into();
+    std::fs::write(&file, alert.to_string()).unwrap();
+    let path = file.to_str().unwrap();
+    let refused = anne.run(&["post", &group_id, path, "--ask-ack", "--offline"]);
+    assert_ne!(refused.exit, Some(0), "the hub has to ring");
+    let posted = anne.run(&["post", &group_id, path, "--ask-ack"]);
+    let opened = status(&posted.expect_exit(0).lines);
+    assert_eq!((&opened["phase"], &opened["recipients"]), (&"ringing".into(), &1.into()));
+    let id = opened["alert"].as_str().unwrap().to_owned();
+
+    let watch = anne.start(&["alert", "watch", &id]);
+    watch.until(|line| line["type"] == "alert_status");
+    assert_ne!(zoe.run(&["alert", "ack", &id]).exit, Some(0), "she is not in the group");
+    karim.run(&["recv"]).expect_exit(0);
+    karim.run(&["alert", "ack", &id, "--taking-over"]).expect_exit(0);
+    watch.until(|line| line["acknowledged"] == 1);
+    drop(watch);
+    let report = anne.run(&["alert", "report", &id]);
+    let row = report.expect_exit(0).of_type("alert_recipient").next().unwrap().clone();
+    assert_eq!(row["user"], "karim@cpts.example");
+    assert!(row["acknowledged_at_ms"].as_u64().unwrap() > 0);
+    let state = anne.run(&["state", &group_id, "--kind", "event_alert"]);
+    let state = state.expect_exit(0).of_type("state").last().unwrap()["state"].clone();
+    assert_eq!(state["taken_over_by"], serde_json::json!(["karim@cpts.example"]));
+    let ended = anne.run(&["alert", "cancel", &id]);
+    assert_eq!(status(&ended.expect_exit(0).lines)["phase"], "closed");
+    let other = folder.path().join("text.json");
+    std::fs::write(&other, r#"{"kind":"text","text":"Bonjour"}"#).unwrap();
+    assert_eq!(anne.run(&["post", &group_id, other.to_str().unwrap(), "--ask-ack"]).exit, Some(2));
 }
 
 #[test]

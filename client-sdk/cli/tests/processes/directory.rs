@@ -122,7 +122,10 @@ fn a_group_follows_what_is_imported_and_its_administrator_hands_it_over_to_leave
     let anne = hub.enrol("anne");
     let nurses = NURSES.map(|name| hub.enrol(name));
     anne.run(&["new", "Infirmiers", "--kind", "territory"]).expect_exit(0);
-    anne.run(&["rule", "set", "infirmiers"]).expect_exit(5);
+    let refused = anne.run(&["rule", "set", "infirmiers"]);
+    let error = refused.expect_exit(5).of_type("error").next().unwrap();
+    assert!(error["message"].as_str().unwrap().contains("au moins un critère"), "{error}");
+    assert!(error["mend"].as_str().unwrap().contains("--profession"), "{error}");
     let set = anne.run(&["rule", "set", "infirmiers", "--profession", "60"]);
     let rule = set.expect_exit(0).of_type("rule").next().unwrap();
     assert_eq!(

@@ -44,7 +44,14 @@ fn a_listed_group_is_found_asked_for_and_joined_and_a_declined_one_waits() {
     assert_ne!(zoe.run(&["join", "accept", "Plaies", "zoe"]).exit, Some(0), "not his to decide");
     assert_ne!(anne.run(&["join", "accept", "Plaies", "paul"]).exit, Some(0), "he never asked");
     anne.run(&["join", "accept", "Plaies", "karim"]).expect_exit(0);
-    anne.run(&["join", "decline", "Plaies", "zoe"]).expect_exit(0);
+    // Who is not connected is told when he is, once.
+    anne.run(&["join", "decline", "Plaies", "zoe", "--reason", "Équipe complète"]).expect_exit(0);
+    hub.kill();
+    hub.spawn();
+    let follows = zoe.start(&["recv", "--follow"]);
+    let told = follows.until(|line| line["type"] == "request_declined").pop().unwrap();
+    drop(follows);
+    assert_eq!((&told["title"], &told["reason"]), (&"Plaies complexes".into(), &"Équipe complète".into()));
     let joined = karim.run(&["recv"]);
     assert_eq!(joined.expect_exit(0).of_type("joined").count(), 1);
     assert_eq!(found(&karim).of_type("listed_group").next().unwrap()["member"], true);
@@ -53,6 +60,7 @@ fn a_listed_group_is_found_asked_for_and_joined_and_a_declined_one_waits() {
 
     let declined = found(&zoe).of_type("listed_group").next().unwrap().clone();
     assert!(declined["declined_at_ms"].as_u64().unwrap() > 0);
+    assert_eq!(declined["decline_reason"], "Équipe complète");
     assert_ne!(zoe.run(&["join", "ask", "plaies"]).exit, Some(0), "declined a moment ago");
     anne.run(&["join", "close", "Plaies"]).expect_exit(0);
     assert_eq!(found(&zoe).of_type("listed_group").count(), 0);

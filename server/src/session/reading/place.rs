@@ -17,6 +17,8 @@ pub(super) struct Place {
     pub(super) joined_at: Seq,
     /// It reads entries up to and including this one.
     pub(super) until: Seq,
+    /// At this moment it is given nothing after this entry.
+    pub(super) held: Option<Seq>,
     /// The wave whose history is being read; 0: live.
     pub(super) wave: u64,
 }
@@ -40,7 +42,7 @@ impl Place {
         if cursor < *floor || cursor > *head {
             return Err((ErrorCode::ResyncRequired, *floor));
         }
-        let mut place = Self { cursor, joined_at: 0, until: Seq::MAX, wave };
+        let mut place = Self { cursor, joined_at: 0, until: Seq::MAX, held: None, wave };
         place.limit(Some(entry));
         Ok(place)
     }
@@ -61,10 +63,21 @@ impl Place {
         self.cursor >= self.until
     }
 
+    /// The last entry that it may have at this moment.
+    pub(super) fn may_read_until(&self) -> Seq {
+        // Nothing of a time before its joining is withheld from it.
+        self.until.min(self.held.map_or(Seq::MAX, |held| held.max(self.joined_at)))
+    }
+
+    /// Whether it waits for what is withheld.
+    pub(super) fn is_held(&self) -> bool {
+        self.held.is_some() && self.cursor >= self.may_read_until()
+    }
+
     /// Moves past entries that follow the cursor and keeps those that the device may have. Its own entry at
     /// `joined_at` is the external commit by which it joined.
     pub(super) fn admit<E: ForReaders>(&mut self, entries: &mut Vec<E>, device: DeviceId) {
-        let (joined_at, until) = (self.joined_at, self.until);
+        let (joined_at, until) = (self.joined_at, self.may_read_until());
         if let Some(last) = entries.last() {
             self.cursor = last.seq().min(until).max(self.cursor);
         }

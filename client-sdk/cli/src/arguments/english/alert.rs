@@ -19,6 +19,12 @@ pub(super) const SENTENCES: &[(&str, &str, &str)] = &[
     ("alert list", "", "Lists the alerts that hold."),
     ("alert list", "all", "Also those that ended, were replaced or are over."),
     ("alert watch", "", "Follows an alert: a tally at every change (Ctrl-C to end)."),
+    ("alert ack", "taking_over", "You take care of it (alert about a patient)."),
+    (
+        "alert watch",
+        "by",
+        "Also counts by profession or commune, at every change: profession, commune; repeatable.",
+    ),
     ("alert report", "", "Shows who was reached, has seen, has acknowledged."),
     ("alert report", "csv", "As CSV, for a spreadsheet."),
     ("alert report", "by", "Counts by profession or commune: profession, commune."),

@@ -8,7 +8,7 @@ use cercle_sdk::{
 };
 use tokio::time::timeout;
 
-use super::find_online;
+use super::{event, find, find_online};
 use crate::{
     arguments::alert::Answer,
     commands::send::{Verdict, refused, verdict},
@@ -25,9 +25,19 @@ pub(super) struct Availability {
     pub(super) note: String,
 }
 
-pub(super) async fn acknowledge(context: &Context<'_>, name: &str) -> Result<Exit, Failure> {
+pub(super) async fn acknowledge(
+    context: &Context<'_>,
+    name: &str,
+    taking_over: bool,
+) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
-    let known = find_online(context, &enrolled, name).await?;
+    context.online(&enrolled).await?;
+    let Ok(known) = find(&enrolled, name).await else {
+        let event = event::find(&enrolled, name).await?;
+        event::acknowledge(context, &enrolled, &event, taking_over).await?;
+        enrolled.close().await;
+        return Ok(Exit::Done);
+    };
     enrolled.client.acknowledge_alert(known.state.alert.alert, true).await?;
     let id = known.state.alert.alert.to_hex();
     let mode = known.state.alert.mode_label(context.output.language());

@@ -1,10 +1,10 @@
-//! `cercle alert report --by`: how far an alert is with each profession, or in each commune.
+//! `cercle alert report --by` and `watch --by`: how far an alert is with each profession, or in each commune.
 
 use std::collections::BTreeMap;
 
 use cercle_proto::v1;
 
-use super::{find_online, following};
+use super::{find_on_hub, following};
 use crate::{
     arguments::alert::By,
     context::Context,
@@ -16,16 +16,31 @@ use crate::{
 
 pub(super) async fn report(context: &Context<'_>, name: &str, by: By) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
-    let known = find_online(context, &enrolled, name).await?;
-    let (status, recipients) = enrolled.client.alert_report(known.state.alert.alert, false).await?;
+    let alert = find_on_hub(context, &enrolled, name).await?;
+    let (status, recipients) = enrolled.client.alert_report(alert, false).await?;
     following::show(context, &status);
-    for (value, count) in counted(&recipients, by) {
-        let line = line(value, &count);
-        let record = AlertCountRecord { by: by.name(), value, count };
-        context.output.result(&Record::AlertCount(record), &line);
-    }
+    Counts::default().show(context, &recipients, &[by]);
     enrolled.close().await;
     Ok(Exit::Done)
+}
+
+/// What was shown of the recipients, by criterion and value.
+#[derive(Default)]
+pub(super) struct Counts(BTreeMap<(&'static str, String), AlertCount>);
+
+impl Counts {
+    /// Shows every count that is not the one that was shown last.
+    pub(super) fn show(&mut self, context: &Context<'_>, recipients: &[v1::AlertRecipient], by: &[By]) {
+        for by in by {
+            for (value, count) in counted(recipients, *by) {
+                if self.0.insert((by.name(), value.to_owned()), count) == Some(count) {
+                    continue;
+                }
+                let record = AlertCountRecord { by: by.name(), value, count };
+                context.output.result(&Record::AlertCount(record), &line(value, &count));
+            }
+        }
+    }
 }
 
 impl By {

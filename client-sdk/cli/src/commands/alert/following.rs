@@ -6,40 +6,55 @@ use cercle_sdk::{
     event::Event,
 };
 
-use super::find_online;
+use tokio::time::{Instant, sleep_until};
+
+use super::{counting::Counts, find_on_hub};
 use crate::{
-    arguments::alert::TargetArguments,
+    arguments::alert::{By, TargetArguments},
     commands::find_group,
     context::Context,
     exit::Exit,
     failure::Failure,
     interrupt::Interrupt,
     language::{Language, Text},
+    limits::ALERT_COUNTS_EVERY,
     moment,
     records::{AlertRecipientRecord, AlertStatusRecord, ReachableRecord, Record, alert_phase},
 };
 
-pub(super) async fn watch(context: &Context<'_>, name: &str) -> Result<Exit, Failure> {
+pub(super) async fn watch(context: &Context<'_>, name: &str, by: &[By]) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
-    let known = find_online(context, &enrolled, name).await?;
-    let id = known.state.alert.alert;
+    let id = find_on_hub(context, &enrolled, name).await?;
     let mut interrupt = Interrupt::new()?;
     let mut events = enrolled.client.events();
-    let (mut status, _) = enrolled.client.alert_report(id, true).await?;
+    let mut counts = Counts::default();
+    let (mut status, recipients) = enrolled.client.alert_report(id, true).await?;
     show(context, &status);
+    counts.show(context, &recipients, by);
+    // When the counts are next asked for; none while they are those of the status.
+    let mut due: Option<Instant> = None;
     let ended = loop {
-        if matches!(status.phase(), v1::AlertPhase::Closed | v1::AlertPhase::Expired) {
+        let over = matches!(status.phase(), v1::AlertPhase::Closed | v1::AlertPhase::Expired);
+        if over && due.is_none() {
             break Ok(Exit::Done);
         }
         let news = tokio::select! {
             biased;
             () = interrupt.requested() => break Ok(Exit::Done),
             stopped = enrolled.client.stopped() => break Err(stopped.into()),
+            () = until(due, over) => {
+                due = None;
+                let (news, recipients) = enrolled.client.alert_report(id, false).await?;
+                counts.show(context, &recipients, by);
+                news
+            }
             notice = events.next() => match notice {
                 Some(Notice::Event(Event::AlertStatus(news))) if news.0.alert[..] == id.0 => news.0,
                 // The hub forgets who watches when a session ends.
                 Some(Notice::Event(Event::CaughtUp) | Notice::Missed(_)) => {
-                    enrolled.client.alert_report(id, true).await?.0
+                    let (news, recipients) = enrolled.client.alert_report(id, true).await?;
+                    counts.show(context, &recipients, by);
+                    news
                 }
                 Some(Notice::Event(_)) => continue,
                 None => break Err(ClientError::Closed.into()),
@@ -47,6 +62,9 @@ pub(super) async fn watch(context: &Context<'_>, name: &str) -> Result<Exit, Fai
         };
         if news != status {
             show(context, &news);
+            if !by.is_empty() && due.is_none() {
+                due = Some(Instant::now() + ALERT_COUNTS_EVERY);
+            }
         }
         status = news;
     };
@@ -54,10 +72,19 @@ pub(super) async fn watch(context: &Context<'_>, name: &str) -> Result<Exit, Fai
     ended
 }
 
+/// Waits until the counts are due, for ever if they are not; not at all for the last ones.
+async fn until(due: Option<Instant>, over: bool) {
+    match due {
+        Some(_) if over => {}
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
 pub(super) async fn report(context: &Context<'_>, name: &str, csv: bool) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
-    let known = find_online(context, &enrolled, name).await?;
-    let (status, recipients) = enrolled.client.alert_report(known.state.alert.alert, false).await?;
+    let alert = find_on_hub(context, &enrolled, name).await?;
+    let (status, recipients) = enrolled.client.alert_report(alert, false).await?;
     if csv {
         context.output.say(&same(CSV_HEADER.to_owned()));
         recipients.iter().for_each(|recipient| context.output.say(&same(csv_line(recipient))));

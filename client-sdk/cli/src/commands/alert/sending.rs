@@ -16,7 +16,7 @@ use cercle_sdk::{
 };
 use tokio::time::timeout;
 
-use super::{find_online, following};
+use super::{event, find, find_online, following};
 use crate::{
     arguments::alert::{ContentArguments, Mode, RingArguments, SendArguments, TargetArguments},
     commands::{
@@ -121,7 +121,14 @@ pub(super) async fn update(
 
 pub(super) async fn cancel(context: &Context<'_>, name: &str, note: String) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
-    let known = find_online(context, &enrolled, name).await?;
+    context.online(&enrolled).await?;
+    let Ok(known) = find(&enrolled, name).await else {
+        // An alert about a patient is not said to have ended: nobody is rung any more.
+        let alert = event::find(&enrolled, name).await?.alert;
+        following::show(context, &enrolled.client.close_alert(alert).await?);
+        enrolled.close().await;
+        return Ok(Exit::Done);
+    };
     may_change(&enrolled, &known)?;
     let (alert, earlier) = (Client::new_alert_id(), &known.state.alert);
     let cap = Cap {
@@ -136,7 +143,8 @@ pub(super) async fn cancel(context: &Context<'_>, name: &str, note: String) -> R
     };
     let groups = still_there(&enrolled, &known).await?;
     let deputies = earlier.deputies.clone();
-    post(context, &enrolled, &groups, CrisisAlert { alert, cap: cap.into(), ack_by_ms: 0, deputies }).await?;
+    let end = CrisisAlert { alert, cap: cap.into(), ack_by_ms: 0, deputies };
+    post(context, &enrolled, &groups, &Body::CrisisAlert(end)).await?;
     let status = close(&enrolled, &known).await?;
     match &status {
         Some(status) => following::show(context, status),
@@ -198,7 +206,7 @@ async fn publish(
     };
     let open = v1::OpenAlert {
         alert: id.0.to_vec().into(),
-        groups: post(context, &enrolled, groups, alert).await?,
+        groups: post(context, &enrolled, groups, &Body::CrisisAlert(alert)).await?,
         mode: mode.into(),
         priority: v1::AlertPriority::High.into(),
         expires_at_ms,
@@ -239,18 +247,18 @@ async fn somebody_fits(
 }
 
 /// Posts an alert to its groups and waits until the hub has it; returns the places.
-async fn post(
+pub(super) async fn post(
     context: &Context<'_>,
     enrolled: &Enrolled,
     groups: &[GroupSummary],
-    alert: CrisisAlert,
+    body: &Body,
 ) -> Result<Vec<v1::Cursor>, Failure> {
     context.online(enrolled).await?;
     let client = &enrolled.client;
     let mut places = Vec::with_capacity(groups.len());
     for group in groups {
         let mut events = client.events();
-        let id = client.post(group.group, Body::CrisisAlert(alert.clone()).into()).await?;
+        let id = client.post(group.group, body.clone().into()).await?;
         let deciding = timeout(context.patience, verdict(client, &mut events, group.group, id, group.cursor));
         let what = text!("Envoi…"; "Sending…");
         let Ok(verdict) = context.output.waiting(&what, Box::pin(deciding)).await else {
