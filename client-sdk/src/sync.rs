@@ -57,6 +57,7 @@ use dice::Dice;
 use pace::Pace;
 use session::Session;
 
+pub(crate) mod acknowledging;
 pub(crate) mod agenda;
 pub(crate) mod certificate;
 pub(crate) mod circle;
