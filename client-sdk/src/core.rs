@@ -431,6 +431,7 @@ impl Core {
         }
         cx.keep_appointments()?;
         cx.drive()?;
+        cx.acknowledge_what_is_due();
         let actions = cx.actions;
         tx.commit()?;
         Ok(actions)
@@ -454,6 +455,13 @@ impl Core {
             actions.push(Action::Finished { id: *id, result: Err(Error::Store(error)) });
         }
         actions
+    }
+
+    /// What the hub should still be told before the connection is closed on purpose.
+    pub fn last_words(&mut self, now: TimestampMs) -> Vec<v1::ClientFrame> {
+        let acks = self.memory.session.acknowledgements.take(now);
+        let frame = |ack| cercle_proto::frame::client(0, v1::client_frame::Body::Ack(ack));
+        acks.into_iter().map(frame).collect()
     }
 
     /// When [`Input::Tick`] is due, if nothing else happens before.

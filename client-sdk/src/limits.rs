@@ -314,6 +314,10 @@ pub const CLOCK_SKEW_MS_MAX: u64 = 5 * MINUTE_MS;
 pub const PING_INTERVAL_MS: TimestampMs = 30 * SECOND_MS;
 /// A session that is replaced again within this time is left to whoever replaces it.
 pub const REPLACED_TWICE_MS: TimestampMs = MINUTE_MS;
+/// Shortest time between two acknowledgements, except at the end of a catch-up: long enough that a busy group
+/// costs the hub few of them, short enough that nobody notices. Less than the two seconds after which the hub
+/// stores them.
+pub const ACKNOWLEDGE_EVERY_MS: TimestampMs = 100;
 /// How long the hub may take for an answer; a catch-up in between counts too, so it is generous.
 pub const ANSWER_PATIENCE_MS: TimestampMs = 5 * MINUTE_MS;
 /// Requests of an app that wait for the hub's answer.

@@ -70,6 +70,7 @@ pub(crate) mod device_changes;
 pub(crate) mod dice;
 pub(crate) mod direct;
 pub(crate) mod entries;
+pub(crate) mod event_alerts;
 pub(crate) mod finding;
 pub(crate) mod forgotten;
 pub(crate) mod history;

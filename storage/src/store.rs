@@ -20,7 +20,7 @@ pub mod note;
 pub mod register;
 pub mod timer;
 
-pub use account::{Accounts, DeviceRecord, EnrolError, Enrolment, InvitationRecord, UserRecord};
+pub use account::{Accounts, DeviceRecord, EnrolError, Enrolment, InvitationRecord, Opening, UserRecord};
 pub(crate) use audit::AuditPlan;
 pub use audit::{AUDIT_EMPTIED, Audit, AuditClass, AuditCut, AuditEntry, AuditPruned, AuditRecord};
 pub use blob::{AnnounceError, AnnouncedBlob, BlobRecord, BlobUsage, Blobs, NewBlob};

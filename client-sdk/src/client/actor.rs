@@ -352,6 +352,8 @@ impl Actor {
         if self.outgoing.is_none() {
             return;
         }
+        let last_words = self.core.last_words(now_ms());
+        self.backlog.extend(last_words.into_iter().map(|frame| Outgoing::Frame(Box::new(frame))));
         self.backlog.push_back(Outgoing::HangUp(Retry::Never));
         let goodbye = async {
             flush(&mut self.outgoing, &mut self.backlog).await;

@@ -84,13 +84,12 @@ impl Cx<'_, '_> {
         Ok(())
     }
 
-    /// Stores the cursor, and tells the hub once that is committed.
+    /// Stores the cursor; the hub is told once that is committed.
     pub(crate) fn acknowledge(&mut self, group: GroupId) -> Step {
         let Some(lane) = self.m.groups.get(&group) else { return Ok(()) };
         let seq = lane.row.cursor;
         self.tx.write_cursor(group, seq)?;
-        let cursor = v1::Cursor { group: group.to_bytes(), seq };
-        self.tell(Request::Ack(v1::Ack { groups: vec![cursor], inbox: 0 }));
+        self.m.session.acknowledgements.note(group, seq);
         Ok(())
     }
 

@@ -134,6 +134,7 @@ impl Cx<'_, '_> {
     /// The history of a wave is complete: its groups are read to their heads.
     pub(crate) fn catchup_complete(&mut self, complete: v1::CatchupComplete) -> Step {
         let groups = self.m.session.waves.remove(&complete.wave).unwrap_or_default();
+        self.m.session.acknowledgements.hurry();
         let answered = Pending::Subscribe { wave: complete.wave };
         self.m.session.pending.retain(|_, (pending, _)| *pending != answered);
         for refused in &complete.refused {

@@ -101,17 +101,21 @@ pub(crate) struct Session {
     pub(crate) lineage: Vec<Vec<u8>>,
     pub(crate) rollback_noted: bool,
     pub(crate) key_packages_left: Option<u32>,
+    /// How far this device has read and the hub was not told.
+    pub(crate) acknowledgements: super::acknowledging::Acknowledgements,
     /// Groups that the hub lists and this device does not know: (reading starts after, patience ends).
     pub(crate) orphans: BTreeMap<GroupId, (Seq, TimestampMs)>,
 }
 
 impl Session {
-    /// When the connection counts as dead, or an orphan's time is over.
+    /// When the connection counts as dead, an orphan's time is over, or the hub is to be told something.
     pub(crate) fn next_wake(&self) -> Option<TimestampMs> {
         if matches!(self.phase, Phase::Offline | Phase::Closing) {
             return None;
         }
-        self.orphans.values().map(|(_, due)| *due).chain([self.dead_at()]).chain(self.retry_at).min()
+        let orphans = self.orphans.values().map(|(_, due)| *due);
+        let told = self.acknowledgements.due_at().filter(|_| self.phase == Phase::Ready);
+        orphans.chain([self.dead_at()]).chain(self.retry_at).chain(told).min()
     }
 }
 

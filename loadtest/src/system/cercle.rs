@@ -1,8 +1,9 @@
 //! A hub of ours under raw devices.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -10,7 +11,8 @@ use cercle_proto::{
     id::{Epoch, GroupId, MessageId, Seq},
     v1::{self, client_frame::Body as Request, server_frame::Body as Answer},
 };
-use cercle_sdk::client::now_ms;
+use cercle_sdk::{client::now_ms, limits::ACKNOWLEDGE_EVERY_MS};
+use tokio::time::{Instant, timeout_at};
 
 use super::link::Heard;
 use crate::{
@@ -53,6 +55,10 @@ pub(crate) struct CercleLink {
     posted: BTreeMap<u64, Posted>,
     /// What was read of each group.
     pub(crate) cursors: HashMap<GroupId, Seq>,
+    /// Groups whose cursor the hub was not told.
+    unacknowledged: BTreeSet<GroupId>,
+    /// When it may be told.
+    acknowledge_at: Instant,
 }
 
 /// A message on its way.
@@ -129,7 +135,14 @@ impl Cercle {
         }
         session.subscribe(1, &places, 0);
         let cursors = places.into_iter().collect();
-        let mut link = CercleLink { session, groups, posted: BTreeMap::new(), cursors };
+        let mut link = CercleLink {
+            session,
+            groups,
+            posted: BTreeMap::new(),
+            cursors,
+            unacknowledged: BTreeSet::new(),
+            acknowledge_at: Instant::now(),
+        };
         let mut heard = Heard::default();
         while matches!(from, From::Head) && !heard.caught_up {
             if !link.hear(&mut heard).await? {
@@ -197,6 +210,7 @@ impl CercleLink {
     /// # Errors
     /// When the connection is gone, or the hub does not record it.
     pub(crate) async fn settle(mut self) -> anyhow::Result<()> {
+        self.acknowledge();
         until("recording acknowledgements", OPERATION_PATIENCE, async || {
             let Answer::Groups(list) = self.session.ask(Request::ListGroups(v1::ListGroups {})).await? else {
                 bail!("the hub lists no groups");
@@ -215,13 +229,16 @@ impl CercleLink {
     /// # Errors
     /// When the hub refuses a message.
     pub(crate) async fn hear(&mut self, heard: &mut Heard) -> anyhow::Result<bool> {
-        let Some(frame) = self.session.next().await? else { return Ok(false) };
+        let Some(frame) = self.next().await? else { return Ok(false) };
         match frame.body {
             Some(Answer::Accepted(_)) => {
                 heard.accepted.extend(self.posted.remove(&frame.request).map(|posted| posted.payload));
             }
             Some(Answer::Error(error)) => bail!("the hub refuses ({}): {}", error.code, error.message),
-            Some(Answer::CatchupComplete(complete)) if complete.refused.is_empty() => heard.caught_up = true,
+            Some(Answer::CatchupComplete(complete)) if complete.refused.is_empty() => {
+                heard.caught_up = true;
+                self.acknowledge();
+            }
             Some(Answer::CatchupComplete(_)) => bail!("the hub refuses to read a group"),
             Some(Answer::Entries(entries)) => self.entries(&entries, heard),
             Some(Answer::InboxItem(item)) => {
@@ -243,7 +260,33 @@ impl CercleLink {
             *place = entry.seq;
             heard.payloads.extend(payload::payload_of(&entry.mls));
         }
-        let cursor = v1::Cursor { group: entries.group.clone(), seq: *place };
-        self.session.put(Request::Ack(v1::Ack { groups: vec![cursor], inbox: 0 }));
+        self.unacknowledged.insert(GroupId::new(bytes));
+    }
+
+    /// The next frame; meanwhile the hub is told what was read, no more often than a device of a person would.
+    async fn next(&mut self) -> anyhow::Result<Option<v1::ServerFrame>> {
+        loop {
+            if self.unacknowledged.is_empty() {
+                return self.session.next().await;
+            }
+            // Frames may come without a pause, and then the timeout would never be looked at.
+            if Instant::now() >= self.acknowledge_at {
+                self.acknowledge();
+            } else if let Ok(next) = timeout_at(self.acknowledge_at, self.session.next()).await {
+                return next;
+            }
+        }
+    }
+
+    fn acknowledge(&mut self) {
+        let cursor = |group: GroupId| {
+            let seq = self.cursors.get(&group).copied().unwrap_or_default();
+            v1::Cursor { group: group.to_bytes(), seq }
+        };
+        let groups: Vec<_> = std::mem::take(&mut self.unacknowledged).into_iter().map(cursor).collect();
+        if !groups.is_empty() {
+            self.session.put(Request::Ack(v1::Ack { groups, inbox: 0 }));
+        }
+        self.acknowledge_at = Instant::now() + Duration::from_millis(ACKNOWLEDGE_EVERY_MS);
     }
 }

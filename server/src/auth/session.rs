@@ -5,6 +5,7 @@ use cercle_proto::{
     signing::{session_message, verify},
     v1::Role,
 };
+use cercle_storage::store::Opening;
 
 use super::{Authenticated, AuthenticationService, Error, Identity};
 use crate::limits;
@@ -23,7 +24,8 @@ impl AuthenticationService {
         now: TimestampMs,
     ) -> Result<Authenticated, Error> {
         let store = &self.inner.store;
-        let (record, user) = store.device_and_user(device).await?.ok_or(Error::DeviceUnknown)?;
+        let opening = store.opening(device).await?.ok_or(Error::DeviceUnknown)?;
+        let Opening { device: record, user, key_packages_left } = opening;
         // The proof comes before the revocation: only the device itself learns that it was revoked.
         if !verify(&record.public_key, &session_message(nonce, device), proof) {
             return Err(Error::ProofInvalid);
@@ -45,7 +47,7 @@ impl AuthenticationService {
         Ok(Authenticated {
             identity,
             certificate: record.certificate.to_vec(),
-            key_packages_left: store.left(device).await?,
+            key_packages_left,
             hub_certificate: self.inner.issuer.hub_certificate().to_vec(),
             incarnation: store.incarnation(),
             past_incarnations: self.restores().iter().map(|restore| restore.before).collect(),

@@ -165,12 +165,16 @@ impl<L: Link> Actor<L> {
         self.link.finish(limits::GOODBYE).await;
     }
 
-    /// Waits for the first thing that happens. Cancel-safe.
+    /// Waits for the first thing that happens.
     async fn wait(&mut self) -> Woken {
         let wakes_at = self.started + self.session.wakes_at();
         let has_work = self.reading.as_ref().is_some_and(Reading::has_work);
         let woken = poll_fn(|cx| self.poll_wait(wakes_at, has_work, cx)).await;
         self.rang_last = matches!(woken, Woken::Rung);
+        if self.rang_last && self.requests.more_are_open() {
+            // The store answers many at once; those that are ready are told in one write.
+            tokio::task::yield_now().await;
+        }
         woken
     }
 

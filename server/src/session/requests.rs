@@ -111,6 +111,12 @@ impl Requests {
             && self.open_bytes < limits::REQUEST_BYTES_PER_SESSION_MAX
     }
 
+    /// Whether more than one request is on its way.
+    #[must_use]
+    pub fn more_are_open(&self) -> bool {
+        self.open > 1
+    }
+
     /// Takes a request whose frame had so many bytes. Must not be called without room.
     pub fn take(&mut self, number: u64, identity: Arc<Identity>, call: Call, bytes: usize) {
         match call {

@@ -160,7 +160,7 @@ pub(super) async fn a_certificate_is_replaced_unless_the_device_is_revoked(store
         (bytes("second"), 10_000, 5_000)
     );
     assert_eq!(store.device(device(9)).await, Ok(None));
-    let (record, user) = store.device_and_user(device(1)).await.unwrap().unwrap();
-    assert_eq!((record.last_seen_at, user.user), (5_000, record.user));
-    assert_eq!(store.device_and_user(device(9)).await, Ok(None));
+    let opening = store.opening(device(1)).await.unwrap().unwrap();
+    assert_eq!((opening.device.last_seen_at, opening.user.user), (5_000, opening.device.user));
+    assert_eq!(store.opening(device(9)).await, Ok(None));
 }

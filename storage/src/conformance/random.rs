@@ -390,7 +390,7 @@ async fn observe(store: &Arc<dyn Store>) -> Vec<String> {
         seen.push(format!("{:?}", store.read(vec![from], NO_LIMIT).await));
     }
     for device in (1..=DEVICES).map(device) {
-        seen.push(format!("{:?} {:?}", store.memberships(device).await, store.device(device).await));
+        seen.push(format!("{:?} {:?}", store.memberships(device).await, store.opening(device).await));
         seen.push(format!("{:?} {:?}", store.inbox(device, 0, 99).await, store.left(device).await));
         for id in 1..=MESSAGES {
             seen.push(format!("{:?}", store.verdict(device, message(id)).await));

@@ -8,7 +8,8 @@ use crate::{
     engine::Snapshot,
     record::{expiry, group::RosterRow},
     store::{
-        Accounts, DeviceRecord, EnrolError, Enrolment, InvitationRecord, ReadError, UserRecord, WriteError,
+        Accounts, DeviceRecord, EnrolError, Enrolment, InvitationRecord, Opening, ReadError, UserRecord,
+        WriteError,
     },
     table::{self, KeyRange, Table},
 };
@@ -77,16 +78,16 @@ impl Accounts for Embedded {
         self.on_snapshot(move |snapshot| rows::load(snapshot, &table::device(device))).await
     }
 
-    async fn device_and_user(
-        &self,
-        device: DeviceId,
-    ) -> Result<Option<(DeviceRecord, UserRecord)>, ReadError> {
+    async fn opening(&self, device: DeviceId) -> Result<Option<Opening>, ReadError> {
         self.on_snapshot(move |snapshot| {
             let Some(record) = rows::load::<DeviceRecord>(snapshot, &table::device(device))? else {
                 return Ok(None);
             };
-            let user = rows::load::<UserRecord>(snapshot, &table::user(&record.user))?;
-            Ok(user.map(|user| (record, user)))
+            let Some(user) = rows::load::<UserRecord>(snapshot, &table::user(&record.user))? else {
+                return Ok(None);
+            };
+            let key_packages_left = key_package::left(snapshot, device)?;
+            Ok(Some(Opening { device: record, user, key_packages_left }))
         })
         .await
     }

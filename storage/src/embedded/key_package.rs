@@ -6,6 +6,7 @@ use cercle_proto::id::{DeviceId, TimestampMs, UserId};
 
 use super::{Embedded, rows, transaction::Transaction};
 use crate::{
+    engine::Snapshot,
     record::{
         expiry,
         key_package::{ClaimRow, KeyPackageRow, LastResortRow, SpentRow, StockRow},
@@ -40,12 +41,14 @@ impl KeyPackages for Embedded {
     }
 
     async fn left(&self, device: DeviceId) -> Result<usize, ReadError> {
-        let key = table::device(device);
-        self.on_snapshot(move |snapshot| {
-            Ok(rows::load::<StockRow>(snapshot, &key)?.map_or(0, |stock| stock.left as usize))
-        })
-        .await
+        self.on_snapshot(move |snapshot| left(snapshot, device)).await
     }
+}
+
+/// One-time packages that a device has left.
+pub(super) fn left(from: &dyn Snapshot, device: DeviceId) -> Result<usize, ReadError> {
+    let stock = rows::load::<StockRow>(from, &table::device(device))?;
+    Ok(stock.map_or(0, |stock| stock.left as usize))
 }
 
 struct Publication {

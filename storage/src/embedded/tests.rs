@@ -139,6 +139,28 @@ async fn is_pending(future: &mut (impl Future<Output = Result<u64, WriteError>> 
     .await
 }
 
+#[test]
+fn callers_are_answered_when_the_runtime_is_gone_that_the_store_was_opened_on() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let (opening, asking) = (runtime().unwrap(), runtime().unwrap());
+    let (store, gate, first) = opening.block_on(held_back());
+    asking.block_on(async {
+        let mut writes = Vec::new();
+        for number in 1..=9 {
+            let store = Arc::clone(&store);
+            let mut write = Box::pin(async move { store.record(entry(number)).await });
+            assert!(is_pending(&mut write).await);
+            writes.push(write);
+        }
+        opening.shutdown_background();
+        gate.set_closed(false);
+        for (number, write) in writes.into_iter().enumerate() {
+            assert_eq!(write.await, Ok(number as u64 + 2));
+        }
+    });
+    drop(first);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_queue_makes_callers_wait_and_drops_none() {
     let (store, gate, first) = held_back().await;

@@ -2,7 +2,7 @@
 //!
 //! It takes the first operation, drains what is queued up to the batch limits, runs each against one
 //! transaction, commits once, then answers all. Nobody is answered before the commit: even a refusal may
-//! rest on a neighbour's change. After any failed commit the store is poisoned: what the engine holds is no
+//! rest on a neighbour's change. The answers of a batch are given on the runtime of the callers. After any failed commit the store is poisoned: what the engine holds is no
 //! longer certain, and a repeated sync proves nothing.
 //!
 //! In a simulation there is no such thread: whoever asks carries out what is queued ([`Writer::on_callers`]),
@@ -18,7 +18,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::{mpsc, oneshot},
+};
 
 use super::transaction::Transaction;
 use crate::{
@@ -61,9 +64,12 @@ impl Writer {
         let (queue, waiting) = mpsc::channel(limits::QUEUE_OPERATIONS_MAX);
         let healthy = Arc::new(AtomicBool::new(true));
         let health = PoisonOnPanic(Arc::clone(&healthy));
+        // A runtime of one thread runs tasks only while somebody blocks on it.
+        let carries_on = |runtime: &Handle| runtime.runtime_flavor() == RuntimeFlavor::MultiThread;
+        let callers = Handle::try_current().ok().filter(carries_on);
         let thread = std::thread::Builder::new()
             .name("cercle-store".into())
-            .spawn(move || write_until_closed(&*engine, waiting, &health))?;
+            .spawn(move || write_until_closed(&*engine, waiting, &health, callers.as_ref()))?;
         Ok(Self { by: By::Thread { queue: Some(queue), thread: Some(thread) }, healthy })
     }
 
@@ -101,7 +107,7 @@ impl Writer {
                 let count = waiting.len().min(engine.batch_operations_max());
                 let jobs: Vec<_> = waiting.drain(..count).collect();
                 drop(waiting);
-                carry_out(&**engine, jobs, &PoisonOnPanic(Arc::clone(&self.healthy)));
+                drop(carry_out(&**engine, jobs, &PoisonOnPanic(Arc::clone(&self.healthy))));
             }
         }
         verdict.await.unwrap_or_else(|_| {
@@ -180,27 +186,51 @@ impl Drop for PoisonOnPanic {
     }
 }
 
-fn write_until_closed(engine: &dyn Engine, mut queue: mpsc::Receiver<Box<dyn Job>>, health: &PoisonOnPanic) {
+/// `callers`: the runtime that most of them run on.
+fn write_until_closed(
+    engine: &dyn Engine,
+    mut queue: mpsc::Receiver<Box<dyn Job>>,
+    health: &PoisonOnPanic,
+    callers: Option<&Handle>,
+) {
     let operations_max = engine.batch_operations_max();
     let mut before = Before { jobs: 0, took: Duration::ZERO };
     while let Some(first) = queue.blocking_recv() {
         let jobs = gather(first, &mut queue, operations_max, before);
         let (count, began) = (jobs.len(), now());
-        carry_out(engine, jobs, health);
+        let answers = carry_out(engine, jobs, health);
+        match callers.filter(|_| count > 1) {
+            // To wake a task from outside costs a call of the system each, from inside nearly nothing.
+            Some(callers) => drop(callers.spawn(async move { drop(answers) })),
+            None => drop(answers),
+        }
         before = Before { jobs: count, took: began.elapsed() };
     }
 }
 
-/// Commits these operations together and answers each.
-fn carry_out(engine: &dyn Engine, mut jobs: Vec<Box<dyn Job>>, health: &PoisonOnPanic) {
+/// Operations whose commit is decided. Dropping it answers each, wherever that happens: a runtime that ends
+/// before it runs the task drops it as well.
+struct Answers {
+    jobs: Vec<Box<dyn Job>>,
+    outcome: Result<(), WriteError>,
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        for job in self.jobs.drain(..) {
+            job.answer(self.outcome.clone());
+        }
+    }
+}
+
+/// Commits these operations together.
+fn carry_out(engine: &dyn Engine, mut jobs: Vec<Box<dyn Job>>, health: &PoisonOnPanic) -> Answers {
     let outcome = if health.0.load(Ordering::Acquire) {
         commit(engine, &mut jobs, health)
     } else {
         Err(WriteError::Unavailable("an earlier commit failed: the store has to be opened again".into()))
     };
-    for job in jobs {
-        job.answer(outcome.clone());
-    }
+    Answers { jobs, outcome }
 }
 
 /// The commit before.

@@ -7,7 +7,8 @@ use cercle_proto::id::{DeviceId, GroupId, TimestampMs, UserId};
 
 use super::{Model, State};
 use crate::store::{
-    Accounts, DeviceRecord, EnrolError, Enrolment, InvitationRecord, ReadError, UserRecord, WriteError,
+    Accounts, DeviceRecord, EnrolError, Enrolment, InvitationRecord, Opening, ReadError, UserRecord,
+    WriteError,
 };
 
 #[async_trait::async_trait]
@@ -52,6 +53,14 @@ impl Accounts for Model {
 
     async fn device(&self, device: DeviceId) -> Result<Option<DeviceRecord>, ReadError> {
         Ok(self.state().devices.get(&device).cloned())
+    }
+
+    async fn opening(&self, device: DeviceId) -> Result<Option<Opening>, ReadError> {
+        let state = self.state();
+        let Some(record) = state.devices.get(&device).cloned() else { return Ok(None) };
+        let Some(user) = state.users.get(&record.user).cloned() else { return Ok(None) };
+        let key_packages_left = state.left(device);
+        Ok(Some(Opening { device: record, user, key_packages_left }))
     }
 
     async fn devices_of(&self, user: &UserId) -> Result<Vec<DeviceRecord>, ReadError> {

@@ -65,11 +65,15 @@ impl KeyPackages for Model {
     }
 
     async fn left(&self, device: DeviceId) -> Result<usize, ReadError> {
-        Ok(self.state().stocks.get(&device).map_or(0, |stock| stock.packages.len()))
+        Ok(self.state().left(device))
     }
 }
 
 impl State {
+    pub(super) fn left(&self, device: DeviceId) -> usize {
+        self.stocks.get(&device).map_or(0, |stock| stock.packages.len())
+    }
+
     /// A one-time package in order of hash, dropping the expired ones before it; else the last resort.
     fn take(&mut self, device: DeviceId, now: TimestampMs) -> Option<(bytes::Bytes, bool)> {
         let stock = self.stocks.get_mut(&device)?;

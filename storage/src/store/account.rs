@@ -22,6 +22,17 @@ pub struct UserRecord {
     pub created_at: TimestampMs,
 }
 
+/// What opening a session needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// The device.
+    pub device: DeviceRecord,
+    /// Its user.
+    pub user: UserRecord,
+    /// One-time key packages that it has left, as [`super::KeyPackages::left`] says.
+    pub key_packages_left: usize,
+}
+
 /// An enrolled device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceRecord {
@@ -152,18 +163,11 @@ pub trait Accounts: Send + Sync {
     /// When the store cannot be read.
     async fn device(&self, device: DeviceId) -> Result<Option<DeviceRecord>, ReadError>;
 
-    /// A device and its user, or `None`: what opening a session needs, in one read where the store can.
+    /// What opening a session needs, in one read; `None` if the device or its user is unknown.
     ///
     /// # Errors
     /// When the store cannot be read.
-    async fn device_and_user(
-        &self,
-        device: DeviceId,
-    ) -> Result<Option<(DeviceRecord, UserRecord)>, ReadError> {
-        let Some(record) = self.device(device).await? else { return Ok(None) };
-        let user = self.user(&record.user).await?;
-        Ok(user.map(|user| (record, user)))
-    }
+    async fn opening(&self, device: DeviceId) -> Result<Option<Opening>, ReadError>;
 
     /// The devices of a user, revoked ones included.
     ///
