@@ -13,7 +13,9 @@ use cercle_proto::{
     certificate::{self, Root, Validity},
     frame, id,
     invitation::Invitation,
-    mls_message, policy, receipt, v1,
+    mls_message, policy, receipt,
+    signing::sha256,
+    v1,
 };
 use cercle_sdk::{
     export, fhir,
@@ -21,7 +23,12 @@ use cercle_sdk::{
     transfer::{media_type, name, photo, thumbnail},
     untrusted,
 };
-use cercle_server::{auth::authority, directory::import, dispatch::request};
+use cercle_server::{
+    auth::authority,
+    backup::{self, Manifest, Repository},
+    directory::import,
+    dispatch::request,
+};
 use openmls::prelude::{
     Ciphersuite, MlsMessageBodyIn, MlsMessageIn, ProtocolVersion, PublicGroup, RatchetTreeIn,
     tls_codec::Deserialize as _,
@@ -47,6 +54,8 @@ pub const TARGETS: &[(&str, Decode)] = &[
     ("export", export),
     ("directory_import", directory_import),
     ("picture", picture),
+    ("backup", backup),
+    ("linking", untrusted::linking),
 ];
 
 /// Runs a target by its name.
@@ -231,6 +240,39 @@ fn directory_import(data: &[u8]) {
     let target = folder.path().join("directory");
     std::fs::create_dir(&target).expect("made");
     let _ = import::run(&target, &options, &mut |_| {});
+}
+
+/// A backup that lay with somebody: what came is the manifest of one, with a checksum that fits, and a chunk of
+/// rows of another.
+fn backup(data: &[u8]) {
+    let (folder, named) = (folder(), id::to_hex(&sha256(data)));
+    let chunks = folder.path().join("chunks").join(&named[..2]);
+    std::fs::create_dir_all(&chunks).expect("made");
+    std::fs::create_dir(folder.path().join("backups")).expect("made");
+    let chunk = [&[0], data].concat();
+    std::fs::write(chunks.join(&named), &chunk).expect("written");
+    std::fs::write(folder.path().join("cercle-backups.json"), r#"{"format":1,"recipient":null}"#)
+        .expect("written");
+    let around = serde_json::json!({
+        "format": 1, "name": "b", "created_at_ms": 1, "version": "1", "domain": "cpts.example",
+        "engine": "redb", "incarnation": "", "sealed": false, "tables": {}, "rows": [named], "files": [],
+        "chunks": { &named: { "bytes": chunk.len(), "sha256": id::to_hex(&sha256(&chunk)) } }, "checksum": "",
+    });
+    let around = serde_json::to_vec(&around).expect("JSON");
+    let repository = Repository::open(folder.path()).expect("a repository");
+    for manifest in [data, around.as_slice()] {
+        let whole = serde_json::from_slice::<Manifest>(manifest).ok().and_then(|mut manifest| {
+            manifest.checksum.clear();
+            manifest.checksum = id::to_hex(&sha256(&serde_json::to_vec(&manifest).ok()?));
+            serde_json::to_vec(&manifest).ok()
+        });
+        let file = folder.path().join("backups/b.json");
+        std::fs::write(file, whole.as_deref().unwrap_or(manifest)).expect("written");
+        if let Ok(backups) = repository.backups() {
+            let _ = backups.iter().map(Manifest::bytes).max();
+        }
+        let _ = backup::verify(&repository, None, None);
+    }
 }
 
 /// A picture to be cleaned and shown small, and the name that came with it.

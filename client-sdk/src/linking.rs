@@ -338,3 +338,15 @@ async fn close(client: &Client, lane: &Lane) {
     // It ends by itself.
     let _ = client.command(Command::Devices(close)).await;
 }
+
+/// Reads what came as the first slot, and as what lies behind a seal.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn read_slot(data: &[u8]) {
+    use prost::Message as _;
+    let met = Old::new("hub.example:8443".to_owned(), [7; 32], false).meet(data);
+    assert!(met.is_err(), "nobody has seen the code");
+    if let Ok(message) = wire::LinkMessage::decode(data) {
+        let again = wire::LinkMessage::decode(message.encode_to_vec().as_slice());
+        assert_eq!(again, Ok(message), "a message changed on its way through");
+    }
+}

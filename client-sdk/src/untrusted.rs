@@ -1,11 +1,14 @@
 //! What this crate reads from other people behind doors of its own, opened for fuzzing (client-sdk/fuzz) and for
 //! the test that runs the same targets in the gate. Not compiled otherwise.
 
-use cercle_proto::id::{DeviceId, GroupId, MessageId, UserId};
+use cercle_proto::{
+    id::{DeviceId, GroupId, MessageId, UserId},
+    link::LinkCode,
+};
 
 use crate::{
     event::Message,
-    fhir, history,
+    fhir, history, linking,
     message::{Content, compose},
     thread::Thread,
 };
@@ -43,6 +46,17 @@ pub fn content(plaintext: &[u8]) {
         let read = Content::decode(&again).expect("what this program writes it reads");
         assert_eq!(read.body, content.body, "a message changed on its way through");
     }
+}
+
+/// Reads a linking code that somebody pasted, and what lies in a slot of a lane, sealed and behind its seal.
+///
+/// # Panics
+/// When a code or message that was read is written differently.
+pub fn linking(data: &[u8]) {
+    if let Some(code) = std::str::from_utf8(data).ok().and_then(|text| LinkCode::parse(text).ok()) {
+        assert!(LinkCode::parse(&code.to_text()).is_ok_and(|again| again == code), "a code changed");
+    }
+    linking::read_slot(data);
 }
 
 /// Reads the inside of a handed-over history, behind its signature.

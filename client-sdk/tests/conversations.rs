@@ -19,6 +19,8 @@ mod core_world;
 mod interop_peer;
 #[path = "conversations/link.rs"]
 mod link;
+#[path = "conversations/numbers.rs"]
+mod numbers;
 
 #[path = "conversations/alerts.rs"]
 mod alerts;

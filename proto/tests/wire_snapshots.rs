@@ -565,6 +565,24 @@ fn fixtures() -> BTreeMap<&'static str, Bytes> {
     FIXTURES.lines().map(line).collect()
 }
 
+/// Requires that these frames have the bytes of a file of fixtures, and that each is read back.
+fn has_its_bytes(file: &str, fixtures: &str, client: Vec<(&str, C)>, server: Vec<(&str, S)>) {
+    let mut written = String::new();
+    for (name, body) in client {
+        let frame = frame::client(42, body);
+        let bytes = frame::encode(&frame);
+        written.push_str(&format!("{name} {}\n", to_hex(&bytes)));
+        assert_eq!(frame::decode_client(bytes).unwrap(), frame, "{name}");
+    }
+    for (name, body) in server {
+        let frame = frame::server(42, body);
+        let bytes = frame::encode(&frame);
+        written.push_str(&format!("{name} {}\n", to_hex(&bytes)));
+        assert_eq!(frame::decode_server(bytes).unwrap(), frame, "{name}");
+    }
+    assert!(written == fixtures, "the wire has changed; fixtures/{file} would have to be:\n{written}");
+}
+
 /// The field number of the body, which follows the request number (two bytes).
 fn body_number(bytes: &[u8]) -> u32 {
     let (first, second) = (u32::from(bytes[2]), u32::from(bytes[3]));

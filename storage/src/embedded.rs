@@ -140,7 +140,7 @@ impl Maintenance for Embedded {
     }
 
     fn is_healthy(&self) -> bool {
-        self.writer.is_healthy()
+        self.writer.is_healthy() && self.engine.is_healthy()
     }
 
     fn copies(&self) -> Option<&dyn Copies> {

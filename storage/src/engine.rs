@@ -60,6 +60,11 @@ pub trait Engine: Send + Sync {
     /// [`ApplyError::NotStored`] when nothing was written, [`ApplyError::Unknown`] when that is not
     /// certain. Either way the engine may be broken: the caller writes no more through it.
     fn apply(&self, batch: &Batch) -> Result<(), ApplyError>;
+
+    /// Whether it still takes batches. What it does beside them may fail without one.
+    fn is_healthy(&self) -> bool {
+        true
+    }
 }
 
 /// What a visitor of [`Snapshot::scan`] is called with: a key and its value.
@@ -155,8 +160,14 @@ pub(crate) fn bounds(range: &KeyRange) -> (std::ops::Bound<&[u8]>, std::ops::Bou
 
 /// A read failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct EngineError(pub String);
+pub enum EngineError {
+    /// The engine cannot read now.
+    #[error("{0}")]
+    Failed(String),
+    /// What is stored is not what was written. The text says what and where; nothing of it is served.
+    #[error("{0}")]
+    Damaged(String),
+}
 
 /// A batch was not applied, or perhaps not.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

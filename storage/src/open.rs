@@ -445,4 +445,8 @@ impl Engine for Locked {
     fn apply(&self, batch: &Batch) -> Result<(), ApplyError> {
         self.engine.apply(batch)
     }
+
+    fn is_healthy(&self) -> bool {
+        self.engine.is_healthy()
+    }
 }

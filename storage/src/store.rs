@@ -87,7 +87,8 @@ pub trait Maintenance: Send + Sync {
     /// As any write.
     async fn expire(&self, policy: ExpirePolicy) -> Result<Expired, WriteError>;
 
-    /// Whether the store still takes writes (a failed commit poisons it for good).
+    /// Whether the store still takes writes. A failed commit ends that for good, and so does work of the engine
+    /// that failed beside it.
     fn is_healthy(&self) -> bool;
 
     /// The store as something that can be copied; `None` if it has no rows to copy.
@@ -125,7 +126,7 @@ pub enum ReadError {
     /// The engine failed.
     #[error("the store cannot be read: {0}")]
     Engine(String),
-    /// A record does not decode: named, never served.
+    /// A record does not decode, or is not what was written: named, never served.
     #[error("a stored record is damaged: {0}")]
     Corrupt(String),
 }

@@ -40,6 +40,9 @@ mod link;
 mod linking;
 #[path = "processes/lives.rs"]
 mod lives;
+#[path = "../../tests/conversations/numbers.rs"]
+#[expect(dead_code, reason = "the simulation asks for more kinds of numbers")]
+mod numbers;
 #[path = "processes/offline.rs"]
 mod offline;
 #[path = "processes/profiles.rs"]

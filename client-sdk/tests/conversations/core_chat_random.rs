@@ -9,23 +9,10 @@ use cercle_sdk::{
     thread::view::{Range, ThreadView, Unread},
 };
 
-use super::core_world::World;
+use super::{core_world::World, numbers::Numbers};
 
 const DEVICES: usize = 4;
 const STEPS: usize = 150;
-
-/// A small generator of numbers (splitmix64), so that a seed says everything.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % bound as u64).unwrap()
-    }
-}
 
 /// Something about a message, or a new one.
 fn anything(numbers: &mut Numbers, step: usize, known: &[MessageId]) -> Draft {

@@ -16,6 +16,7 @@ use cercle_sdk::{
 use super::{
     core_requests::{ask, ask_with, claim, complete, course, patient, request, step, visit},
     core_world::{Stop, World},
+    numbers::Numbers,
 };
 
 const DEVICES: usize = 5;
@@ -23,19 +24,6 @@ const DEVICES: usize = 5;
 const STEPS: usize = 14;
 /// Lives that one world sees, one after the other.
 const LIVES_PER_WORLD: u64 = 25;
-
-/// A small generator of numbers (splitmix64), so that a seed says everything.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % bound as u64).unwrap()
-    }
-}
 
 /// The only seed that is wanted, if the environment names one.
 fn named_seed() -> Option<u64> {

@@ -1,7 +1,8 @@
 //! Deterministic simulation: the real hub from its sessions down to the real engine, over a disk that fails,
 //! tears and forgets; real devices, whose programs stop; a network that loses, delays, doubles, swaps and cuts;
-//! clocks that jump. A seed says who does what when, and which fault comes when; keys and contents are new in each
-//! run, so a failing disk may meet another page of them.
+//! clocks that jump. A seed says who does what when, and which fault comes when. Odd seeds have the journal below,
+//! even ones redb ([`disk`]). Keys and contents are new in each run; so under redb a failing disk may meet another
+//! page of them.
 //!
 //! What must hold is in [`ledger`] (what the hub has said never changes; nothing acknowledged is lost; one commit
 //! ends an epoch) and in [`check`] (every device has every message once, in one order; all agree on the epoch
@@ -10,19 +11,20 @@
 //! `CERCLE_SEEDS=5000 cargo test --release -p cercle-sdk --test conversations simulation` runs thousands;
 //! `CERCLE_SEED=n` runs one.
 
+#[path = "simulation/disk.rs"]
+mod disk;
 #[path = "simulation/ledger.rs"]
 mod ledger;
 #[path = "simulation/line.rs"]
 mod line;
 #[path = "simulation/node.rs"]
 mod node;
-#[path = "simulation/numbers.rs"]
-mod numbers;
 #[path = "simulation/world.rs"]
 mod world;
 
 use std::{
     collections::BTreeSet,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -138,7 +140,7 @@ async fn act(sim: &mut Sim<'_>, group: GroupId, step: usize, sent: &mut BTreeSet
         }
         91..=92 => {
             let fault = if sim.numbers.once_in(2) { DiskFault::Full } else { DiskFault::Sync };
-            let operations = sim.numbers.below(30) as u64;
+            let operations = sim.numbers.below(30);
             sim.disk_fails_after(operations, fault);
         }
         93..=94 => {
@@ -280,8 +282,9 @@ fn whatever_fails_nothing_acknowledged_is_lost_and_all_devices_agree() {
         let played = run(seed);
         let Run { trace, texts, commits, restarts } = played;
         eprintln!(
-            "seed {seed}: {} events, {texts} texts, {commits} commits, {restarts} restarts",
-            trace.len()
+            "seed {seed}: {} events (trace {:016x}), {texts} texts, {commits} commits, {restarts} restarts",
+            trace.len(),
+            fingerprint(&trace)
         );
         return;
     }
@@ -295,6 +298,13 @@ fn whatever_fails_nothing_acknowledged_is_lost_and_all_devices_agree() {
     let [texts, commits, restarts] = sum.into_inner().unwrap();
     eprintln!("simulation: {seeds} seeds, {texts} texts, {commits} commits, {restarts} restarts of the hub");
     assert!(texts > 0 && commits > 0 && restarts as u64 > seeds / 2, "the simulation does not do anything");
+}
+
+/// A number that two runs share if the same happened in them in the same order.
+fn fingerprint(trace: &[String]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    trace.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Plays seeds until there are no more.

@@ -46,21 +46,5 @@ pub(super) fn server_bodies() -> Vec<(&'static str, S)> {
 
 #[test]
 fn every_frame_about_devices_has_the_bytes_of_its_fixture_and_is_read_back() {
-    let mut written = String::new();
-    for (name, body) in client_bodies() {
-        let frame = frame::client(42, body);
-        let bytes = frame::encode(&frame);
-        written.push_str(&format!("{name} {}\n", to_hex(&bytes)));
-        assert_eq!(frame::decode_client(bytes).unwrap(), frame, "{name}");
-    }
-    for (name, body) in server_bodies() {
-        let frame = frame::server(42, body);
-        let bytes = frame::encode(&frame);
-        written.push_str(&format!("{name} {}\n", to_hex(&bytes)));
-        assert_eq!(frame::decode_server(bytes).unwrap(), frame, "{name}");
-    }
-    assert!(
-        written == FIXTURES,
-        "the wire has changed; fixtures/device_frames.txt would have to be:\n{written}"
-    );
+    has_its_bytes("device_frames.txt", FIXTURES, client_bodies(), server_bodies());
 }

@@ -80,7 +80,7 @@ impl Manifest {
     /// Bytes of all its chunks.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.chunks.values().map(|chunk| chunk.bytes).sum()
+        self.chunks.values().fold(0, |sum, chunk| sum.saturating_add(chunk.bytes))
     }
 
     /// The manifest as it is written.

@@ -93,5 +93,8 @@ pub(super) fn bad_key(table: Table) -> ReadError {
 }
 
 pub(super) fn engine(error: EngineError) -> ReadError {
-    ReadError::Engine(error.0)
+    match error {
+        EngineError::Failed(what) => ReadError::Engine(what),
+        EngineError::Damaged(what) => ReadError::Corrupt(what),
+    }
 }

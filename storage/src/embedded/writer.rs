@@ -23,7 +23,7 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use super::transaction::Transaction;
+use super::{rows, transaction::Transaction};
 use crate::{
     engine::{ApplyError, Engine},
     limits,
@@ -273,7 +273,7 @@ fn now() -> Instant {
 
 fn commit(engine: &dyn Engine, jobs: &mut [Box<dyn Job>], health: &PoisonOnPanic) -> Result<(), WriteError> {
     let batch = {
-        let snapshot = engine.snapshot().map_err(|error| WriteError::Unavailable(error.0))?;
+        let snapshot = engine.snapshot().map_err(|error| WriteError::from(rows::engine(error)))?;
         let mut tx = Transaction::new(&*snapshot);
         for job in jobs {
             job.run(&mut tx);

@@ -40,6 +40,10 @@ impl<E: Engine> Engine for FaultyEngine<E> {
         self.inner.snapshot()
     }
 
+    fn is_healthy(&self) -> bool {
+        self.inner.is_healthy()
+    }
+
     fn apply(&self, batch: &Batch) -> Result<(), ApplyError> {
         if self.applies_left.fetch_sub(1, Ordering::Relaxed) > 0 {
             return self.inner.apply(batch);

@@ -273,6 +273,10 @@ impl Engine for JournalEngine {
         self.shared.views().visible = number;
         Ok(())
     }
+
+    fn is_healthy(&self) -> bool {
+        self.shared.progress().failed.is_none()
+    }
 }
 
 impl Views {

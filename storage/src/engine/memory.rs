@@ -26,7 +26,8 @@ impl Engine for MemoryEngine {
     }
 
     fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, EngineError> {
-        let tables = self.tables.read().map_err(|_| EngineError("a batch was left half applied".into()))?;
+        let tables =
+            self.tables.read().map_err(|_| EngineError::Failed("a batch was left half applied".into()))?;
         Ok(Box::new(MemorySnapshot { tables }))
     }
 

@@ -115,8 +115,12 @@ impl Snapshot for RedbSnapshot {
     }
 }
 
-fn read_error(error: impl Into<redb::Error>) -> EngineError {
-    EngineError(error.into().to_string())
+/// What redb says when a page does not read is damage; all else is a failure.
+pub(super) fn read_error(error: impl Into<redb::Error>) -> EngineError {
+    match error.into() {
+        error @ redb::Error::Corrupted(_) => EngineError::Damaged(error.to_string()),
+        error => EngineError::Failed(error.to_string()),
+    }
 }
 
 fn not_stored(error: impl Into<redb::Error>) -> ApplyError {

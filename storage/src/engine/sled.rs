@@ -84,7 +84,8 @@ impl Engine for SledEngine {
     }
 
     fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, EngineError> {
-        let guard = self.applying.read().map_err(|_| EngineError("a batch was left half applied".into()))?;
+        let guard =
+            self.applying.read().map_err(|_| EngineError::Failed("a batch was left half applied".into()))?;
         Ok(Box::new(SledSnapshot { tree: &self.tree, _guard: guard }))
     }
 
@@ -138,5 +139,5 @@ fn prefixed(table: Table, key: &[u8]) -> Key {
 }
 
 fn read_error(error: sled::Error) -> EngineError {
-    EngineError(error.to_string())
+    EngineError::Failed(error.to_string())
 }

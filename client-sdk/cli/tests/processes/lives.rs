@@ -26,6 +26,7 @@ use tokio::time::{interval, timeout};
 
 use crate::{
     link::Link,
+    numbers::Numbers,
     world::{Hub, PATIENCE},
 };
 
@@ -35,19 +36,6 @@ const ROUNDS: u64 = 8;
 const LIVES: usize = 25;
 /// Steps of one life, tried by anybody.
 const STEPS: usize = 7;
-
-/// A small generator of numbers (splitmix64), so that a seed says everything that is chosen here.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((z ^ (z >> 31)) % bound as u64).unwrap()
-    }
-}
 
 struct Device {
     client: Client,

@@ -15,19 +15,19 @@ use cercle_server::{
     clock::Clock,
     session::actor::{self, Services},
 };
-use cercle_storage::{
-    Embedded,
-    engine::{DiskFault, FaultyDisk},
-};
+use cercle_storage::engine::{DiskFault, FaultyDisk};
 use tempfile::TempDir;
 
 use super::{
+    disk::Disk,
     ledger::Ledger,
     line::Line,
     node::{Node, Stop},
+};
+use crate::{
+    core_world::{HubKeys, World, invitation, services},
     numbers::Numbers,
 };
-use crate::core_world::{HubKeys, World, invitation, services};
 
 /// Devices in the group from the beginning; one more is invited on the way.
 pub(super) const FOUNDERS: usize = 4;
@@ -47,7 +47,7 @@ pub(super) struct Start {
 }
 
 /// A folder in memory where there is one: devices sync with every step.
-fn fast_folder() -> TempDir {
+pub(super) fn fast_folder() -> TempDir {
     let memory = Path::new("/dev/shm");
     let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
     made.unwrap()
@@ -67,7 +67,7 @@ impl Start {
         let time = Clock::system().now();
         let folder = fast_folder();
         let (disk, keys) = (FaultyDisk::new(0), HubKeys::new(time));
-        let mut sim = Sim::over(disk.clone(), &keys, time, 0);
+        let mut sim = Sim::over(Disk::pages(disk.clone()), &keys, time, 0);
         for number in 0..NODES {
             let mut node = Node::new(number, folder.path());
             node.open(0);
@@ -107,7 +107,7 @@ pub(super) struct Sim<'a> {
     /// What happened, in a word each.
     pub(super) trace: Vec<String>,
     pub(super) hub: Option<Services>,
-    disk: FaultyDisk,
+    disk: Disk,
     keys: &'a HubKeys,
     folder: TempDir,
     commands: u64,
@@ -115,7 +115,7 @@ pub(super) struct Sim<'a> {
 }
 
 impl<'a> Sim<'a> {
-    fn over(disk: FaultyDisk, keys: &'a HubKeys, time: u64, seed: u64) -> Self {
+    fn over(disk: Disk, keys: &'a HubKeys, time: u64, seed: u64) -> Self {
         let mut sim = Self {
             numbers: Numbers(seed),
             clock: Clock::manual(time),
@@ -136,7 +136,7 @@ impl<'a> Sim<'a> {
 
     /// A run from the common start.
     pub(super) fn new(start: &'static Start, seed: u64) -> Sim<'static> {
-        let mut sim = Sim::over(start.disk.copy(seed), &start.keys, start.time, seed);
+        let mut sim = Sim::over(Disk::of_seed(&start.disk, seed), &start.keys, start.time, seed);
         for number in 0..NODES {
             std::fs::copy(store_of(start.folder.path(), number), store_of(sim.folder.path(), number))
                 .unwrap();
@@ -160,14 +160,10 @@ impl<'a> Sim<'a> {
         if self.hub.is_some() {
             return;
         }
-        let start = |disk: &FaultyDisk| {
-            let engine = disk.engine().map_err(|error| error.to_string())?;
-            Embedded::start_on_callers(Arc::new(engine)).map_err(|error| error.to_string())
-        };
         // A disk that fails already at the start is one that loses its power once more.
-        let store = start(&self.disk).or_else(|_| {
+        let store = self.disk.open().or_else(|_| {
             self.disk.lose_power();
-            start(&self.disk)
+            self.disk.open()
         });
         let store = store.expect("what was durable opens after any loss of power");
         self.hub = Some(services(Arc::new(store), self.keys, &self.clock, self.folder.path()));
@@ -189,8 +185,8 @@ impl<'a> Sim<'a> {
         }
     }
 
-    pub(super) fn disk_fails_after(&self, operations: u64, fault: DiskFault) {
-        self.disk.fail_after(operations, fault);
+    pub(super) fn disk_fails_after(&self, operations: usize, fault: DiskFault) {
+        self.disk.fail_after(operations as u64, fault);
     }
 
     /// Lets the hub work until it waits for somebody.

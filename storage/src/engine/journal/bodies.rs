@@ -47,7 +47,8 @@ impl Pointer {
     /// Reads what [`Pointer::encode`] wrote.
     pub(super) fn decode(value: &[u8]) -> Result<Self, EngineError> {
         let fields: Option<&[u8; 13]> = value.try_into().ok().filter(|value: &&[u8; 13]| value[0] == VERSION);
-        let fields = fields.ok_or_else(|| EngineError("table log: a pointer that does not read".into()))?;
+        let fields =
+            fields.ok_or_else(|| EngineError::Damaged("table log: a pointer that does not read".into()))?;
         let number =
             |at: usize| u32::from_be_bytes([fields[at], fields[at + 1], fields[at + 2], fields[at + 3]]);
         Ok(Self { file: number(1), at: number(5), length: number(9) })
@@ -68,6 +69,13 @@ impl Pointer {
 pub(super) struct Bodies {
     directory: PathBuf,
     open: Mutex<OpenFiles>,
+}
+
+/// What becomes of a file that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Made,
+    Refused,
 }
 
 #[derive(Debug, Default)]
@@ -115,16 +123,21 @@ impl Bodies {
 
     fn content(&self, number: u32, from: u64, bytes: u64) -> Result<Bytes, EngineError> {
         let failed = |error: io::Error| {
-            EngineError(format!("{} at byte {from}: {error}", self.path(number).display()))
+            let what = format!("{} at byte {from}: {error}", self.path(number).display());
+            match error.kind() {
+                // The index points to what is no longer there.
+                io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => EngineError::Damaged(what),
+                _ => EngineError::Failed(what),
+            }
         };
-        let file = self.file(number).map_err(failed)?;
+        let file = self.file(number, Missing::Refused).map_err(failed)?;
         let mut content = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
         file.read_exact_at(&mut content, from).map_err(failed)?;
         Ok(content.into())
     }
 
     /// A file, opened if it is not; the one that was not asked for longest makes room.
-    fn file(&self, number: u32) -> io::Result<Arc<File>> {
+    fn file(&self, number: u32, missing: Missing) -> io::Result<Arc<File>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.uses += 1;
         let now = open.uses;
@@ -132,9 +145,9 @@ impl Bodies {
             *used = now;
             return Ok(Arc::clone(file));
         }
-        let file = Arc::new(
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.path(number))?,
-        );
+        let mut how = OpenOptions::new();
+        how.read(true).write(true).create(missing == Missing::Made).truncate(false);
+        let file = Arc::new(how.open(self.path(number))?);
         if open.files.len() >= BODY_FILES_OPEN_MAX {
             let oldest = open.files.iter().min_by_key(|(_, (used, _))| *used).map(|(number, _)| *number);
             oldest.and_then(|oldest| open.files.remove(&oldest));
@@ -148,7 +161,10 @@ impl Bodies {
     }
 
     pub(super) fn damaged(&self, number: u32, at: u64) -> EngineError {
-        EngineError(format!("a stored body is damaged: {} at byte {at}", self.path(number).display()))
+        EngineError::Damaged(format!(
+            "a stored body is damaged: {} at byte {at}",
+            self.path(number).display()
+        ))
     }
 
     /// Deletes a file that nobody reads any more.
@@ -242,7 +258,9 @@ impl<'a> BodyWriter<'a> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        self.bodies.file(self.current)?.write_all_at(&self.buffer, self.buffer_at)?;
+        // One that has bodies and is gone must not come back as a hole.
+        let missing = if self.buffer_at == 0 { Missing::Made } else { Missing::Refused };
+        self.bodies.file(self.current, missing)?.write_all_at(&self.buffer, self.buffer_at)?;
         if self.touched.last() != Some(&self.current) {
             self.touched.push(self.current);
         }
@@ -255,7 +273,7 @@ impl<'a> BodyWriter<'a> {
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.flush()?;
         for number in &self.touched {
-            self.bodies.file(*number)?.sync_data()?;
+            self.bodies.file(*number, Missing::Refused)?.sync_data()?;
         }
         if self.touched.is_empty() {
             return Ok(());
@@ -354,9 +372,33 @@ mod tests {
         std::fs::write(&path, content).unwrap();
         assert_eq!(bodies.read(&pointers[..20]).unwrap().len(), 20);
         let refused = bodies.read(&pointers[18..25]).unwrap_err();
-        assert!(refused.0.contains("bodies-00000000 at byte"), "{refused}");
+        assert!(matches!(refused, EngineError::Damaged(_)), "{refused:?}");
+        assert!(refused.to_string().contains("bodies-00000000 at byte"), "{refused}");
         let someone_elses = [(key(3), pointers[4].1)];
         assert!(bodies.read(&someone_elses).is_err());
+    }
+
+    #[test]
+    fn a_file_that_was_cut_off_or_is_gone_is_named_and_does_not_come_back_empty() {
+        let place = tempfile::tempdir().unwrap();
+        let (_, pointers) = written(place.path(), u64::MAX);
+        let path = place.path().join("bodies-00000000");
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..pointers[40].1.at as usize]).unwrap();
+        let bodies = Bodies::new(place.path());
+        assert_eq!(bodies.read(&pointers[..40]).unwrap().len(), 40);
+        std::fs::remove_file(&path).unwrap();
+        for (bodies, wanted) in [(&bodies, &pointers[40..]), (&Bodies::new(place.path()), &pointers[..1])] {
+            let refused = bodies.read(wanted).unwrap_err();
+            assert!(matches!(refused, EngineError::Damaged(_)), "{refused:?}");
+            assert!(refused.to_string().contains("bodies-00000000 at byte"), "{refused}");
+        }
+        // A checkpoint that would go on behind what is gone fails instead.
+        let bodies = Bodies::new(place.path());
+        let mut writer = BodyWriter::new(&bodies, u64::MAX, 0, whole.len() as u64);
+        writer.append(&key(1), b"more").unwrap();
+        assert_eq!(writer.sync().unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(!path.exists(), "an empty file in its place would look like one of ours");
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl Carrier<'_> {
                 Ok(None) => break,
                 // The file stays as it is. What is damaged is named to whoever asks for it.
                 Err(error) => {
-                    tracing::error!(error = %error.0, "a file of bodies cannot be copied together");
+                    tracing::error!(%error, "a file of bodies cannot be copied together");
                     break;
                 }
             }

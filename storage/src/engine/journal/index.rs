@@ -16,7 +16,11 @@ use super::{
     JournalError,
     bodies::{FileState, Pointer},
 };
-use crate::{engine::EngineError, limits, table::Table};
+use crate::{
+    engine::{EngineError, redb::read_error},
+    limits,
+    table::Table,
+};
 
 type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -224,13 +228,13 @@ impl TableWriter<'_> {
             Some(pointer) => self.0.insert(key, pointer.encode().as_slice()).map_err(text)?,
             None => self.0.remove(key).map_err(text)?,
         };
-        before.map(|before| Pointer::decode(before.value())).transpose().map_err(|error| error.0)
+        before.map(|before| Pointer::decode(before.value())).transpose().map_err(|error| error.to_string())
     }
 
     /// Where a body lies.
     pub(super) fn pointer(&self, key: &[u8]) -> Result<Option<Pointer>, String> {
         let found = self.0.get(key).map_err(text)?;
-        found.map(|value| Pointer::decode(value.value())).transpose().map_err(|error| error.0)
+        found.map(|value| Pointer::decode(value.value())).transpose().map_err(|error| error.to_string())
     }
 }
 
@@ -240,8 +244,4 @@ fn text(error: impl Into<redb::Error>) -> String {
 
 fn index_error(error: impl Into<redb::Error>) -> JournalError {
     JournalError::Index(text(error))
-}
-
-fn read_error(error: impl Into<redb::Error>) -> EngineError {
-    EngineError(text(error))
 }

@@ -279,7 +279,8 @@ fn a_damaged_body_is_named_and_its_neighbours_are_served() {
     let engine = open(place.path());
     let snapshot = engine.snapshot().unwrap();
     let refused = snapshot.get(Table::Log, &[0]).unwrap_err();
-    assert!(refused.0.contains("bodies-00000000 at byte 0"), "{refused}");
+    assert!(matches!(refused, EngineError::Damaged(_)), "{refused:?}");
+    assert!(refused.to_string().contains("bodies-00000000 at byte 0"), "{refused}");
     assert!(scanned(&*snapshot).is_err());
     assert_eq!(snapshot.get(Table::Log, &[1]).unwrap(), Some(vec![1; 900]));
 }
@@ -314,6 +315,26 @@ fn a_disk_that_takes_no_journal_file_stops_writes_and_loses_nothing() {
     let engine = open(place.path());
     check(&engine, &rows);
     engine.apply(&batch(&[(Table::Log, 0, None)])).unwrap();
+}
+
+#[test]
+fn a_checkpoint_that_fails_is_known_before_anybody_writes_again() {
+    let place = tempfile::tempdir().unwrap();
+    let engine = open(place.path());
+    std::fs::create_dir(place.path().join("bodies-00000000")).unwrap();
+    let mut rows = Rows::new();
+    // The batch that finds enough gathered starts the checkpoint, and is itself taken.
+    for round in 0.. {
+        let next = batch(&[(Table::Log, round, Some(vec![round; 3_000]))]);
+        engine.apply(&next).unwrap();
+        add(&mut rows, &next);
+        if engine.shared.progress().frozen.is_some() {
+            break;
+        }
+    }
+    wait_for_checkpoint(&engine);
+    assert!(!engine.is_healthy());
+    check(&engine, &rows);
 }
 
 #[test]
