@@ -11,6 +11,7 @@ mod memory;
 mod redb;
 #[cfg(feature = "sled")]
 mod sled;
+mod verify;
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 

@@ -1,12 +1,18 @@
 //! Real processes: the `cercle-server` and `cercle` binaries over loopback, with real files, killed and
 //! restarted as machines are.
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "what fails here fails the test that asked for it; what is skipped is said"
+)]
 
 #[path = "processes/world.rs"]
 mod world;
 
 #[path = "processes/alerts.rs"]
 mod alerts;
+#[path = "processes/chaos.rs"]
+mod chaos;
 #[path = "processes/circle.rs"]
 mod circle;
 #[path = "processes/client_crash.rs"]

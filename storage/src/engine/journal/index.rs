@@ -16,7 +16,11 @@ use super::{
     JournalError,
     bodies::{FileState, Pointer},
 };
-use crate::{engine::EngineError, limits, table::Table};
+use crate::{
+    engine::{EngineError, verify},
+    limits,
+    table::Table,
+};
 
 type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -51,7 +55,7 @@ pub(super) struct Facts {
 }
 
 impl Index {
-    /// Opens the file, or makes it with a key of its own.
+    /// Opens the file and verifies it, or makes it with a key of its own.
     pub(super) fn open(file: &Path) -> Result<(Self, Facts), JournalError> {
         let mut builder = Database::builder();
         builder.set_cache_size(limits::ENGINE_CACHE_BYTES);
@@ -62,6 +66,7 @@ impl Index {
             redb::DatabaseError::DatabaseAlreadyOpen => JournalError::InUse,
             error => index_error(error),
         })?;
+        verify::whole(file).map_err(JournalError::Index)?;
         let this = Self { database };
         let facts = this.facts()?;
         Ok((this, facts))
