@@ -12,6 +12,7 @@ mod redb;
 pub(crate) mod sealed;
 #[cfg(feature = "sled")]
 mod sled;
+mod verify;
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 

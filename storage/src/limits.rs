@@ -46,6 +46,10 @@ pub const IMPORT_BYTES_PER_WRITE_MAX: usize = 8 << 20;
 /// entries of active groups; the operating system caches the file besides.
 pub const ENGINE_CACHE_BYTES: usize = 64 << 20;
 
+/// Bytes of a redb file that is verified whole, against its checksums, when it is opened; for a moment they are
+/// all in memory. Of the default engine it is the index only: some million entries that are kept.
+pub const VERIFY_BYTES_MAX: u64 = 64 << 20;
+
 /// Seconds of one bucket of the expiry index: coarse enough that a busy commit writes one row to it.
 pub const EXPIRY_BUCKET_MS: u64 = 1_000;
 

@@ -1,6 +1,10 @@
 //! Real processes: the `cercle-server` and `cercle` binaries over loopback, with real files, killed and
 //! restarted as machines are.
-#![expect(clippy::unwrap_used, reason = "what fails here fails the test that asked for it")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "what fails here fails the test that asked for it; what is skipped is said"
+)]
 
 #[path = "processes/world.rs"]
 mod world;
@@ -9,6 +13,8 @@ mod world;
 mod alerts;
 #[path = "processes/at_rest.rs"]
 mod at_rest;
+#[path = "processes/chaos.rs"]
+mod chaos;
 #[path = "processes/circle.rs"]
 mod circle;
 #[path = "processes/client_crash.rs"]

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use redb::{Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition, TableError};
 
-use super::{ApplyError, Batch, Engine, EngineError, Snapshot, Visit, bounds};
+use super::{ApplyError, Batch, Engine, EngineError, Snapshot, Visit, bounds, verify};
 use crate::{
     limits,
     store::Caps,
@@ -29,12 +29,14 @@ pub struct RedbEngine {
 }
 
 impl RedbEngine {
-    /// Opens the file, or makes it. The caller makes the directory entry durable.
+    /// Opens the file and verifies it, or makes it. The caller makes the directory entry durable.
     ///
     /// # Errors
     /// When the file is locked, damaged or cannot be written.
     pub fn open(file: &Path) -> Result<Self, redb::DatabaseError> {
-        Ok(Self { database: builder().create(file)? })
+        let database = builder().create(file)?;
+        verify::whole(file).map_err(redb::StorageError::Corrupted)?;
+        Ok(Self { database })
     }
 
     /// Opens what lies on a disk that is no file, or makes it.

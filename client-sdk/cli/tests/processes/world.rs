@@ -1,6 +1,7 @@
 //! A hub as a process, people as profiles, commands as processes.
 
 use std::{
+    ffi::OsStr,
     fs::File,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
@@ -50,7 +51,11 @@ impl Hub {
     }
 
     fn start_with(observed: bool, options: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), observed, options)
+    }
+
+    /// As [`Hub::start`], in this folder, made with these options.
+    pub(crate) fn start_in(folder: TempDir, observed: bool, options: &[&str]) -> Self {
         let data = folder.path().join("data");
         let init = Command::new(server_binary())
             .args(["init", "--domain", "cpts.example", "--address", "127.0.0.1:0", "--data"])
@@ -66,9 +71,17 @@ impl Hub {
 
     /// Starts the process and waits until it takes connections.
     pub(crate) fn spawn(&mut self) {
+        self.spawn_under(&[]);
+    }
+
+    /// As [`Hub::spawn`], as the child of a program that is called with these words and the hub's command line.
+    pub(crate) fn spawn_under(&mut self, wrapper: &[&str]) {
         assert!(self.process.is_none(), "the hub runs already");
-        let mut command = Command::new(server_binary());
+        let binary = server_binary();
+        let mut words = wrapper.iter().map(|word| OsStr::new(*word)).chain([binary.as_os_str()]);
+        let mut command = Command::new(words.next().expect("at least the hub itself"));
         command
+            .args(words)
             .args(["serve", "--config"])
             .arg(self.data())
             .env("CERCLE_SERVER_LOG_FILTER", "warn")
@@ -100,6 +113,74 @@ impl Hub {
     /// Ends the process as a power cut would.
     pub(crate) fn kill(&mut self) {
         end(self.process.take().expect("the hub runs"), Signal::SIGKILL);
+    }
+
+    /// Sends a signal to the process.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = self.process.as_ref().expect("the hub runs").id();
+        kill(Pid::from_raw(i32::try_from(id).unwrap()), signal).unwrap();
+    }
+
+    /// Waits until the process has ended by itself; whether it says that all was well.
+    pub(crate) fn until_ended(&mut self) -> bool {
+        let mut process = self.process.take().expect("the hub runs");
+        let (sender, ended) = mpsc::channel();
+        let id = process.id();
+        thread::spawn(move || sender.send(process.wait().unwrap().success()));
+        ended.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            let _ = kill(Pid::from_raw(i32::try_from(id).unwrap()), Signal::SIGKILL);
+            panic!("the hub does not end")
+        })
+    }
+
+    /// Starts the process where it cannot start; what it says.
+    pub(crate) fn refuses_to_start(&self) -> String {
+        let output = self.serve_to_its_end();
+        assert!(!output.status.success(), "the hub said that all was well");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    fn serve_to_its_end(&self) -> Output {
+        let data = self.data();
+        let child = Command::new(server_binary())
+            .args(["serve", "--config"])
+            .arg(data)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let id = child.id();
+        let (sender, ended) = mpsc::channel();
+        thread::spawn(move || sender.send(child.wait_with_output().unwrap()));
+        ended.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            let _ = kill(Pid::from_raw(i32::try_from(id).unwrap()), Signal::SIGKILL);
+            panic!("the hub serves where it should refuse to")
+        })
+    }
+
+    /// Starts the process, which may refuse to serve; what it says on standard error, by then and later.
+    pub(crate) fn try_spawn(&mut self) -> (bool, Said) {
+        let mut process = Command::new(server_binary())
+            .args(["serve", "--config"])
+            .arg(self.data())
+            .env("CERCLE_SERVER_LOG_FILTER", "warn")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = Said::listen(process.stderr.take().unwrap());
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.starts_with("ready ") {
+            line.clear();
+            if stdout.read_line(&mut line).unwrap() == 0 {
+                assert!(!process.wait().unwrap().success(), "the hub ended and said that all was well");
+                return (false, said);
+            }
+        }
+        thread::spawn(move || for _ in stdout.lines() {});
+        self.process = Some(process);
+        (true, said)
     }
 
     /// Asks the process to end and waits until it has.
@@ -212,6 +293,24 @@ impl Hub {
     }
 }
 
+/// What a process says on its standard error.
+pub(crate) struct Said(thread::JoinHandle<String>);
+
+impl Said {
+    fn listen(mut stderr: std::process::ChildStderr) -> Self {
+        Self(thread::spawn(move || {
+            let mut said = String::new();
+            stderr.read_to_string(&mut said).unwrap();
+            said
+        }))
+    }
+
+    /// All of it, when the process has ended.
+    pub(crate) fn all(self) -> String {
+        self.0.join().unwrap()
+    }
+}
+
 impl Drop for Hub {
     fn drop(&mut self) {
         if let Some(process) = self.process.take() {
@@ -234,6 +333,13 @@ pub(crate) struct Person {
 impl Person {
     pub(crate) fn new(name: &str) -> Self {
         Self { name: name.to_owned(), home: tempfile::tempdir().unwrap() }
+    }
+
+    /// A copy of his profile, for something that must not happen to himself.
+    pub(crate) fn copy_of(person: &Self) -> Self {
+        let copy = Self::new(&person.name);
+        copy_folder(&person.profile(), &copy.profile());
+        copy
     }
 
     /// The folder of the profile.
@@ -472,6 +578,18 @@ fn end(mut process: Child, signal: Signal) -> Option<i32> {
     // A process that has ended already is what is wanted.
     let _ = kill(id, signal);
     process.wait().unwrap().code()
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => copy_folder(&entry.path(), &target),
+            _ => drop(std::fs::copy(entry.path(), target).unwrap()),
+        }
+    }
 }
 
 fn server_binary() -> PathBuf {

@@ -17,7 +17,7 @@ use super::{
     bodies::{FileState, Pointer},
 };
 use crate::{
-    engine::{EngineError, redb::read_error},
+    engine::{EngineError, redb::read_error, verify},
     limits,
     table::Table,
 };
@@ -55,7 +55,7 @@ pub(super) struct Facts {
 }
 
 impl Index {
-    /// Opens the file, or makes it with a key of its own.
+    /// Opens the file and verifies it, or makes it with a key of its own.
     pub(super) fn open(file: &Path) -> Result<(Self, Facts), JournalError> {
         let mut builder = Database::builder();
         builder.set_cache_size(limits::ENGINE_CACHE_BYTES);
@@ -66,6 +66,7 @@ impl Index {
             redb::DatabaseError::DatabaseAlreadyOpen => JournalError::InUse,
             error => index_error(error),
         })?;
+        verify::whole(file).map_err(JournalError::Index)?;
         let this = Self { database };
         let facts = this.facts()?;
         Ok((this, facts))
