@@ -226,7 +226,7 @@ pub(crate) fn under_key(
 ) -> Result<Box<dyn Engine>, OpenError> {
     let path = path.to_owned();
     let found = sealed::sealed_by(&*engine)
-        .map_err(|error| OpenError::Engine { path: path.clone(), reason: error.0 })?;
+        .map_err(|error| OpenError::Engine { path: path.clone(), reason: error.to_string() })?;
     match (found, key) {
         (None, None) => Ok(engine),
         (Some(found), Some(key)) if found == key.id() => Ok(Box::new(SealedEngine::over(engine, key)?)),

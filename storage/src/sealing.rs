@@ -85,13 +85,13 @@ fn unsealed(path: &Path, kind: EngineKind) -> PathBuf {
 }
 
 fn sealed_by(path: &Path, engine: &dyn Engine) -> Result<Option<[u8; 16]>, OpenError> {
-    let refuse = |error: EngineError| OpenError::Engine { path: path.to_owned(), reason: error.0 };
+    let refuse = |error: EngineError| OpenError::Engine { path: path.to_owned(), reason: error.to_string() };
     sealed::sealed_by(engine).map_err(refuse)
 }
 
 /// Copies every row, a bounded batch at a time.
 fn copy(from: &dyn Engine, to: &dyn Engine) -> Result<u64, String> {
-    let snapshot = from.snapshot().map_err(|error| error.0)?;
+    let snapshot = from.snapshot().map_err(|error| error.to_string())?;
     let (mut batch, mut rows, mut bytes, mut copied) = (Batch::default(), 0, 0, 0_u64);
     let mut failure = None;
     let flush = |batch: &mut Batch| to.apply(&std::mem::take(batch)).map_err(|error| error.to_string());
@@ -111,7 +111,7 @@ fn copy(from: &dyn Engine, to: &dyn Engine) -> Result<u64, String> {
                 }
             }
         };
-        snapshot.scan(table, &KeyRange::all(), &mut visit).map_err(|error| error.0)?;
+        snapshot.scan(table, &KeyRange::all(), &mut visit).map_err(|error| error.to_string())?;
         if let Some(failure) = failure {
             return Err(failure);
         }

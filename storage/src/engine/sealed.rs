@@ -112,7 +112,7 @@ pub(crate) struct SealedEngine {
 /// The id of the key that an engine's rows are sealed with; `None` if they are not.
 pub(crate) fn sealed_by(engine: &dyn Engine) -> Result<Option<[u8; 16]>, EngineError> {
     let found = engine.snapshot()?.get(Table::Meta, SEALED_BY)?;
-    let damaged = |_| EngineError("table meta: the id of the key is damaged".into());
+    let damaged = |_| EngineError::Damaged("table meta: the id of the key is damaged".into());
     found.map(|id| id.try_into().map_err(damaged)).transpose()
 }
 
@@ -206,7 +206,7 @@ impl RowSealer {
 
     /// The true key and value of a row.
     fn open(&self, table: Table, stored: &[u8], value: &[u8]) -> Result<(Key, Vec<u8>), EngineError> {
-        let refuse = |what: &str| EngineError(format!("table {}: a row {what}", table.name()));
+        let refuse = |what: &str| EngineError::Damaged(format!("table {}: a row {what}", table.name()));
         match (treatment(table), value.split_first()) {
             (Treatment::Clear, _) if table == Table::Meta && stored == FORMAT_KEY => {
                 Ok((stored.to_vec(), unflagged(value)))
@@ -325,7 +325,10 @@ impl Snapshot for Opened<'_> {
         let Some(value) = self.stored.get(table, &stored)? else { return Ok(None) };
         let (found, value) = self.rows.open(table, &stored, &value)?;
         if found != key {
-            return Err(EngineError(format!("table {}: a row says another key than its own", table.name())));
+            return Err(EngineError::Damaged(format!(
+                "table {}: a row says another key than its own",
+                table.name()
+            )));
         }
         Ok(Some(value))
     }
