@@ -572,13 +572,13 @@ fn has_its_bytes(file: &str, fixtures: &str, client: Vec<(&str, C)>, server: Vec
         let frame = frame::client(42, body);
         let bytes = frame::encode(&frame);
         written.push_str(&format!("{name} {}\n", to_hex(&bytes)));
-        assert_eq!(frame::decode_client(bytes).unwrap(), frame, "{name}");
+        assert_eq!(frame::decode_client(bytes).expect("what was written is read"), frame, "{name}");
     }
     for (name, body) in server {
         let frame = frame::server(42, body);
         let bytes = frame::encode(&frame);
         written.push_str(&format!("{name} {}\n", to_hex(&bytes)));
-        assert_eq!(frame::decode_server(bytes).unwrap(), frame, "{name}");
+        assert_eq!(frame::decode_server(bytes).expect("what was written is read"), frame, "{name}");
     }
     assert!(written == fixtures, "the wire has changed; fixtures/{file} would have to be:\n{written}");
 }

@@ -67,6 +67,13 @@ async fn who_has_left_by_the_directory_is_given_nothing_new_until_he_is_back_or_
     let (anne, karim, zoe) = (hub.enrol("anne").await, hub.enrol("karim").await, hub.enrol("zoe").await);
     let group = soon(anne.create_group("Infirmiers", PolicyTemplate::Conversation)).await.unwrap();
     soon(anne.invite(group, vec![user("karim"), user("zoe")])).await.unwrap();
+    for client in [&karim, &zoe] {
+        eventually("the welcome", async || {
+            let groups = client.groups().await.unwrap();
+            groups.iter().any(|known| known.group == group && known.state == GroupState::Active)
+        })
+        .await;
+    }
     let rule = GroupRule { professions: vec![NURSE.into()], ..GroupRule::default() };
     // What is in the directory is known to the hub within seconds; before that nobody fits.
     eventually("the directory", async || {

@@ -78,7 +78,7 @@ pub(super) async fn run(
 
     progress.stage("waking and counting");
     let came = away::come(&stage, alert).await?;
-    let account = account::settle(&stage, alert, began).await?;
+    let account = account::settle(&stage, alert, began, options.kill).await?;
     let _ = signals.over.send(true);
     while let Some(ended) = listening.join_next().await {
         if let Ok(Err(error)) = ended {

@@ -41,7 +41,7 @@ pub(super) struct Faults {
 }
 
 impl Disk {
-    pub(super) fn pages(disk: FaultyDisk) -> Self {
+    pub(super) const fn pages(disk: FaultyDisk) -> Self {
         Self::Pages(disk)
     }
 

@@ -29,17 +29,24 @@ pub(super) struct Account {
 ///
 /// # Errors
 /// When the hub does not answer.
-pub(super) async fn settle(stage: &Stage, alert: AlertId, began: Began) -> anyhow::Result<Account> {
+pub(super) async fn settle(
+    stage: &Stage,
+    alert: AlertId,
+    began: Began,
+    killed: bool,
+) -> anyhow::Result<Account> {
     let everybody = u32::try_from(stage.recipients())?;
     let whole = |status: &v1::AlertStatus| {
         [status.sent, status.delivered, status.seen, status.acknowledged]
             .iter()
             .all(|count| *count == everybody)
     };
+    let noted = |recipients: &[v1::AlertRecipient]| recipients.iter().filter(|row| row.pushes > 0).count();
     let asking = async {
         loop {
             let (status, recipients) = told(stage, alert).await?;
-            if whole(&status) {
+            // The hub notes wake-ups a moment after the push service has taken them.
+            if whole(&status) && (killed || noted(&recipients) >= stage.away().len()) {
                 return anyhow::Ok((status, recipients));
             }
             sleep(LOOK_EVERY).await;
