@@ -58,6 +58,7 @@
 //! #         domain: "cpts.example".to_owned(),
 //! #         address: "127.0.0.1:0".to_owned(),
 //! #         tls: None,
+//! #         at_rest_key: None,
 //! #         administrator: "admin".to_owned(),
 //! #         administrator_name: "Administration".to_owned(),
 //! #     };

@@ -268,7 +268,7 @@ impl Vaults {
 }
 
 fn note_key(user: &UserId) -> NoteKey {
-    NoteKey::new(NoteKind::Vault, user.as_str().as_bytes())
+    NoteKey::new(NoteKind::Vault, files::name_of(user))
 }
 
 fn decode(bytes: &[u8]) -> Result<Note, Error> {

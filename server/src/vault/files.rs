@@ -30,10 +30,15 @@ pub(super) struct Folder {
     path: PathBuf,
 }
 
+/// What stands for a user in names of files and keys of rows, which lie readable also on a sealed disk.
+pub(super) fn name_of(user: &UserId) -> [u8; 16] {
+    let hash = sha256(&[b"cercle vault v1\0", user.as_str().as_bytes()].concat());
+    std::array::from_fn(|at| hash[at])
+}
+
 impl Folder {
     pub(super) fn new(root: &Path, user: &UserId) -> Self {
-        let name = sha256(&[b"cercle vault v1\0", user.as_str().as_bytes()].concat());
-        Self { path: root.join(to_hex(&name[..16])) }
+        Self { path: root.join(to_hex(&name_of(user))) }
     }
 
     /// The content of a chunk.

@@ -1,7 +1,6 @@
 //! Random operations, run on an engine and on the model: same verdicts, same state, across reopening.
 //!
 //! A failing case is shrunk and printed with its seed; `CERCLE_SEED=<seed>` runs the same cases again.
-
 mod blob;
 
 use std::{path::Path, sync::Arc};

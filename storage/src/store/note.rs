@@ -19,7 +19,7 @@ pub enum NoteKind {
     AlertRecipient = 3,
     /// Alert → a step that is due and not yet carried out.
     AlertStep = 4,
-    /// User → public key and header of his recovery code, and the version of his vault's manifest.
+    /// A hash of the user id → public key and header of his recovery code, and the version of his vault's manifest.
     Vault = 5,
 }
 

@@ -580,7 +580,8 @@ fn end(mut process: Child, signal: Signal) -> Option<i32> {
     process.wait().unwrap().code()
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+/// Copies a folder with everything in it and its mode.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
