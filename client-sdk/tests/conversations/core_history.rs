@@ -52,7 +52,10 @@ async fn each_policy_gives_exactly_what_it_says() {
         world.clock.advance(1_000);
         admit(&mut world, group, "bruno").await;
         world.send(0, group, "après");
-        world.until(|world| world.devices[1].texts(group).last().is_some_and(|text| text == "après")).await;
+        let has_all = |world: &mut World, device: usize| {
+            world.devices[device].texts(group).last().is_some_and(|text| text == "après")
+        };
+        world.until(|world| has_all(world, 0) && has_all(world, 1)).await;
         world.reads(1, group, &expected).await;
         let anne = World::user("anne");
         let inviters = messages(&mut world, 0, group);
