@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -99,6 +99,9 @@ fn import(directory: &Path, files: &[PathBuf; 2]) -> anyhow::Result<Report> {
     Ok(import::run(directory, &options, &mut |_| {})?)
 }
 
+/// Users that have searched, over all rounds.
+static USERS: AtomicU64 = AtomicU64::new(0);
+
 /// Each searcher asks so many times, one after the other. A user of its own each time, so that no limit is met.
 async fn search_all(
     service: &Arc<Directory>,
@@ -121,7 +124,10 @@ async fn search_all(
                     ..Filter::default()
                 };
                 let by = Identity {
-                    user: UserId::new(&format!("u{}", searcher * searches + search), "bench.example")?,
+                    user: UserId::new(
+                        &format!("u{}", USERS.fetch_add(1, Ordering::Relaxed)),
+                        "bench.example",
+                    )?,
                     device: DeviceId::new([1; 16]),
                     roles: vec![Role::Member],
                     certificate_expired: false,
