@@ -1,14 +1,15 @@
 //! Where communes lie: names, postal codes and centres, for "around Toulouse" and for lists of communes.
 //!
-//! The hub ships the communes of its own examples only. The operator puts the open list of the whole country
-//! (`communes.csv`: La Poste "Base officielle des codes postaux" or the INSEE-coded list of data.gouv.fr, both
-//! Licence Ouverte 2.0) beside the directory; either layout is read by its header.
+//! The hub ships some 8 000 communes, where four of five people live: places of GeoNames (CC BY 4.0) joined with the
+//! codes of INSEE and La Poste (Licence Ouverte 2.0), by `server/packaging/communes.py`. The operator may put the open
+//! list of the whole country (`communes.csv`: La Poste "Base officielle des codes postaux" or the INSEE-coded list
+//! of data.gouv.fr, both Licence Ouverte 2.0) beside the directory; either layout is read by its header.
 
 use std::{collections::HashMap, fs, io, path::Path};
 
 use super::fold::fold;
 
-/// Centres of the communes of the examples, rounded to a hundredth of a degree.
+/// Centres rounded to a hundredth of a degree.
 const SHIPPED: &str = include_str!("communes.csv");
 
 /// A commune.
@@ -209,9 +210,9 @@ mod tests {
     fn communes_are_found_by_code_postal_code_and_name() {
         let communes = Communes::shipped();
         assert_eq!(communes.named("31555"), ["31555"]);
-        assert_eq!(communes.named("31140"), ["31022"]);
+        assert_eq!(communes.named("31140")[..2], ["31022", "31186"], "a postal code of several");
         assert_eq!(communes.named("toulouse"), ["31555"]);
-        assert_eq!(communes.named("Saint Pierre"), ["97416"]);
+        assert!(communes.named("Saint Pierre").contains(&"97416".to_owned()));
         assert!(communes.named("Nulle-Part").is_empty());
     }
 
