@@ -1,6 +1,6 @@
 //! Where communes lie: names, postal codes and centres, for "around Toulouse" and for lists of communes.
 //!
-//! The hub ships some 8 000 communes, where four of five people live: places of GeoNames (CC BY 4.0) joined with the
+//! The hub ships some 8 000 communes, where four of five people live: places of `GeoNames` (CC BY 4.0) joined with the
 //! codes of INSEE and La Poste (Licence Ouverte 2.0), by `server/packaging/communes.py`. The operator may put the open
 //! list of the whole country (`communes.csv`: La Poste "Base officielle des codes postaux" or the INSEE-coded list
 //! of data.gouv.fr, both Licence Ouverte 2.0) beside the directory; either layout is read by its header.
