@@ -10,12 +10,7 @@ use cercle_sdk::{
 use tokio::time::timeout;
 
 use super::{link, people, recover};
-use crate::{
-    context::{Context, Enrolled},
-    exit::Exit,
-    failure::Failure,
-    passphrase, stdin,
-};
+use crate::{context::Context, exit::Exit, failure::Failure, passphrase, stdin};
 
 pub(crate) async fn run(
     context: &Context<'_>,
@@ -32,18 +27,8 @@ pub(crate) async fn run(
         Failure::new(Exit::Usage, what)
     })?;
     let client = Client::open(profile(context, protect).await?, Settings::default()).await?;
-    let identity = match redeem(context, &client, &invitation).await {
-        Ok(identity) => identity,
-        Err(failure) => {
-            client.close().await;
-            return Err(failure);
-        }
-    };
-    let enrolled = Enrolled { client, identity };
-    // Others can add this device as soon as its key packages are on the hub.
-    context.online(&enrolled).await?;
-    // A further device of a user is in his groups when this ends, so that a lost one can be ended after it.
-    link::arrive(context, &enrolled).await?;
+    let identity = redeem(context, &client, &invitation).await;
+    let enrolled = Box::pin(link::arrived(context, client, identity)).await?;
     people::show_identity(
         context,
         &enrolled.identity,

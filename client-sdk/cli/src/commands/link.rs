@@ -122,16 +122,8 @@ pub(crate) async fn join(context: &Context<'_>, code: &str, protect: bool) -> Re
         Failure::new(Exit::Usage, what)
     })?;
     let client = Client::open(enrol::profile(context, protect).await?, Settings::default()).await?;
-    let identity = match Box::pin(linked(context, &client, &code)).await {
-        Ok(identity) => identity,
-        Err(failure) => {
-            client.close().await;
-            return Err(failure);
-        }
-    };
-    let enrolled = Enrolled { client, identity };
-    context.online(&enrolled).await?;
-    arrive(context, &enrolled).await?;
+    let identity = Box::pin(linked(context, &client, &code)).await;
+    let enrolled = arrived(context, client, identity).await?;
     let first = text!("Cet appareil est ajouté."; "This device is added.");
     people::show_identity(context, &enrolled.identity, &first);
     enrolled.close().await;
@@ -162,9 +154,30 @@ async fn linked(context: &Context<'_>, client: &Client, code: &LinkCode) -> Resu
     Ok(joining.finish().await?)
 }
 
+/// The device that has enrolled, once it is in its groups; or the failure, once the client is closed.
+pub(super) async fn arrived(
+    context: &Context<'_>,
+    client: Client,
+    identity: Result<Identity, Failure>,
+) -> Result<Enrolled, Failure> {
+    let identity = match identity {
+        Ok(identity) => identity,
+        Err(failure) => {
+            client.close().await;
+            return Err(failure);
+        }
+    };
+    let enrolled = Enrolled { client, identity };
+    // Others can add this device as soon as its key packages are on the hub.
+    context.online(&enrolled).await?;
+    // A further device of a user is in his groups when this ends, so that a lost one can be ended after it.
+    arrive(context, &enrolled).await?;
+    Ok(enrolled)
+}
+
 /// Waits until the device is in its groups and has its messages, within limits: what is left comes with the
 /// next commands.
-pub(super) async fn arrive(context: &Context<'_>, enrolled: &Enrolled) -> Result<(), Failure> {
+async fn arrive(context: &Context<'_>, enrolled: &Enrolled) -> Result<(), Failure> {
     let what = text!("Arrivée dans vos groupes…"; "Joining your groups…");
     let arriving = async {
         enrolled.client.groups_joined().await?;

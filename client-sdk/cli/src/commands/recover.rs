@@ -44,20 +44,10 @@ pub(super) async fn run(
     let patience = HANDING_OVER.max(context.patience);
     let coming = Box::pin(timeout(patience, client.recover(&address, &code)));
     let identity = match context.output.waiting(&what, coming).await {
-        Ok(Ok(identity)) => identity,
-        Ok(Err(error)) => {
-            client.close().await;
-            return Err(refused(error));
-        }
-        Err(_) => {
-            let failure = Failure::unreachable(&address.address, client.link().failure);
-            client.close().await;
-            return Err(failure);
-        }
+        Ok(answered) => answered.map_err(refused),
+        Err(_) => Err(Failure::unreachable(&address.address, client.link().failure)),
     };
-    let enrolled = Enrolled { client, identity };
-    context.online(&enrolled).await?;
-    link::arrive(context, &enrolled).await?;
+    let enrolled = Box::pin(link::arrived(context, client, identity)).await?;
     let what = text!("Retour de vos messages…"; "Your messages are coming back…");
     let returning = Box::pin(timeout(patience, enrolled.client.returned()));
     match context.output.waiting(&what, returning).await {
