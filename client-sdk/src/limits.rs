@@ -317,7 +317,7 @@ pub const REPLACED_TWICE_MS: TimestampMs = MINUTE_MS;
 /// Shortest time between two acknowledgements, except at the end of a catch-up: long enough that a busy group
 /// costs the hub few of them, short enough that nobody notices. Less than the two seconds after which the hub
 /// stores them.
-pub const ACKNOWLEDGE_EVERY_MS: TimestampMs = 100;
+pub const ACKNOWLEDGE_EVERY_MS: TimestampMs = 500;
 /// How long the hub may take for an answer; a catch-up in between counts too, so it is generous.
 pub const ANSWER_PATIENCE_MS: TimestampMs = 5 * MINUTE_MS;
 /// Requests of an app that wait for the hub's answer.

@@ -22,6 +22,7 @@ use crate::{
     limits::{JOIN_TRIES, LOOK_EVERY},
     plan::Plan,
     progress::Progress,
+    raw::{session::Session, wire::Socket},
 };
 
 pub(crate) use cercle::{Cercle, From};
@@ -66,6 +67,14 @@ pub(crate) enum System {
     Ejabberd(Box<Ejabberd>),
     Mosquitto(Box<Mosquitto>),
     Nats(Box<Nats>),
+}
+
+/// A device's connection before it reads.
+pub(crate) enum Opened {
+    Cercle(Box<Session>),
+    Reference(Box<Socket>),
+    /// Of a system where connecting and reading are one step.
+    Nothing,
 }
 
 /// What [`System::start_all`] found.
@@ -192,21 +201,47 @@ impl System {
         }
     }
 
+    /// Connects a device, and authenticates it where that is something.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub(crate) async fn open(&self, device: usize) -> anyhow::Result<Opened> {
+        match self {
+            Self::Cercle(cercle) => Ok(Opened::Cercle(Box::new(cercle.open(device).await?))),
+            Self::Reference(reference) => Ok(Opened::Reference(Box::new(reference.open().await?))),
+            _ => Ok(Opened::Nothing),
+        }
+    }
+
+    /// Lets a connected device read its groups.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub(crate) async fn enter(&self, device: usize, opened: Opened, from: From<'_>) -> anyhow::Result<Link> {
+        match (self, opened) {
+            (Self::Cercle(cercle), Opened::Cercle(session)) => {
+                Ok(Link::Cercle(Box::new(cercle.enter(*session, from).await?)))
+            }
+            (Self::Reference(reference), Opened::Reference(socket)) => {
+                Ok(Link::Reference(Box::new(reference.enter(device, *socket).await?)))
+            }
+            (Self::Ejabberd(ejabberd), _) => Ok(Link::Ejabberd(Box::new(ejabberd.join(device).await?))),
+            (Self::Mosquitto(mosquitto), _) => Ok(Link::Mosquitto(Box::new(mosquitto.join(device).await?))),
+            (Self::Nats(nats), _) => {
+                let from_store = matches!(from, From::Acknowledged) && nats.keeps();
+                Ok(Link::Nats(Box::new(nats.join(device, from_store).await?)))
+            }
+            (Self::Cercle(_) | Self::Reference(_), _) => bail!("a connection of another system"),
+        }
+    }
+
     /// Connects a device and lets it read its groups.
     ///
     /// # Errors
     /// When it cannot.
     pub(crate) async fn join(&self, device: usize, from: From<'_>) -> anyhow::Result<Link> {
-        match self {
-            Self::Cercle(cercle) => Ok(Link::Cercle(Box::new(cercle.join(device, from).await?))),
-            Self::Reference(reference) => Ok(Link::Reference(Box::new(reference.join(device).await?))),
-            Self::Ejabberd(ejabberd) => Ok(Link::Ejabberd(Box::new(ejabberd.join(device).await?))),
-            Self::Mosquitto(mosquitto) => Ok(Link::Mosquitto(Box::new(mosquitto.join(device).await?))),
-            Self::Nats(nats) => {
-                let from_store = matches!(from, From::Acknowledged) && nats.keeps();
-                Ok(Link::Nats(Box::new(nats.join(device, from_store).await?)))
-            }
-        }
+        let opened = self.open(device).await?;
+        self.enter(device, opened, from).await
     }
 
     /// The same, again and again where it does not come about in time.

@@ -16,14 +16,17 @@ pub mod request;
 
 use std::{sync::Arc, time::Duration};
 
-use cercle_proto::{ErrorCode, id::TimestampMs};
+use cercle_proto::{
+    ErrorCode,
+    id::{GroupId, TimestampMs},
+};
 
 use crate::{
     alert::Alerts,
     attachments::Attachments,
     auth::{AuthenticationService, Identity, InvitationRequest, Inviter},
     clock::Clock,
-    delivery::{Accepted, Delivery},
+    delivery::{Accepted, Application, Delivery},
     directory::Directory,
     error::Refusal,
     fanout::Fanout,
@@ -112,6 +115,14 @@ impl Dispatch {
 
     async fn carry_out(&self, by: &Identity, call: Call) -> Result<Reply, Refusal> {
         let now = self.clock.now();
+        match call {
+            Call::SendApplication { group, application } => self.send(by, group, application, now).await,
+            // In a place of its own, or every message would bring the room that the largest of these needs.
+            other => Box::pin(self.carry_out_other(by, other, now)).await,
+        }
+    }
+
+    async fn carry_out_other(&self, by: &Identity, call: Call, now: TimestampMs) -> Result<Reply, Refusal> {
         let delivery = &self.delivery;
         let done = |()| Reply::Done;
         Ok(match call {
@@ -133,9 +144,7 @@ impl Dispatch {
             }
             Call::CreateGroup(request) => Reply::Accepted(delivery.create_group(by, request, now).await?),
             Call::Commit(request) => self.with_news(delivery.commit(by, request, now).await?),
-            Call::SendApplication { group, application } => {
-                self.with_news(delivery.send_application(by, group, application, now).await?)
-            }
+            Call::SendApplication { group, application } => self.send(by, group, application, now).await?,
             Call::SendProposal { group, message_id, mls } => {
                 Reply::Accepted(delivery.send_proposal(by, group, message_id, mls, now).await?)
             }
@@ -164,6 +173,16 @@ impl Dispatch {
             Call::Join(call) => self.about_joining(by, call, now).await?,
             Call::Alert(call) => self.about_alerts(by, call, now).await?,
         })
+    }
+
+    async fn send(
+        &self,
+        by: &Identity,
+        group: GroupId,
+        application: Application,
+        now: TimestampMs,
+    ) -> Result<Reply, Refusal> {
+        Ok(self.with_news(self.delivery.send_application(by, group, application, now).await?))
     }
 
     async fn invite(

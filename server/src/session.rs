@@ -12,12 +12,15 @@
 //!
 //! `now` is the age of the connection. After [`Action::Close`] nothing more comes.
 //!
-//! - [`actor`]: the loop that drives it. `alarm`: its timer. [`aborts`]: stops it. [`link`]: what a transport must offer. [`requests`]: requests on their way,
-//!   in the right order. [`reading`]: what the device reads, from memory or from the log.
+//! - [`actor`]: the loop that drives it. `alarm`: its timer. [`aborts`]: stops it.
+//! - [`link`]: what a transport must offer.
+//! - [`requests`]: requests on their way, in the right order. `background`: carries on those that wait.
+//! - [`reading`]: what the device reads, from memory or from the log.
 
 pub mod aborts;
 pub mod actor;
 mod alarm;
+mod background;
 pub mod lanes;
 pub mod link;
 pub mod reading;

@@ -1,7 +1,7 @@
 //! The embedded store: all operations over a byte-level engine, in this process.
 //!
-//! Writes go through one thread that commits them in groups (`writer`); reads run on a few threads of
-//! their own, each on a snapshot that is dropped at once. Every operation is a plain function over a
+//! Writes go through one thread that commits them in groups (`writer`); reads of more than a few rows run on
+//! threads of their own. Each read has a snapshot that is dropped at once. Every operation is a plain function over a
 //! transaction or a snapshot; the trait implementations only carry arguments there and verdicts back.
 
 mod account;
@@ -107,6 +107,13 @@ impl Embedded {
         E: From<WriteError> + Send + 'static,
     {
         self.writer.write(0, operation).await
+    }
+
+    /// Runs a read of a few rows where it is asked for: the way to another thread and back costs several times
+    /// the read itself. What may be many rows goes to [`Embedded::on_snapshot`].
+    fn briefly<T>(&self, read: impl FnOnce(&dyn Snapshot) -> Result<T, ReadError>) -> Result<T, ReadError> {
+        let snapshot = self.engine.snapshot().map_err(rows::engine)?;
+        read(&*snapshot)
     }
 
     /// Runs a read on a snapshot of its own.

@@ -22,7 +22,10 @@ pub const BATCH_BYTES_MAX: usize = 1 << 20;
 /// they would just miss the batch, and every second commit would be almost empty. Who is alone never waits.
 pub const BATCH_GATHER_MAX: Duration = Duration::from_micros(500);
 
-/// Reads that run at the same time. Reads are short (no caller holds a snapshot), and a cold disk gains
+/// Groups of a device that are listed where it is asked for; more are read on another thread.
+pub const GROUPS_BRIEF_MAX: usize = 32;
+
+/// Reads that run at the same time on threads of their own. Reads are short (no caller holds a snapshot), and a cold disk gains
 /// from a few in parallel; more would only take memory and the writer's share of the processor.
 pub const READS_AT_ONCE_MAX: usize = 8;
 

@@ -88,7 +88,7 @@ mod tests {
         }
         acknowledgements.note(second, 9);
         assert_eq!(acknowledgements.due_at(), Some(1_000 + limits::ACKNOWLEDGE_EVERY_MS));
-        assert_eq!(told(&acknowledgements.take(1_100)), [(1, 4), (2, 9)]);
+        assert_eq!(told(&acknowledgements.take(1_000 + limits::ACKNOWLEDGE_EVERY_MS)), [(1, 4), (2, 9)]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     limits::{RETRIES_MAX, RETRY_MS},
     plan::Plan,
     report::Report,
-    system::{From, Heard, Link, Skill, System},
+    system::{From, Heard, Link, Opened, Skill, System},
     verdict::Tally,
 };
 
@@ -44,21 +44,25 @@ pub(super) async fn idle(options: &IdleFleet, stage: Stage<'_>, place: &Path) ->
             let fleet = Fleet::new(system, clients);
             let before = system.usage()?;
             let clock = Clock::start();
-            let (_, tries) = fleet.connect(options.at_once as usize, clock).await?;
+            let (opened, tries) = fleet.open(options.at_once as usize).await?;
             let connect_s = clock.ms_since(0) / 1e3;
-            sleep(Duration::from_secs_f64(options.settle_seconds)).await;
             let connected = system.usage()?;
+            fleet.enter(opened, options.at_once as usize).await?;
+            sleep(Duration::from_secs_f64(options.settle_seconds)).await;
+            let reading = system.usage()?;
             sleep(Duration::from_secs_f64(options.hold_seconds)).await;
             let held = system.usage()?;
             let lost = fleet.close().await?;
             report.count_of(name, &all_connected(clients, lost));
             report.figure_of(name, "connections per second", "1/s", count(clients) / connect_s);
             report.figure_of(name, "tries beyond the first", "", count(tries));
-            if let Some(((mut before, connected), held)) = before.zip(connected).zip(held) {
+            if let Some((((mut before, connected), reading), held)) =
+                before.zip(connected).zip(reading).zip(held)
+            {
                 let empty = empty_mib.entry(name).or_insert(before.resident_mib);
                 *empty = empty.min(before.resident_mib);
                 before.resident_mib = *empty;
-                report_connections(&mut report, name, clients, [before, connected, held]);
+                report_connections(&mut report, name, clients, [before, connected, reading, held]);
             }
             if stage.progress.is_stopped() {
                 return stage.finish(systems, report).await;
@@ -143,15 +147,16 @@ fn report_connections(
     report: &mut Report,
     system: &'static str,
     clients: usize,
-    [before, connected, held]: [Usage; 3],
+    [before, connected, reading, held]: [Usage; 4],
 ) {
     let clients = count(clients);
     let kib = (held.resident_mib - before.resident_mib) * 1024.0;
     report.figure_of(system, "resident memory per connection", "KiB", kib / clients);
     report.figure_of(system, "hub resident memory", "MiB", held.resident_mib);
-    let cpu_us = (connected.cpu_s - before.cpu_s) * 1e6;
-    report.figure_of(system, "hub CPU per connect", "µs", cpu_us / clients);
-    report.figure_of(system, "hub CPU while idle", "s", held.cpu_s - connected.cpu_s);
+    let per_client_us = |from: Usage, to: Usage| (to.cpu_s - from.cpu_s) * 1e6 / clients;
+    report.figure_of(system, "hub CPU per connect", "µs", per_client_us(before, connected));
+    report.figure_of(system, "hub CPU to begin to read", "µs", per_client_us(connected, reading));
+    report.figure_of(system, "hub CPU while idle", "s", held.cpu_s - reading.cpu_s);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count of connections is far below 2^52")]
@@ -178,10 +183,10 @@ impl Fleet {
     async fn connect(&self, at_once: usize, clock: Clock) -> anyhow::Result<(Latency, usize)> {
         let began_us = clock.now_us();
         let connecting = (0..self.clients).map(|device| async move {
-            let (link, tries) = self.insist(device).await?;
+            let join = async || self.system.join(device, From::Acknowledged).await;
+            let (link, tries) = self.insist(device, join).await?;
             let us = clock.now_us().saturating_sub(began_us);
-            let idling = idle_along(link, self.over.subscribe());
-            self.idlers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).spawn(idling);
+            self.idle(link);
             anyhow::Ok((us, tries))
         });
         let mut connecting = stream::iter(connecting).buffer_unordered(at_once);
@@ -193,18 +198,52 @@ impl Fleet {
         Ok((latency, tries))
     }
 
-    /// Connects one device, again and again with jitter, as clients do.
-    async fn insist(&self, device: usize) -> anyhow::Result<(Link, usize)> {
+    /// Connects and authenticates everybody, so many at once; how many tries failed.
+    async fn open(&self, at_once: usize) -> anyhow::Result<(Vec<(usize, Opened)>, usize)> {
+        let opening = (0..self.clients).map(|device| async move {
+            let (opened, tries) = self.insist(device, async || self.system.open(device).await).await?;
+            anyhow::Ok((device, opened, tries))
+        });
+        let mut opening = stream::iter(opening).buffer_unordered(at_once);
+        let (mut all, mut tries) = (Vec::new(), 0);
+        while let Some((device, opened, failed)) = opening.try_next().await? {
+            all.push((device, opened));
+            tries += failed;
+        }
+        Ok((all, tries))
+    }
+
+    /// Lets everybody who is connected read, so many at once.
+    async fn enter(&self, opened: Vec<(usize, Opened)>, at_once: usize) -> anyhow::Result<()> {
+        let entering = opened.into_iter().map(|(device, opened)| async move {
+            let link = self.system.enter(device, opened, From::Acknowledged).await?;
+            self.idle(link);
+            anyhow::Ok(())
+        });
+        stream::iter(entering).buffer_unordered(at_once).try_collect().await
+    }
+
+    /// Does something for one device, again and again with jitter, as clients do.
+    async fn insist<T>(
+        &self,
+        device: usize,
+        one_try: impl AsyncFn() -> anyhow::Result<T>,
+    ) -> anyhow::Result<(T, usize)> {
         let mut failed = 0;
         loop {
-            match self.system.join(device, From::Acknowledged).await {
-                Ok(link) => return Ok((link, failed as usize)),
+            match one_try().await {
+                Ok(done) => return Ok((done, failed as usize)),
                 Err(error) if failed == RETRIES_MAX => return Err(error).context("connecting at last"),
                 Err(_) => failed += 1,
             }
             let jitter = u64::try_from(device).unwrap_or(0).wrapping_mul(7_919) % RETRY_MS.1;
             sleep(Duration::from_millis(RETRY_MS.0 + jitter)).await;
         }
+    }
+
+    fn idle(&self, link: Link) {
+        let idling = idle_along(link, self.over.subscribe());
+        self.idlers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).spawn(idling);
     }
 
     /// Ends all connections; how many had ended by themselves.

@@ -106,13 +106,21 @@ impl Cercle {
         &self.hub
     }
 
-    /// Opens a device's session and subscribes it to its groups.
+    /// Connects a device and authenticates it.
     ///
     /// # Errors
     /// When the hub refuses or cannot be reached.
-    pub(crate) async fn join(&self, device: usize, from: From<'_>) -> anyhow::Result<CercleLink> {
+    pub(crate) async fn open(&self, device: usize) -> anyhow::Result<Session> {
         let crowd = self.crowd.as_ref().context("the stage is set")?;
-        let mut session = Session::open(&crowd.address, &crowd.devices[device]).await?;
+        Session::open(&crowd.address, &crowd.devices[device]).await
+    }
+
+    /// Subscribes a device to its groups.
+    ///
+    /// # Errors
+    /// When the hub refuses.
+    pub(crate) async fn enter(&self, mut session: Session, from: From<'_>) -> anyhow::Result<CercleLink> {
+        let crowd = self.crowd.as_ref().context("the stage is set")?;
         let Answer::Groups(list) = session.ask(Request::ListGroups(v1::ListGroups {})).await? else {
             bail!("the hub lists no groups");
         };

@@ -53,12 +53,19 @@ impl Reference {
         self.plan = plan.clone();
     }
 
-    /// Connects a member and puts it into its groups.
+    /// Connects a member.
     ///
     /// # Errors
     /// When it cannot connect.
-    pub(crate) async fn join(&self, device: usize) -> anyhow::Result<ReferenceLink> {
-        let mut socket = self.address.dial().await?;
+    pub(crate) async fn open(&self) -> anyhow::Result<Socket> {
+        self.address.dial().await
+    }
+
+    /// Puts a member into its groups.
+    ///
+    /// # Errors
+    /// When the reference hub closes.
+    pub(crate) async fn enter(&self, device: usize, mut socket: Socket) -> anyhow::Result<ReferenceLink> {
         let groups = self.plan.groups_of(device);
         let numbers = groups.into_iter().flat_map(|group| number(group).to_be_bytes());
         socket.put(numbers.collect());

@@ -10,7 +10,7 @@
 
 use std::{
     future::poll_fn,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
@@ -21,7 +21,7 @@ use cercle_proto::{ErrorCode, frame, id::DeviceId, signing::NONCE_BYTES};
 use cercle_storage::store::Store;
 use futures_util::{SinkExt, StreamExt};
 use ring::rand::SecureRandom;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, error::Elapsed, timeout};
 use tokio_util::{
     sync::{CancellationToken, WaitForCancellationFutureOwned},
     task::TaskTracker,
@@ -43,7 +43,7 @@ use crate::{
         request::{self, Enrol, Recover},
     },
     error::Refusal,
-    fanout::bell::Bell,
+    fanout::bell::{Bell, Ear},
     limits,
     telemetry::Metrics,
     transport::rate::DeviceRates,
@@ -91,6 +91,8 @@ struct Actor<L> {
     alarm: Alarm,
     /// Rung by the mailbox and by finished requests.
     bell: Arc<Bell>,
+    /// Hears when the connection has something.
+    ear: Ear,
     /// The bell comes second at the next wait, so that a device is heard even while it is told a lot.
     rang_last: bool,
     /// Before authentication; then the mailbox tells.
@@ -133,6 +135,7 @@ impl<L: Link> Actor<L> {
             connection: services.dispatch.fanout.next_connection(),
             nonce,
             requests: Requests::new(services.clone(), bell.clone()),
+            ear: Ear::new(bell.clone()),
             bell,
             reading: None,
             out: Vec::new(),
@@ -183,15 +186,16 @@ impl<L: Link> Actor<L> {
             self.shutdown = None;
             return Poll::Ready(Woken::Shutdown);
         }
-        if !self.rang_last && self.bell.poll_rung(cx).is_ready() {
+        self.bell.listen(cx);
+        if !self.rang_last && self.bell.has_rung() {
             return Poll::Ready(Woken::Rung);
         }
         if self.requests.has_room()
-            && let Poll::Ready(inbound) = self.link.poll_next_unpin(cx)
+            && let Poll::Ready(inbound) = self.ear.poll(|cx| self.link.poll_next_unpin(cx))
         {
             return Poll::Ready(Woken::Inbound(inbound));
         }
-        if self.rang_last && self.bell.poll_rung(cx).is_ready() {
+        if self.rang_last && self.bell.has_rung() {
             return Poll::Ready(Woken::Rung);
         }
         if has_work {
@@ -360,14 +364,7 @@ impl<L: Link> Actor<L> {
             return true;
         }
         let limit = self.services.timing.write;
-        let (link, out) = (&mut self.link, &mut self.out);
-        let write = async {
-            for frame in out.drain(..) {
-                link.feed(frame).await?;
-            }
-            link.flush().await
-        };
-        let written = timeout(limit, write).await;
+        let written = hand_over(&mut self.link, &mut self.out, limit).await;
         match written {
             Ok(Ok(())) => {
                 self.out.shrink_to(limits::FRAMES_KEPT);
@@ -388,6 +385,24 @@ impl<L: Link> Actor<L> {
         self.services.metrics.session_refused(ErrorCode::ReadTooSlow);
         let goodbye = Refusal::of(ErrorCode::ReadTooSlow).frame(0);
         let _ = timeout(Duration::from_millis(1), self.link.send(goodbye)).await;
+    }
+}
+
+/// Writes these frames, and watches the time only if they are not taken at once, as they almost always are.
+async fn hand_over<L: Link>(
+    link: &mut L,
+    frames: &mut Vec<Bytes>,
+    limit: Duration,
+) -> Result<Result<(), LinkError>, Elapsed> {
+    let mut write = pin!(async {
+        for frame in frames.drain(..) {
+            link.feed(frame).await?;
+        }
+        link.flush().await
+    });
+    match poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await {
+        Poll::Ready(written) => Ok(written),
+        Poll::Pending => timeout(limit, write).await,
     }
 }
 

@@ -1,20 +1,25 @@
 //! The requests of one session that are on their way.
 //!
 //! Owned by the session's [`super::actor`]. A request is handed to its service in the order in which it came
-//! (it is polled once here, which queues a message in the store), then runs as a task of its own: a session
-//! that ends or is slow to read never stops a write halfway, and never delays the wake-up of others.
+//! (it is polled once here, which queues a message in the store), then runs beside the session (`background`): a
+//! session that ends or is slow to read never stops a write halfway, and never delays the wake-up of others.
 //! Acknowledgements of entries are noted on the spot; those that need a service are merged: one is on its way,
 //! the next holds the highest cursors that came meanwhile.
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Waker},
 };
 
-use cercle_proto::id::{GroupId, Seq};
+use cercle_proto::{
+    ErrorCode,
+    id::{GroupId, Seq},
+};
+use futures_util::FutureExt;
 
-use super::{actor::Services, lanes::Lanes};
+use super::{actor::Services, background::Background, lanes::Lanes};
 use crate::{
     auth::Identity,
     dispatch::{
@@ -36,16 +41,14 @@ pub struct Requests {
     /// Bytes of their frames.
     open_bytes: usize,
     report: Arc<Report>,
+    background: Arc<Background>,
     acknowledging: bool,
     acknowledged: Acknowledged,
 }
 
 /// Where requests go when they are carried out. Bounded by the requests of the session.
-#[derive(Debug)]
-struct Report {
-    finished: Mutex<Vec<Finished>>,
-    bell: Arc<Bell>,
-}
+#[derive(Debug, Default)]
+struct Report(Mutex<Vec<Finished>>);
 
 /// A request that was carried out.
 #[derive(Debug)]
@@ -98,7 +101,8 @@ impl Requests {
             lanes: Lanes::default(),
             open: 0,
             open_bytes: 0,
-            report: Arc::new(Report { finished: Mutex::default(), bell }),
+            report: Arc::default(),
+            background: Arc::new(Background::new(bell)),
             acknowledging: false,
             acknowledged: Acknowledged::default(),
         }
@@ -203,14 +207,16 @@ impl Requests {
         let (services, report) = (self.services.clone(), self.report.clone());
         // Not subject to the session's share of its thread, or the first poll might stop short of the store.
         let mut work = Box::pin(tokio::task::unconstrained(async move {
-            let verdict = services.dispatch.call(&identity, call).await;
+            let verdict = AssertUnwindSafe(services.dispatch.call(&identity, call)).catch_unwind().await;
+            // The others of the session go on, whatever went wrong with this one.
+            let verdict = verdict.unwrap_or_else(|_| Err(Refusal::of(ErrorCode::Internal)));
             // Nobody listens any more if the session has ended: the write counts all the same.
             report.put(Finished { number, verdict, purpose, bytes });
         }));
         // Polled here first, so that writes reach the store in the order in which they came.
         match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(()) => {}
-            Poll::Pending => drop(self.services.tracker.spawn(work)),
+            Poll::Ready(()) => self.background.ring(),
+            Poll::Pending => self.background.go_on_with(work, &self.services.tracker),
         }
     }
 }
@@ -218,10 +224,9 @@ impl Requests {
 impl Report {
     fn put(&self, finished: Finished) {
         self.lock().push(finished);
-        self.bell.ring();
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Finished>> {
-        self.finished.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -26,7 +26,7 @@ impl Accounts for Embedded {
 
     async fn user(&self, user: &UserId) -> Result<Option<UserRecord>, ReadError> {
         let key = table::user(user);
-        self.on_snapshot(move |snapshot| rows::load(snapshot, &key)).await
+        self.briefly(|snapshot| rows::load(snapshot, &key))
     }
 
     async fn users(&self, after: Option<UserId>, limit: usize) -> Result<Vec<UserRecord>, ReadError> {
@@ -50,7 +50,7 @@ impl Accounts for Embedded {
     }
 
     async fn invitation(&self, secret_hash: [u8; 32]) -> Result<Option<InvitationRecord>, ReadError> {
-        self.on_snapshot(move |snapshot| rows::load(snapshot, &secret_hash)).await
+        self.briefly(|snapshot| rows::load(snapshot, &secret_hash))
     }
 
     async fn enrol(&self, enrolment: Enrolment, devices_max: usize) -> Result<DeviceRecord, EnrolError> {
@@ -75,11 +75,11 @@ impl Accounts for Embedded {
     }
 
     async fn device(&self, device: DeviceId) -> Result<Option<DeviceRecord>, ReadError> {
-        self.on_snapshot(move |snapshot| rows::load(snapshot, &table::device(device))).await
+        self.briefly(|snapshot| rows::load(snapshot, &table::device(device)))
     }
 
     async fn opening(&self, device: DeviceId) -> Result<Option<Opening>, ReadError> {
-        self.on_snapshot(move |snapshot| {
+        self.briefly(|snapshot| {
             let Some(record) = rows::load::<DeviceRecord>(snapshot, &table::device(device))? else {
                 return Ok(None);
             };
@@ -89,7 +89,6 @@ impl Accounts for Embedded {
             let key_packages_left = key_package::left(snapshot, device)?;
             Ok(Some(Opening { device: record, user, key_packages_left }))
         })
-        .await
     }
 
     async fn devices_of(&self, user: &UserId) -> Result<Vec<DeviceRecord>, ReadError> {

@@ -7,6 +7,7 @@ use cercle_proto::id::{DeviceId, GroupId, MessageId, Seq};
 use super::{Embedded, blob, inbox, log, rows, transaction::Transaction};
 use crate::{
     engine::Snapshot,
+    limits,
     record::{
         group::{GroupRow, RosterRow},
         log::VerdictRow,
@@ -49,11 +50,24 @@ impl Groups for Embedded {
 
     async fn roster_entry(&self, group: GroupId, device: DeviceId) -> Result<Option<RosterEntry>, ReadError> {
         let key = table::roster(group, device);
-        self.on_snapshot(move |snapshot| Ok(rows::load::<RosterRow>(snapshot, &key)?.map(|row| row.0))).await
+        self.briefly(|snapshot| Ok(rows::load::<RosterRow>(snapshot, &key)?.map(|row| row.0)))
     }
 
     async fn memberships(&self, device: DeviceId) -> Result<Vec<Membership>, ReadError> {
-        self.on_snapshot(move |snapshot| memberships(snapshot, device)).await
+        let some = self.briefly(|snapshot| {
+            let groups = groups_of(snapshot, device, limits::GROUPS_BRIEF_MAX + 1)?;
+            let few = groups.len() <= limits::GROUPS_BRIEF_MAX;
+            few.then(|| memberships(snapshot, device, groups)).transpose()
+        })?;
+        match some {
+            Some(few) => Ok(few),
+            None => {
+                self.on_snapshot(move |snapshot| {
+                    memberships(snapshot, device, groups_of(snapshot, device, usize::MAX)?)
+                })
+                .await
+            }
+        }
     }
 
     async fn delivered(&self, group: GroupId) -> Result<Vec<Delivered>, ReadError> {
@@ -250,13 +264,21 @@ fn record(snapshot: &dyn Snapshot, group: GroupId) -> Result<Option<GroupRecord>
     }))
 }
 
-fn memberships(snapshot: &dyn Snapshot, device: DeviceId) -> Result<Vec<Membership>, ReadError> {
-    let range = KeyRange::prefix(device.as_bytes());
-    let keys = rows::keys(snapshot, Table::Memberships, &range, usize::MAX)?;
-    let groups = keys.iter().map(|key| table::last_id(key).map(GroupId::new));
-    groups
-        .map(|group| membership(snapshot, device, group.ok_or_else(|| rows::bad_key(Table::Memberships))?))
-        .collect()
+/// Groups that a device is in, or was until it has acknowledged its removal.
+fn groups_of(snapshot: &dyn Snapshot, device: DeviceId, limit: usize) -> Result<Vec<GroupId>, ReadError> {
+    let keys = rows::keys(snapshot, Table::Memberships, &KeyRange::prefix(device.as_bytes()), limit)?;
+    let group = |key: &table::Key| {
+        table::last_id(key).map(GroupId::new).ok_or_else(|| rows::bad_key(Table::Memberships))
+    };
+    keys.iter().map(group).collect()
+}
+
+fn memberships(
+    snapshot: &dyn Snapshot,
+    device: DeviceId,
+    groups: Vec<GroupId>,
+) -> Result<Vec<Membership>, ReadError> {
+    groups.into_iter().map(|group| membership(snapshot, device, group)).collect()
 }
 
 fn membership(snapshot: &dyn Snapshot, device: DeviceId, group: GroupId) -> Result<Membership, ReadError> {

@@ -19,6 +19,11 @@ use crate::{
 #[async_trait::async_trait]
 impl Inbox for Embedded {
     async fn inbox(&self, device: DeviceId, after: u64, limit: usize) -> Result<Vec<InboxRecord>, ReadError> {
+        // It is empty almost always; its items may be large.
+        let range = KeyRange::prefix_after(device.as_bytes(), &table::inbox(device, after));
+        if self.briefly(|snapshot| rows::keys(snapshot, Table::Inbox, &range, 1))?.is_empty() {
+            return Ok(Vec::new());
+        }
         self.on_snapshot(move |snapshot| items(snapshot, device, after, limit)).await
     }
 

@@ -12,7 +12,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -41,6 +41,8 @@ enum By {
     Thread {
         /// `None` only while dropping.
         queue: Option<mpsc::Sender<Box<dyn Job>>>,
+        /// How many operations the thread waits for.
+        wanted: Arc<AtomicUsize>,
         thread: Option<JoinHandle<()>>,
     },
     Callers {
@@ -67,10 +69,12 @@ impl Writer {
         // A runtime of one thread runs tasks only while somebody blocks on it.
         let carries_on = |runtime: &Handle| runtime.runtime_flavor() == RuntimeFlavor::MultiThread;
         let callers = Handle::try_current().ok().filter(carries_on);
+        let wanted = Arc::new(AtomicUsize::new(NONE_WANTED));
+        let waiting = Waiting { queue: waiting, wanted: Arc::clone(&wanted) };
         let thread = std::thread::Builder::new()
             .name("cercle-store".into())
             .spawn(move || write_until_closed(&*engine, waiting, &health, callers.as_ref()))?;
-        Ok(Self { by: By::Thread { queue: Some(queue), thread: Some(thread) }, healthy })
+        Ok(Self { by: By::Thread { queue: Some(queue), wanted, thread: Some(thread) }, healthy })
     }
 
     /// Whether no commit has failed.
@@ -92,10 +96,15 @@ impl Writer {
         let (reply, verdict) = oneshot::channel();
         let job = Box::new(Pending { bytes, operation: Some(operation), verdict: None, reply });
         match &self.by {
-            By::Thread { queue, .. } => {
+            By::Thread { queue, wanted, thread } => {
                 let queue = queue.as_ref().expect("the queue is there until the writer is dropped");
                 if queue.send(job).await.is_err() {
                     return Err(WriteError::Unavailable("the store's writer has ended".into()).into());
+                }
+                if queue.max_capacity() - queue.capacity() >= wanted.load(Ordering::SeqCst)
+                    && let Some(thread) = thread
+                {
+                    thread.thread().unpark();
                 }
             }
             By::Callers { engine, queue } => {
@@ -118,7 +127,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if let By::Thread { queue, thread } = &mut self.by {
+        if let By::Thread { queue, thread, .. } = &mut self.by {
             drop(queue.take());
             if thread.take().is_some_and(|thread| thread.join().is_err()) {
                 tracing::error!("the store's writer thread panicked");
@@ -189,14 +198,14 @@ impl Drop for PoisonOnPanic {
 /// `callers`: the runtime that most of them run on.
 fn write_until_closed(
     engine: &dyn Engine,
-    mut queue: mpsc::Receiver<Box<dyn Job>>,
+    mut waiting: Waiting,
     health: &PoisonOnPanic,
     callers: Option<&Handle>,
 ) {
     let operations_max = engine.batch_operations_max();
     let mut before = Before { jobs: 0, took: Duration::ZERO };
-    while let Some(first) = queue.blocking_recv() {
-        let jobs = gather(first, &mut queue, operations_max, before);
+    while let Some(first) = waiting.queue.blocking_recv() {
+        let jobs = waiting.gather(first, operations_max, before);
         let (count, began) = (jobs.len(), now());
         let answers = carry_out(engine, jobs, health);
         match callers.filter(|_| count > 1) {
@@ -240,30 +249,43 @@ struct Before {
     took: Duration,
 }
 
-/// Drains the queue up to the batch limits. The callers of the commit before were just answered and may be
-/// about to come back: gives them a moment.
-fn gather(
-    first: Box<dyn Job>,
-    queue: &mut mpsc::Receiver<Box<dyn Job>>,
-    operations_max: usize,
-    before: Before,
-) -> Vec<Box<dyn Job>> {
-    let patience = limits::BATCH_GATHER_MAX.min(before.took);
-    let mut bytes = first.bytes();
-    let mut jobs = vec![first];
-    let mut opened = None;
-    while jobs.len() < operations_max && bytes < limits::BATCH_BYTES_MAX {
-        if let Ok(job) = queue.try_recv() {
-            bytes += job.bytes();
-            jobs.push(job);
-        } else if jobs.len() < before.jobs && opened.get_or_insert_with(now).elapsed() < patience {
-            // Rather than sleep: the callers that are expected need the processor to come back.
-            std::thread::yield_now();
-        } else {
-            break;
+/// More than can be queued: the thread waits for nothing in particular.
+const NONE_WANTED: usize = usize::MAX;
+
+/// The thread's end of the queue.
+struct Waiting {
+    queue: mpsc::Receiver<Box<dyn Job>>,
+    wanted: Arc<AtomicUsize>,
+}
+
+impl Waiting {
+    /// Drains the queue up to the batch limits. The callers of the commit before were just answered and may be
+    /// about to come back: sleeps a moment for them, and is woken when all are here.
+    fn gather(&mut self, first: Box<dyn Job>, operations_max: usize, before: Before) -> Vec<Box<dyn Job>> {
+        let patience = limits::BATCH_GATHER_MAX.min(before.took);
+        let mut bytes = first.bytes();
+        let mut jobs = vec![first];
+        let mut opened = None;
+        while jobs.len() < operations_max && bytes < limits::BATCH_BYTES_MAX {
+            if let Ok(job) = self.queue.try_recv() {
+                bytes += job.bytes();
+                jobs.push(job);
+                continue;
+            }
+            let left = patience.saturating_sub(opened.get_or_insert_with(now).elapsed());
+            if jobs.len() >= before.jobs || left.is_zero() {
+                break;
+            }
+            let missing = before.jobs - jobs.len();
+            self.wanted.store(missing, Ordering::SeqCst);
+            // Who queues after this sees what is wanted; who queued before is seen here.
+            if self.queue.len() < missing {
+                std::thread::park_timeout(left);
+            }
+            self.wanted.store(NONE_WANTED, Ordering::SeqCst);
         }
+        jobs
     }
-    jobs
 }
 
 #[expect(clippy::disallowed_methods, reason = "bounds a wait; nothing that is stored depends on it")]
