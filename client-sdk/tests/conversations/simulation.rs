@@ -286,6 +286,9 @@ fn whatever_fails_nothing_acknowledged_is_lost_and_all_devices_agree() {
             trace.len(),
             fingerprint(&trace)
         );
+        if std::env::var_os("CERCLE_TRACE").is_some() {
+            eprintln!("{}", trace.join("\n"));
+        }
         return;
     }
     let seeds = number_from_environment("CERCLE_SEEDS").unwrap_or(SEEDS);
