@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 pub use self::faulty::{Fault, FaultyEngine};
 pub use self::faulty_disk::{DiskFault, FaultyDisk};
 pub use self::journal::{
-    JournalEngine, JournalError, JournalFault, JournalFaults, JournalPlace, JournalSizes,
+    JournalEngine, JournalError, JournalFault, JournalFaults, JournalHeld, JournalPlace, JournalSizes,
 };
 pub use self::memory::MemoryEngine;
 pub use self::redb::RedbEngine;

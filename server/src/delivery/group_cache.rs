@@ -103,6 +103,11 @@ impl GroupCache {
         verification.await.map_err(|_| Error::Internal("a verification failed"))?
     }
 
+    /// How many groups are in memory.
+    pub(super) fn len(&self) -> usize {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Caches a group under the blob that the store has accepted for it.
     pub(super) fn keep(&self, group: GroupId, blob: Bytes, mut state: GroupState) {
         state.mark_stored();

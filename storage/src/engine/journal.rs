@@ -64,6 +64,17 @@ impl Default for JournalSizes {
     }
 }
 
+/// See [`JournalEngine::held`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalHeld {
+    /// Memory of rows that the index does not have, in bytes.
+    pub bytes: usize,
+    /// Journal files.
+    pub files: usize,
+    /// Views that stand at some moment.
+    pub views: usize,
+}
+
 /// Why a journal does not open.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -213,6 +224,17 @@ impl JournalEngine {
         let progress = self.shared.progress();
         let busy = |progress: &mut Progress| progress.frozen.is_some() && progress.failed.is_none();
         drop(self.shared.changed.wait_while(progress, busy).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What is in memory and on the disk because no checkpoint has carried it over, and who reads.
+    pub fn held(&self) -> JournalHeld {
+        let layers = self.shared.layers();
+        let frozen = layers.frozen.as_ref().map_or(0, |frozen| frozen.bytes());
+        let bytes = layers.active.bytes() + frozen;
+        drop(layers);
+        let files = self.files.lock().map_or(0, |files| files.count());
+        let views = self.shared.views().live.values().sum();
+        JournalHeld { bytes, files, views }
     }
 
     fn open_on(disk: Disk, directory: &Path, sizes: JournalSizes) -> Result<Self, JournalError> {

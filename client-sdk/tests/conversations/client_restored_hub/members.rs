@@ -11,6 +11,7 @@ use cercle_sdk::{
     client::{Client, Notice, now_ms},
     event::{Event, GapReason},
 };
+use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -18,9 +19,9 @@ use crate::{
     link::Link,
 };
 
-/// Longest time in which nothing changes on any device and all is well: after a restore devices are silent for
-/// 90 seconds while others come back, and for 20 more while earlier messages are said.
-const STALLED: Duration = Duration::from_secs(240);
+/// Longest time in which nothing changes on any device and all is well: after a restore devices are silent for a
+/// while so that others can come back, and then while earlier messages are said.
+const STALLED: Duration = Duration::from_secs(120);
 
 pub(super) struct Member {
     pub(super) client: Client,
@@ -63,6 +64,13 @@ fn listen(client: &Client, story: Arc<Mutex<Vec<String>>>) -> tokio::task::JoinH
 }
 
 impl Member {
+    /// How far it is in a group: epoch and cursor.
+    async fn place(&self, group: GroupId) -> Option<(u64, u64)> {
+        let groups = self.client.groups().await.unwrap();
+        let found = groups.iter().find(|found| found.group == group)?;
+        Some((found.epoch, found.cursor))
+    }
+
     /// How its groups stand, in a line.
     async fn standing(&self) -> String {
         let groups = self.client.groups().await.unwrap();
@@ -91,8 +99,13 @@ pub(super) async fn all_agree(
     expected: &BTreeSet<String>,
 ) -> Vec<String> {
     let mut known: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    let mut places = Vec::new();
     let mut changed_at = Instant::now();
     loop {
+        let now_at = join_all(members.iter().map(|member| member.place(group))).await;
+        if now_at != places {
+            (changed_at, places) = (Instant::now(), now_at);
+        }
         let mut first: Option<Vec<String>> = None;
         let mut differs = None;
         for (number, member) in members.iter().enumerate() {
@@ -125,7 +138,7 @@ pub(super) async fn all_agree(
             panic!("{} misses {missing} of {} texts", members[number].name, expected.len());
         }
         // Nothing tells of all clients at once, so they are asked again after a moment.
-        sleep(Duration::from_millis(200)).await;
+        sleep(Duration::from_millis(300)).await;
     }
 }
 

@@ -6,6 +6,7 @@
 //! there, gone, or torn. The files are real ones: what a test reads afterwards is what the engine reads.
 
 use std::{
+    collections::BTreeMap,
     fs::{File, OpenOptions},
     io,
     os::unix::fs::FileExt,
@@ -47,7 +48,7 @@ struct State {
     /// How often the power was lost: whoever had files open before reaches them no more.
     life: u64,
     dice: u64,
-    met: u64,
+    met: BTreeMap<JournalPlace, u64>,
 }
 
 /// What fails next, and goes on failing until the power was lost.
@@ -76,7 +77,7 @@ impl JournalFaults {
     /// A disk that works. The seed decides what a loss of power leaves.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let state = State { next: None, unsynced: Vec::new(), life: 0, dice: seed, met: 0 };
+        let state = State { next: None, unsynced: Vec::new(), life: 0, dice: seed, met: BTreeMap::new() };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -86,10 +87,10 @@ impl JournalFaults {
         self.state().next = Some(Plan { place, operations_left: operations, fault });
     }
 
-    /// How many operations have failed.
+    /// How many operations have failed, by the kind of file.
     #[must_use]
-    pub fn met(&self) -> u64 {
-        self.state().met
+    pub fn met(&self) -> BTreeMap<JournalPlace, u64> {
+        self.state().met.clone()
     }
 
     /// Takes the power away and gives it back: what was synced is there, of the rest each write is there, gone or
@@ -168,7 +169,7 @@ impl State {
         let fault = plan.fault;
         // A disk that has torn a write takes no more of them.
         plan.fault = if fault == JournalFault::Torn { JournalFault::Full } else { fault };
-        self.met += 1;
+        *self.met.entry(place).or_default() += 1;
         Some(fault)
     }
 

@@ -123,6 +123,11 @@ impl JournalFiles {
         }
     }
 
+    /// How many files there are.
+    pub(super) fn count(&self) -> usize {
+        usize::from(self.current.is_some()) + self.full.len() + self.spare.len()
+    }
+
     /// Number of the newest record.
     pub(super) const fn last(&self) -> u64 {
         self.last
