@@ -148,16 +148,16 @@ async fn act(sim: &mut Sim<'_>, group: GroupId, step: usize, sent: &mut BTreeSet
             sim.kill_hub().await;
             *down = 1 + sim.numbers.below(10);
         }
-        91..=92 => {
+        91..=94 => {
             let fault = if sim.numbers.once_in(2) { DiskFault::Full } else { DiskFault::Sync };
             let (operations, pick) = (sim.numbers.below(30), sim.numbers.next());
             sim.disk_fails_after(operations, fault, pick);
         }
-        93..=94 => {
+        95 => {
             let skew = i64::try_from(sim.numbers.below(400_000)).unwrap() - 200_000;
             sim.nodes[number].skew_ms = skew;
         }
-        95 => {
+        96 => {
             let ms = sim.numbers.below(3_600_000) as u64;
             sim.pass(ms);
         }
