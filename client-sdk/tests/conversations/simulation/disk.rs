@@ -95,7 +95,7 @@ impl Disk {
         };
         let fault = match fault {
             DiskFault::Sync => JournalFault::Sync,
-            DiskFault::Full if pick / 4 % 2 == 0 => JournalFault::Torn,
+            DiskFault::Full if (pick / 4).is_multiple_of(2) => JournalFault::Torn,
             DiskFault::Full => JournalFault::Full,
         };
         faults.fail_after(operations, place, fault);
