@@ -70,6 +70,8 @@ struct Run {
     /// Operations of the journal that failed, by the kind of file.
     faults: BTreeMap<JournalPlace, u64>,
     most: Most,
+    /// Authors whose order of messages was kept, as no frame of theirs was turned round.
+    in_order: usize,
 }
 
 async fn play(seed: u64) -> Run {
@@ -102,6 +104,7 @@ async fn play(seed: u64) -> Run {
         restarts: sim.restarts - 1,
         faults: sim.faults_met(),
         most: sim.most.clone(),
+        in_order: sim.nodes[..FOUNDERS].iter().filter(|node| !node.order_lost).count(),
         trace: std::mem::take(&mut sim.trace),
     }
 }
@@ -201,17 +204,20 @@ fn trouble(sim: &mut Sim<'_>, number: usize) {
         return;
     }
     let at = usize::try_from(pick % frames.len() as u64).unwrap();
+    let last = frames.len() - 1;
+    // No line does that to frames of one connection; a device that lives through it has all its messages stored
+    // once, but not in its order.
+    let turned = upwards && (what == 0 || what == 2 && at != last);
+    let turned = turned && frames.iter().skip(at).any(world::is_message);
     match what {
         0 => drop(frames.remove(at)),
         1 => {
             let again = frames[at].clone();
             frames.insert(at, again);
         }
-        _ => {
-            let last = frames.len() - 1;
-            frames.swap(at, last);
-        }
+        _ => frames.swap(at, last),
     }
+    sim.nodes[number].order_lost |= turned;
     sim.note(format!("{number} trouble {what}"));
 }
 
@@ -246,11 +252,11 @@ fn check(sim: &mut Sim<'_>, group: GroupId, sent: &BTreeSet<String>, devices: us
             );
         }
         assert!(node.suffered.is_empty(), "device {}: {:?}", node.number, node.suffered);
-        for author in 0..FOUNDERS {
+        for author in (0..FOUNDERS).filter(|author| !sim.nodes[*author].order_lost) {
             let of_author = texts.iter().filter(|(_, _, text)| text.ends_with(&format!("from {author}")));
             let steps: Vec<usize> =
                 of_author.map(|(_, _, text)| text.split(' ').next().unwrap().parse().unwrap()).collect();
-            assert!(steps.is_sorted(), "the order of author {author} is not kept");
+            assert!(steps.is_sorted(), "the order of author {author} is not kept: {steps:?}");
         }
     }
 }
@@ -290,7 +296,7 @@ fn run(seed: u64) -> Run {
 fn whatever_fails_nothing_acknowledged_is_lost_and_all_devices_agree() {
     if let Some(seed) = number_from_environment("CERCLE_SEED") {
         let played = run(seed);
-        let Run { trace, texts, commits, restarts, faults, most } = played;
+        let Run { trace, texts, commits, restarts, faults, most, .. } = played;
         eprintln!(
             "seed {seed}: {} events (trace {:016x}), {texts} texts, {commits} commits, {restarts} restarts, \
              faults {faults:?}, most held {:?}",
@@ -311,9 +317,12 @@ fn whatever_fails_nothing_acknowledged_is_lost_and_all_devices_agree() {
             scope.spawn(|| play_some(&next, first + seeds, &sum));
         }
     });
-    let Sum { texts, commits, restarts, faults, most } = sum.into_inner().unwrap();
+    let Sum { texts, commits, restarts, faults, most, in_order } = sum.into_inner().unwrap();
     eprintln!("simulation: {seeds} seeds, {texts} texts, {commits} commits, {restarts} restarts of the hub");
+    let authors = usize::try_from(seeds).unwrap() * FOUNDERS;
+    eprintln!("{in_order} of {authors} authors have no frame turned round, and their messages are in order");
     eprintln!("operations of the journal that failed: {faults:?}; the most that was held: {:?}", most.0);
+    assert!(in_order * 2 > authors, "order is looked at with most authors");
     assert!(texts > 0 && commits > 0 && restarts as u64 > seeds / 2, "the simulation does not do anything");
     assert!(seeds < SEEDS || faults.len() == 3, "each kind of file of the journal failed: {faults:?}");
 }
@@ -341,6 +350,7 @@ fn play_some(next: &AtomicU64, end: u64, sum: &Mutex<Sum>) {
             *sum.faults.entry(*place).or_default() += count;
         }
         sum.most.add(&played.most);
+        sum.in_order += played.in_order;
     }
 }
 
@@ -352,6 +362,7 @@ struct Sum {
     restarts: usize,
     faults: BTreeMap<JournalPlace, u64>,
     most: Most,
+    in_order: usize,
 }
 
 /// A run can be repeated: who finds a seed that fails can look at it as often as needed. Ids, delays, the network,

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use cercle_proto::id::GroupId;
+use cercle_proto::{id::GroupId, v1::server_frame::Body};
 use cercle_sdk::core::{Command, Input};
 use cercle_server::{
     clock::Clock,
@@ -115,6 +115,14 @@ pub(super) struct Sim<'a> {
     folder: TempDir,
     commands: u64,
     pub(super) restarts: usize,
+}
+
+impl Drop for Sim<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() && std::env::var_os("CERCLE_TRACE").is_some() {
+            eprintln!("{}", self.trace.join("\n"));
+        }
+    }
 }
 
 impl<'a> Sim<'a> {
@@ -308,11 +316,12 @@ impl<'a> Sim<'a> {
         let mut moved = false;
         for _ in 0..frames {
             let node = &mut self.nodes[number];
+            let kind = node.line.as_ref().and_then(|line| line.up.front()).map(sent_kind);
             let given = !node.cut_off && node.line.as_mut().is_some_and(Line::deliver_up);
             if !given {
                 break;
             }
-            self.note(format!("{number}>"));
+            self.note(format!("{number}>{}", kind.unwrap_or_default()));
             moved = true;
         }
         moved
@@ -423,6 +432,24 @@ impl Most {
 /// What a frame of the hub is, in a word.
 fn kind_of(bytes: &bytes::Bytes) -> String {
     let body = cercle_proto::frame::decode_server(bytes.clone()).unwrap().body.unwrap();
-    let shown = format!("{body:?}");
+    match body {
+        Body::Error(error) => format!("Error {}", error.code),
+        Body::Accepted(accepted) => format!("Accepted {}", accepted.seq),
+        body => first_word(&format!("{body:?}")),
+    }
+}
+
+/// Whether a frame of a device is a message.
+pub(super) fn is_message(bytes: &bytes::Bytes) -> bool {
+    sent_kind(bytes) == "SendApplication"
+}
+
+/// What a frame of a device is, in a word.
+fn sent_kind(bytes: &bytes::Bytes) -> String {
+    let body = cercle_proto::frame::decode_client(bytes.clone()).ok().and_then(|frame| frame.body);
+    first_word(&format!("{body:?}").replace("Some(", ""))
+}
+
+fn first_word(shown: &str) -> String {
     shown.split(['(', ' ']).next().unwrap_or_default().to_owned()
 }
