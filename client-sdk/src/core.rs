@@ -22,6 +22,7 @@ pub use alert::{AlertCommand, AlertTally, GroupAlert};
 pub use board::{BoardFilter, BoardRow, Part};
 pub use circle::{HistoryFetch, HistoryUpload, NewCircle, RefusalRecord};
 pub use command::{Act, Ask, Command, DeviceCursor, DeviceState, NewInvitation, Outcome, PolicyTemplate};
+pub use held::Held;
 pub use own::{DevicesCommand, VaultCommand};
 pub use transfer::{PendingUpload, Ticket};
 pub use view::{GroupState, GroupSummary, Identity, Member, QueuedMessage, Trust};
@@ -41,6 +42,7 @@ mod board;
 mod circle;
 mod command;
 mod conversation;
+mod held;
 #[cfg(test)]
 mod newer_kind;
 mod own;

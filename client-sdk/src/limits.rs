@@ -195,6 +195,9 @@ pub const INTENTS_PER_GROUP_MAX: usize = 64;
 /// Messages of one group that are sent without waiting for answers. The hub stores many at once, so that
 /// more in flight means more per fsync.
 pub const IN_FLIGHT_PER_GROUP_MAX: usize = 64;
+/// Requests of a device that are not about a message or change of a group: what it owes, asks and publishes at the
+/// start of a connection. One of each kind, and one for each of some groups.
+pub const DUTIES_UNDER_WAY_MAX: usize = 64;
 /// Messages that a device sends at most, a second, in the long run: below the 200 requests of a hub's default.
 pub const MESSAGES_PER_SECOND: u32 = 150;
 /// Seconds' worth of messages that may go out at once after a pause: below the 2 000 requests of that default.
@@ -257,15 +260,22 @@ pub const SNIPPET_CHARS: usize = 60;
 
 // --- recovery
 
-/// After the hub was restored, nothing is said in a group for so long, so that others are back and can read
-/// it; everybody who comes back prolongs it, up to the longest time.
+/// After the hub was restored, nothing is said in a group for so long, and for the turns of its members
+/// ([`RESTORED_SPREAD_MS`]), so that others are back and can read it; everybody who comes back prolongs it, up to
+/// the longest time.
 pub const RESTORED_QUIET_MS: TimestampMs = 10 * SECOND_MS;
-/// See [`RESTORED_QUIET_MS`].
+/// See [`RESTORED_QUIET_MS`]. Of a small group; in a large one the turns of its members come to it, as often as
+/// [`RESTORED_SLOW_FACTOR`] says, up to [`RESTORED_QUIET_MS_LONGEST`].
 pub const RESTORED_QUIET_MS_MAX: TimestampMs = 90 * SECOND_MS;
+/// How many times slower than [`RESTORED_SPREAD_MS`] says members may come back and be waited for: fifty devices on
+/// one busy machine are ten times slower.
+pub const RESTORED_SLOW_FACTOR: u64 = 20;
+/// See [`RESTORED_QUIET_MS_MAX`]. Who comes later is told how many messages are missing.
+pub const RESTORED_QUIET_MS_LONGEST: TimestampMs = 5 * MINUTE_MS;
 /// So long a message that is said again waits for earlier ones of other devices; who is away longer is not
 /// waited for.
 pub const RESTORED_ORDER_MS: TimestampMs = 20 * SECOND_MS;
-/// Share of each member in the time over which devices of a group come back: about one external commit.
+/// Turn of each member when devices of a group come back: about one external commit.
 pub const RESTORED_SPREAD_MS: TimestampMs = 150;
 /// Messages of one group that are said again, and that are waited for: far more than fit between two backups.
 pub const SAID_AGAIN_MAX: usize = 20_000;

@@ -223,6 +223,16 @@ struct Inner {
 }
 
 impl Delivery {
+    /// How many groups are in memory to be verified against.
+    pub(crate) fn loaded_groups(&self) -> usize {
+        self.inner.groups.len()
+    }
+
+    /// How many acknowledgements are not stored.
+    pub(crate) fn waiting_cursors(&self) -> usize {
+        self.inner.cursors.len()
+    }
+
     /// Builds the service over a store, the root that certificates must lead to, the hub's voice in groups
     /// and the readers to wake.
     #[must_use]

@@ -66,6 +66,18 @@ struct LiveGroup {
     subscribers: Arc<Vec<Arc<Mailbox>>>,
 }
 
+/// See [`Fanout::held`].
+#[derive(Debug, Default)]
+pub(crate) struct FanoutHeld {
+    pub(crate) sessions: usize,
+    pub(crate) groups: usize,
+    pub(crate) entries: usize,
+    pub(crate) early: usize,
+    pub(crate) subscribers: usize,
+    pub(crate) news: usize,
+    pub(crate) relayed: usize,
+}
+
 /// Something about a member that the others should know; what counts is in the log.
 #[derive(Debug, Clone)]
 pub struct MembershipHint {
@@ -212,6 +224,25 @@ impl Fanout {
     #[must_use]
     pub fn live_groups(&self) -> usize {
         self.0.groups.len()
+    }
+
+    /// How much it holds; of each group and mailbox the most that any has.
+    pub(crate) fn held(&self) -> FanoutHeld {
+        let mut held = FanoutHeld { sessions: self.0.sessions.len(), ..FanoutHeld::default() };
+        for live in &self.0.groups {
+            let live = lock(live.value());
+            let (entries, early) = live.ring.held();
+            held.groups += 1;
+            held.entries = held.entries.max(entries);
+            held.early = held.early.max(early);
+            held.subscribers = held.subscribers.max(live.subscribers.len());
+        }
+        for mailbox in &self.0.sessions {
+            let (news, relayed) = mailbox.held();
+            held.news = held.news.max(news);
+            held.relayed = held.relayed.max(relayed);
+        }
+        held
     }
 
     /// Numbers a new connection: later ones are higher.

@@ -64,8 +64,8 @@ impl Embedded {
         Ok(Self::over(engine, writer, incarnation, restores))
     }
 
-    /// As [`Embedded::start`], without a thread of its own: whoever writes commits what is queued. For
-    /// simulations, whose order must not depend on threads (ADR 0013).
+    /// As [`Embedded::start`], without threads: whoever writes commits what is queued, and whoever reads does
+    /// so itself. For simulations, whose order must not depend on threads (ADR 0013).
     ///
     /// # Errors
     /// As [`Embedded::start`].
@@ -121,6 +121,12 @@ impl Embedded {
         &self,
         read: impl FnOnce(&dyn Snapshot) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, ReadError> {
+        if self.writer.is_on_callers() {
+            // Its turn comes as that of a task does, not that of a thread.
+            let _ = tokio::spawn(async {}).await;
+            let snapshot = self.engine.snapshot().map_err(rows::engine)?;
+            return read(&*snapshot);
+        }
         let permit = Arc::clone(&self.reads).acquire_owned().await;
         let engine = Arc::clone(&self.engine);
         let task = tokio::task::spawn_blocking(move || {

@@ -18,7 +18,9 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 
 pub use self::faulty::{Fault, FaultyEngine};
 pub use self::faulty_disk::{DiskFault, FaultyDisk};
-pub use self::journal::{JournalEngine, JournalError, JournalSizes};
+pub use self::journal::{
+    JournalEngine, JournalError, JournalFault, JournalFaults, JournalHeld, JournalPlace, JournalSizes,
+};
 pub use self::memory::MemoryEngine;
 pub use self::redb::RedbEngine;
 #[cfg(feature = "sled")]

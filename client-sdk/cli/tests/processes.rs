@@ -15,6 +15,10 @@ mod alerts;
 mod at_rest;
 #[path = "processes/chaos.rs"]
 mod chaos;
+#[path = "processes/chaos_clock.rs"]
+mod chaos_clock;
+#[path = "processes/chaos_slow.rs"]
+mod chaos_slow;
 #[path = "processes/circle.rs"]
 mod circle;
 #[path = "processes/client_crash.rs"]

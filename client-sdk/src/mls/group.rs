@@ -215,6 +215,11 @@ impl Cache {
         }
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.groups.len()
+    }
+
     /// Forgets a group's memory: its stored state was rolled back or replaced.
     pub(crate) fn forget(&mut self, group: GroupId) {
         self.groups.remove(&group);

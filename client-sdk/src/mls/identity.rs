@@ -110,6 +110,11 @@ impl Verifier {
         &self.root
     }
 
+    /// How many certificates are remembered.
+    pub(crate) fn known(&self) -> usize {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Verifies a leaf that is new in a group: it must be valid now.
     ///
     /// # Errors

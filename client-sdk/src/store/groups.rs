@@ -77,6 +77,9 @@ pub(crate) struct Recovery {
     pub(crate) reason: GapReason,
     /// External commits that were refused.
     pub(crate) attempts: u32,
+    /// External commits that came too late, because another member's was first.
+    #[serde(default)]
+    pub(crate) overtaken: u32,
     /// No attempt before this time.
     pub(crate) not_before: TimestampMs,
     /// The old MLS state can still open messages: read on until it cannot.
@@ -149,6 +152,7 @@ impl Recovery {
         Self {
             reason,
             attempts: 0,
+            overtaken: 0,
             not_before: 0,
             readable,
             leaving: false,

@@ -30,6 +30,11 @@ impl Acknowledgements {
         *noted = up_to.max(*noted);
     }
 
+    /// How many groups wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// What waits is told with the next step.
     pub(crate) fn hurry(&mut self) {
         self.not_before = 0;

@@ -242,7 +242,6 @@ impl Cx<'_, '_> {
         if let Some(lane) = self.lane(group) {
             lane.busy = false;
         }
-        let jitter = self.random_below(limits::REJOIN_DELAY_MS);
         let Some(recovery) = self.recovery(group) else { return Ok(()) };
         let sent = recovery.rejoin.as_ref().map(Rejoin::message);
         if message.is_some() && message != sent {
@@ -258,7 +257,8 @@ impl Cx<'_, '_> {
             }
             Verdict::ReadOn => {
                 recovery.rejoin = None;
-                self.delay_recovery(group, jitter)
+                let delay = self.rejoin_again_in(group);
+                self.delay_recovery(group, delay)
             }
             Verdict::NotMember if recovery.reason == GapReason::NewDevice => self.forget_unjoined(group),
             Verdict::NotMember => self.close_group(group, None),

@@ -32,6 +32,8 @@ pub(crate) struct Aftermath {
     since: TimestampMs,
     /// Nothing is said before this time: others come back first, and shall be able to read it.
     quiet_until: TimestampMs,
+    /// Over which time the members come back if each takes its turn.
+    spread_ms: TimestampMs,
     /// Messages of others that the hub has forgotten, by their former places, until they are said again.
     lost: BTreeMap<Seq, MessageId>,
     /// Messages whose documents the hub has forgotten: they are said again without them.
@@ -43,12 +45,29 @@ impl Aftermath {
         Self { since: now, quiet_until: now + limits::RESTORED_QUIET_MS, ..Self::default() }
     }
 
+    /// In a group of so many there is more to wait for.
+    fn expect(&mut self, members: usize) {
+        self.spread_ms = limits::RESTORED_SPREAD_MS * members as u64;
+        self.quiet_until = self.quiet_until.max(self.since + self.quiet_ms());
+    }
+
+    /// Nobody can have been out of turn for longer than this and still be coming.
+    const fn quiet_ms(&self) -> TimestampMs {
+        limits::RESTORED_QUIET_MS + self.spread_ms
+    }
+
     /// Somebody comes back: a little more patience, but not for ever.
     fn another_came(&mut self, now: TimestampMs) {
         if self.since > 0 && now <= self.quiet_until {
-            let end = self.since + limits::RESTORED_QUIET_MS_MAX;
-            self.quiet_until = (now + limits::RESTORED_QUIET_MS).min(end);
+            let longest = limits::RESTORED_QUIET_MS_MAX + limits::RESTORED_SLOW_FACTOR * self.spread_ms;
+            let end = self.since + longest.min(limits::RESTORED_QUIET_MS_LONGEST);
+            self.quiet_until = (now + self.quiet_ms()).min(end);
         }
+    }
+
+    /// How many messages others have not said again.
+    pub(crate) fn lost(&self) -> usize {
+        self.lost.len()
     }
 
     /// Until when messages are said again in their former order.
@@ -125,8 +144,10 @@ impl Cx<'_, '_> {
         let lost = self.others_after(group, back.to)?;
         self.say_again(group, back.to, 0)?;
         self.change_again(group, back.to)?;
+        let (turn, members) = self.turn_among_members(group)?;
         let Some(lane) = self.lane(group) else { return Ok(()) };
         lane.aftermath.lost = lost;
+        lane.aftermath.expect(members);
         lane.row.cursor = back.to.min(lane.row.cursor);
         let record = &mut lane.row.record;
         record.undecryptable = 0;
@@ -134,15 +155,23 @@ impl Cx<'_, '_> {
         if same && matches!(record.state, GroupState::Active | GroupState::Leaving) {
             return self.save(group);
         }
-        self.come_back(group, back.to)
+        self.come_back(group, back.to, turn)
     }
 
-    /// Joins again by external commit; what is between the fork and that commit is read for its headers only,
-    /// to know what is missing.
-    fn come_back(&mut self, group: GroupId, from: Seq) -> Step {
-        let members = self.with_group(group, |_, _, loaded, _| Ok(loaded.members().count()))?.unwrap_or(1);
-        let spread = limits::RESTORED_SPREAD_MS * u64::try_from(members).unwrap_or(1);
-        let at = self.now + self.random_below(spread);
+    /// Which of how many members this device is.
+    fn turn_among_members(&mut self, group: GroupId) -> Step<(usize, usize)> {
+        let found = self.with_group(group, |_, _, loaded, _| {
+            let own = loaded.own_leaf_index();
+            let turn = loaded.members().position(|member| member.index == own);
+            Ok((turn.unwrap_or_default(), loaded.members().count()))
+        })?;
+        Ok(found.unwrap_or((0, 1)))
+    }
+
+    /// Joins again by external commit, one member after the other: of several at once the hub takes one. What is
+    /// between the fork and that commit is read for its headers only, to know what is missing.
+    fn come_back(&mut self, group: GroupId, from: Seq, turn: usize) -> Step {
+        let at = self.now + limits::RESTORED_SPREAD_MS * turn as u64;
         self.begin_recovery(group, GapReason::HubRestored, false)?;
         if let Some(recovery) = self.recovery(group) {
             recovery.reason = GapReason::HubRestored;
@@ -316,8 +345,19 @@ impl Cx<'_, '_> {
         if let Some(lane) = self.lane(group)
             && lane.aftermath.since > 0
         {
-            lane.aftermath.quiet_until = now + limits::RESTORED_QUIET_MS;
+            lane.aftermath.quiet_until = now + lane.aftermath.quiet_ms();
         }
+    }
+
+    /// How long a device that was not the first to come back waits before it tries again: the more often that
+    /// happened, the more of them there must be.
+    pub(crate) fn rejoin_again_in(&mut self, group: GroupId) -> TimestampMs {
+        let Some(lane) = self.lane(group) else { return 0 };
+        let longest = lane.aftermath.spread_ms.max(limits::REJOIN_DELAY_MS);
+        let Some(recovery) = lane.row.record.recovery.as_mut() else { return 0 };
+        let window = (limits::REJOIN_DELAY_MS << recovery.overtaken.min(16)).min(longest);
+        recovery.overtaken = recovery.overtaken.saturating_add(1);
+        self.random_below(window)
     }
 }
 
@@ -385,6 +425,14 @@ mod tests {
             aftermath.another_came(now);
         }
         assert_eq!(aftermath.quiet_until, 1_000 + limits::RESTORED_QUIET_MS_MAX);
+        let mut large = Aftermath::begin(1_000);
+        large.expect(1_000);
+        assert!(large.quiet_until > first + 100_000, "in a large group each takes its turn");
+        for _ in 0..10_000 {
+            let now = large.quiet_until;
+            large.another_came(now);
+        }
+        assert_eq!(large.quiet_until, 1_000 + limits::RESTORED_QUIET_MS_LONGEST);
         let mut calm = Aftermath::default();
         calm.another_came(5);
         assert_eq!(calm.quiet_until, 0, "without a restore nobody waits");

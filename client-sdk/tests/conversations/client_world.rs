@@ -5,7 +5,7 @@ use std::{future::Future, path::PathBuf, time::Duration};
 use cercle_proto::{
     id::{GroupId, UserId},
     invitation::Invitation,
-    v1::MemberClass,
+    v1::{MemberClass, Role},
 };
 use cercle_sdk::{
     client::{Client, ClientError, Events, Notice},
@@ -21,7 +21,7 @@ use cercle_server::{
     clock::Clock,
     config::Config,
     init,
-    server::{self, RunningServer},
+    server::{RunningServer, Server},
 };
 use tempfile::TempDir;
 
@@ -33,6 +33,7 @@ pub(crate) struct Hub {
     folder: TempDir,
     config: PathBuf,
     environment: Vec<(String, String)>,
+    clock: Clock,
     running: Option<RunningServer>,
 }
 
@@ -43,6 +44,11 @@ impl Hub {
 
     /// With settings, as the environment gives them.
     pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::start_by(Clock::system(), settings).await
+    }
+
+    /// As [`Hub::start_with`], by another clock than the machine's.
+    pub(crate) async fn start_by(clock: Clock, settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = init::Options {
             data: folder.path().join("hub"),
@@ -53,16 +59,17 @@ impl Hub {
             administrator_name: "Administration".to_owned(),
             at_rest_key: None,
         };
-        let config = Box::pin(init::create(options, &Clock::system())).await.unwrap().config;
+        let config = Box::pin(init::create(options, &clock)).await.unwrap().config;
         let environment = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        let mut hub = Self { folder, config, environment: environment.collect(), running: None };
+        let mut hub = Self { folder, config, environment: environment.collect(), clock, running: None };
         hub.resume().await;
         hub
     }
 
     pub(crate) async fn resume(&mut self) {
         let config = Config::load(&self.config, self.environment.clone()).unwrap();
-        self.running = Some(Box::pin(server::start(config)).await.unwrap());
+        let server = Server::new(config).with_clock(self.clock.clone());
+        self.running = Some(Box::pin(server.start()).await.unwrap());
     }
 
     pub(crate) async fn stop(&mut self) {
@@ -96,12 +103,17 @@ impl Hub {
     }
 
     pub(crate) async fn invitation(&self, user: &str) -> Invitation {
+        self.invitation_as(user, Vec::new()).await
+    }
+
+    /// An invitation for somebody with roles on the hub.
+    pub(crate) async fn invitation_as(&self, user: &str, roles: Vec<Role>) -> Invitation {
         let request = InvitationRequest {
             user: Some(user.to_owned()),
             display_name: user.to_owned(),
             profession: String::new(),
             class: MemberClass::Professional,
-            roles: Vec::new(),
+            roles,
             valid_for_ms: None,
         };
         let (_, link) = self.running.as_ref().unwrap().invite(request).await.unwrap();
@@ -119,9 +131,15 @@ impl Hub {
 
     /// As [`Hub::enrol`], by way of another address.
     pub(crate) async fn enrol_through(&self, user: &str, address: &str) -> Client {
+        self.enrol_as(user, Vec::new(), address).await
+    }
+
+    /// As [`Hub::enrol_through`], with roles on the hub.
+    pub(crate) async fn enrol_as(&self, user: &str, roles: Vec<Role>, address: &str) -> Client {
         let profile = Profile::create(&self.folder_of(user), Protection::KeyFile).unwrap();
         let client = Client::open(profile, settings()).await.unwrap();
-        let invitation = Invitation { address: address.to_owned(), ..self.invitation(user).await };
+        let invitation = self.invitation_as(user, roles).await;
+        let invitation = Invitation { address: address.to_owned(), ..invitation };
         soon(client.enrol(&invitation)).await.unwrap();
         soon(client.caught_up()).await.unwrap();
         client

@@ -61,6 +61,11 @@ impl Cursors {
         }))
     }
 
+    /// How many are not stored.
+    pub(super) fn len(&self) -> usize {
+        self.0.count.load(Ordering::Relaxed)
+    }
+
     /// Notes how far a device has read. False: so many wait that the caller must [`Cursors::store`] them before
     /// it goes on.
     #[must_use]

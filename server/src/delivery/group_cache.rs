@@ -12,7 +12,10 @@ use std::{
 use bytes::Bytes;
 use cercle_proto::id::GroupId;
 use lru::LruCache;
-use tokio::sync::{MutexGuard, Semaphore};
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::{MutexGuard, Semaphore},
+};
 
 use super::{Error, group_state::GroupState};
 use crate::limits;
@@ -87,6 +90,10 @@ impl GroupCache {
         &self,
         work: impl FnOnce() -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
+        if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+            // Nobody is kept waiting who would not be anyway, and a simulation has one order, without threads.
+            return work();
+        }
         let closed = |_| Error::Internal("the verification threads are gone");
         let permit = Arc::clone(&self.verifications).acquire_owned().await.map_err(closed)?;
         let verification = tokio::task::spawn_blocking(move || {
@@ -94,6 +101,11 @@ impl GroupCache {
             work()
         });
         verification.await.map_err(|_| Error::Internal("a verification failed"))?
+    }
+
+    /// How many groups are in memory.
+    pub(super) fn len(&self) -> usize {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Caches a group under the blob that the store has accepted for it.

@@ -106,6 +106,12 @@ impl Mailbox {
         lock(&self.news).end
     }
 
+    /// How many groups and hints wait.
+    pub(super) fn held(&self) -> (usize, usize) {
+        let news = lock(&self.news);
+        (news.groups.len(), news.relayed.len())
+    }
+
     pub(super) fn mark_group(&self, group: GroupId) {
         self.change(|news| {
             news.groups.insert(group);

@@ -71,6 +71,11 @@ impl Ring {
         RingRead::Entries { more }
     }
 
+    /// How many entries there are, and how many of those that came before others in front of them.
+    pub(super) fn held(&self) -> (usize, usize) {
+        (self.entries.len(), self.early.len())
+    }
+
     /// Drops what was there at the last call already, so that quiet groups take no memory.
     pub(super) fn forget_old(&mut self) {
         while self.entries.front().is_some_and(|oldest| oldest.seq <= self.old) {

@@ -123,6 +123,7 @@ impl Requests {
 
     /// Takes a request whose frame had so many bytes. Must not be called without room.
     pub fn take(&mut self, number: u64, identity: Arc<Identity>, call: Call, bytes: usize) {
+        debug_assert!(self.has_room(), "a request is taken without room");
         match call {
             Call::Acknowledge { groups, inbox } => {
                 if inbox != 0 || !self.services.dispatch.note_cursors(&identity, &groups) {

@@ -77,6 +77,11 @@ impl Writer {
         Ok(Self { by: By::Thread { queue: Some(queue), wanted, thread: Some(thread) }, healthy })
     }
 
+    /// Whether it is one of [`Writer::on_callers`].
+    pub(super) const fn is_on_callers(&self) -> bool {
+        matches!(self.by, By::Callers { .. })
+    }
+
     /// Whether no commit has failed.
     pub(super) fn is_healthy(&self) -> bool {
         self.healthy.load(Ordering::Acquire)

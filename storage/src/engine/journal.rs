@@ -9,6 +9,7 @@
 
 mod bodies;
 mod checkpoint;
+mod disk;
 mod files;
 mod index;
 mod overlay;
@@ -27,8 +28,15 @@ use std::{
 
 use ring::hmac;
 
+pub use self::disk::{JournalFault, JournalFaults, JournalPlace};
 use self::{
-    bodies::Bodies, checkpoint::Files, files::JournalFiles, index::Index, overlay::Overlay, view::View,
+    bodies::Bodies,
+    checkpoint::{Books, Files},
+    disk::Disk,
+    files::JournalFiles,
+    index::Index,
+    overlay::Overlay,
+    view::View,
 };
 use super::{ApplyError, Batch, Engine, EngineError, Snapshot};
 use crate::{limits, store::Caps};
@@ -54,6 +62,17 @@ impl Default for JournalSizes {
             body_file_bytes: limits::BODY_FILE_BYTES_MAX,
         }
     }
+}
+
+/// See [`JournalEngine::held`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalHeld {
+    /// Memory of rows that the index does not have, in bytes.
+    pub bytes: usize,
+    /// Journal files.
+    pub files: usize,
+    /// Views that stand at some moment.
+    pub views: usize,
 }
 
 /// Why a journal does not open.
@@ -185,22 +204,56 @@ impl JournalEngine {
     /// # Errors
     /// As [`JournalError`] says.
     pub fn open(directory: &Path, sizes: JournalSizes) -> Result<Self, JournalError> {
+        Self::open_on(Disk::default(), directory, sizes)
+    }
+
+    /// As [`JournalEngine::open`], on a disk that fails on purpose: for tests of what a store makes of it.
+    ///
+    /// # Errors
+    /// As [`JournalEngine::open`].
+    pub fn open_failing(
+        faults: &JournalFaults,
+        directory: &Path,
+        sizes: JournalSizes,
+    ) -> Result<Self, JournalError> {
+        Self::open_on(Disk::failing(faults), directory, sizes)
+    }
+
+    /// Returns when no checkpoint is under way: in a simulation each batch then meets the same state of things.
+    pub fn wait_for_checkpoint(&self) {
+        let progress = self.shared.progress();
+        let busy = |progress: &mut Progress| progress.frozen.is_some() && progress.failed.is_none();
+        drop(self.shared.changed.wait_while(progress, busy).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What is in memory and on the disk because no checkpoint has carried it over, and who reads.
+    pub fn held(&self) -> JournalHeld {
+        let layers = self.shared.layers();
+        let frozen = layers.frozen.as_ref().map_or(0, |frozen| frozen.bytes());
+        let bytes = layers.active.bytes() + frozen;
+        drop(layers);
+        let files = self.files.lock().map_or(0, |files| files.count());
+        let views = self.shared.views().live.values().sum();
+        JournalHeld { bytes, files, views }
+    }
+
+    fn open_on(disk: Disk, directory: &Path, sizes: JournalSizes) -> Result<Self, JournalError> {
         let io = |source| JournalError::Io { path: directory.to_owned(), source };
         match std::fs::create_dir(directory) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => made.map_err(io)?,
         }
-        let (index, facts) = Index::open(&directory.join(INDEX_FILE))?;
-        let bodies = Arc::new(Bodies::new(directory));
+        let (index, facts) = Index::open(&disk, &directory.join(INDEX_FILE))?;
+        let bodies = Arc::new(Bodies::new(disk.clone(), directory));
         // What a checkpoint that was cut off has begun, or did not get to delete.
         for number in bodies.numbers()?.into_iter().filter(|number| !facts.files.contains_key(number)) {
             bodies.remove(number);
         }
         let seal = hmac::Key::new(hmac::HMAC_SHA256, &facts.seal);
         let (files, records) =
-            JournalFiles::open(directory, seal, sizes.journal_file_bytes, facts.checkpoint)?;
+            JournalFiles::open((disk.clone(), directory), seal, sizes.journal_file_bytes, facts.checkpoint)?;
         // The name of the index, too.
-        std::fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(io)?;
+        disk.sync_names(JournalPlace::Index, directory).map_err(io)?;
         let active = Overlay::default();
         for (number, record) in records {
             let rows = record::rows(&record).ok_or(JournalError::RecordUnreadable { number })?;
@@ -351,15 +404,16 @@ impl Shared {
         Ok(progress.done)
     }
 
-    fn checkpoint_until_stopped(&self, mut files: Files) {
+    fn checkpoint_until_stopped(&self, files: Files) {
         let _guard = FailOnPanic(self);
+        let mut books = Books::new(files);
         while let Some((number, overlay)) = self.next_checkpoint() {
             let written = checkpoint::write(
                 &self.index,
                 &self.bodies,
                 self.sizes.body_file_bytes,
                 (number, &overlay),
-                &mut files,
+                &mut books,
             );
             match written {
                 Ok(emptied) => self.finish_checkpoint(number, emptied),

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use crate::world::{Hub, PATIENCE, Person, copy_folder, group, says};
 
 /// Skips a test with a reason that is seen; the gate demands what a machine of ours has.
-fn skip(why: &str) {
+pub(crate) fn skip(why: &str) {
     eprintln!("SKIPPED: {why}");
     assert!(std::env::var_os("CERCLE_REQUIRE_CHAOS").is_none(), "required: {why}");
 }

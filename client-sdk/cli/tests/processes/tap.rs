@@ -97,6 +97,11 @@ impl Drop for Tap {
     }
 }
 
+/// Trust in the root of a hub whose data lie in this folder.
+pub(crate) fn connector(data: &Path) -> TlsConnector {
+    keys(data).1
+}
+
 /// The hub's certificate and key, and trust in its root.
 fn keys(data: &Path) -> (TlsAcceptor, TlsConnector) {
     let provider = Arc::new(ring::default_provider());

@@ -1,22 +1,20 @@
 //! What the hub's store lies on: redb over a disk of pages that tears and forgets, or the journal over a folder.
 //!
-//! The journal has files of its own, so its faults come by batches: one that is not written, and one whose sync
-//! fails and which then is there or not. Batches do not depend on contents, so that a seed meets the same one in
-//! each run. Records that are torn are the power-loss test's (`storage/tests/durability`).
+//! The journal's faults come at each of its files: a write that is refused, one that ends in the middle, a sync that
+//! fails; and when the power goes, what was not synced is there, gone or torn. A checkpoint is waited for after each
+//! batch, so that what it meets does not depend on how fast its thread is.
 
 use std::{
+    collections::BTreeMap,
     ops::ControlFlow,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Weak},
 };
 
 use cercle_storage::{
     Embedded,
     engine::{
-        ApplyError, Batch, Change, DiskFault, Engine, EngineError, FaultyDisk, JournalEngine, JournalSizes,
-        Snapshot,
+        ApplyError, Batch, Change, DiskFault, Engine, EngineError, FaultyDisk, JournalEngine, JournalFault,
+        JournalFaults, JournalPlace, JournalSizes, Snapshot,
     },
     store::Caps,
     table::{KeyRange, Table},
@@ -25,19 +23,15 @@ use tempfile::TempDir;
 
 /// Small, so that a run has checkpoints, several files and files that go.
 const SIZES: JournalSizes =
-    JournalSizes { checkpoint_bytes: 96 << 10, journal_file_bytes: 64 << 10, body_file_bytes: 48 << 10 };
+    JournalSizes { checkpoint_bytes: 48 << 10, journal_file_bytes: 64 << 10, body_file_bytes: 48 << 10 };
+
+/// Largest batch of a run: some writes of the hub at once, one of them the state of a group.
+const BATCH_BYTES_MAX: usize = 128 << 10;
 
 /// The disk of one hub.
 pub(super) enum Disk {
     Pages(FaultyDisk),
-    Journal { folder: TempDir, faults: Arc<Faults> },
-}
-
-/// Which batch fails, and how.
-#[derive(Debug, Default)]
-pub(super) struct Faults {
-    batches: AtomicU64,
-    next: Mutex<Option<(u64, DiskFault)>>,
+    Journal { folder: TempDir, faults: JournalFaults, open: Weak<Waiting> },
 }
 
 impl Disk {
@@ -53,87 +47,113 @@ impl Disk {
         }
         let folder = super::world::fast_folder();
         let journal = JournalEngine::open(&folder.path().join("journal"), SIZES).unwrap();
-        let (from, mut rows) = (copy.engine().unwrap(), Batch::default());
+        let (from, mut rows, mut bytes) = (copy.engine().unwrap(), Batch::default(), 0);
         let snapshot = from.snapshot().unwrap();
         for table in Table::ALL {
             let mut put = |key: &[u8], value: &[u8]| {
                 rows.set(table, key.to_vec(), Change::Put(value.to_vec()));
+                bytes += key.len() + value.len();
+                if bytes > SIZES.checkpoint_bytes / 4 {
+                    journal.apply(&std::mem::take(&mut rows)).unwrap();
+                    bytes = 0;
+                }
                 ControlFlow::Continue(())
             };
             snapshot.scan(table, &KeyRange::all(), &mut put).unwrap();
         }
         journal.apply(&rows).unwrap();
-        Self::Journal { folder, faults: Arc::default() }
+        journal.wait_for_checkpoint();
+        Self::Journal { folder, faults: JournalFaults::new(seed), open: Weak::new() }
     }
 
     /// Opens the store on it.
-    pub(super) fn open(&self) -> Result<Embedded, String> {
+    pub(super) fn open(&mut self) -> Result<Embedded, String> {
         let engine: Arc<dyn Engine> = match self {
             Self::Pages(disk) => Arc::new(disk.engine().map_err(|error| error.to_string())?),
-            Self::Journal { folder, faults } => {
-                let journal = JournalEngine::open(&folder.path().join("journal"), SIZES);
-                let journal = journal.map_err(|error| error.to_string())?;
-                Arc::new(Failing { journal, faults: Arc::clone(faults) })
+            Self::Journal { folder, faults, open } => {
+                let place = folder.path().join("journal");
+                let journal = JournalEngine::open_failing(faults, &place, SIZES);
+                let journal = Arc::new(Waiting(journal.map_err(|error| error.to_string())?));
+                *open = Arc::downgrade(&journal);
+                journal
             }
         };
         Embedded::start_on_callers(engine).map_err(|error| error.to_string())
     }
 
-    /// After so many more operations this fails, until the power is lost.
-    pub(super) fn fail_after(&self, operations: u64, fault: DiskFault) {
-        match self {
-            Self::Pages(disk) => disk.fail_after(operations, fault),
-            Self::Journal { faults, .. } => {
-                let at = faults.batches.load(Ordering::Relaxed) + operations;
-                *faults.next.lock().unwrap() = Some((at, fault));
-            }
-        }
+    /// After so many more operations this fails, until the power is lost. `pick` chooses among the journal's files.
+    pub(super) fn fail_after(&self, operations: u64, fault: DiskFault, pick: u64) {
+        let faults = match self {
+            Self::Pages(disk) => return disk.fail_after(operations, fault),
+            Self::Journal { faults, .. } => faults,
+        };
+        // Most of what the journal writes are batches; a checkpoint writes bodies once and the index some times.
+        let (place, operations) = match pick % 4 {
+            0 | 1 => (JournalPlace::Journal, operations % 5),
+            2 => (JournalPlace::Bodies, 0),
+            _ => (JournalPlace::Index, operations % 12),
+        };
+        let fault = match fault {
+            DiskFault::Sync => JournalFault::Sync,
+            DiskFault::Full if (pick / 4).is_multiple_of(2) => JournalFault::Torn,
+            DiskFault::Full => JournalFault::Full,
+        };
+        faults.fail_after(operations, place, fault);
     }
 
     /// Takes the power away and gives it back.
     pub(super) fn lose_power(&self) {
         match self {
             Self::Pages(disk) => disk.lose_power(),
-            Self::Journal { faults, .. } => *faults.next.lock().unwrap() = None,
+            Self::Journal { faults, .. } => faults.lose_power().unwrap(),
+        }
+    }
+
+    /// What the journal holds is bounded.
+    pub(super) fn check_held(&self, at_rest: bool) {
+        let Self::Journal { open, .. } = self else { return };
+        let Some(engine) = open.upgrade() else { return };
+        let held = engine.0.held();
+        let bytes = SIZES.checkpoint_bytes + BATCH_BYTES_MAX;
+        assert!(held.bytes <= bytes, "{held:?}, at most {bytes} bytes");
+        // Those that it lies in, the one that is written to, the spare ones, and those from an earlier life.
+        let files = bytes / SIZES.journal_file_bytes + 4;
+        assert!(held.files <= files, "{held:?}, at most {files} files");
+        assert!(held.views == 0 || !at_rest, "{held:?}");
+    }
+
+    /// How many operations of the journal have failed, by the kind of file.
+    pub(super) fn met(&self) -> BTreeMap<JournalPlace, u64> {
+        match self {
+            Self::Pages(_) => BTreeMap::new(),
+            Self::Journal { faults, .. } => faults.met(),
         }
     }
 }
 
-/// The journal on a disk that fails.
-struct Failing {
-    journal: JournalEngine,
-    faults: Arc<Faults>,
-}
+/// The journal, whose checkpoints are waited for.
+pub(super) struct Waiting(JournalEngine);
 
-impl Engine for Failing {
+impl Engine for Waiting {
     fn caps(&self) -> Caps {
-        self.journal.caps()
+        self.0.caps()
     }
 
     fn batch_operations_max(&self) -> usize {
-        self.journal.batch_operations_max()
+        self.0.batch_operations_max()
     }
 
     fn snapshot(&self) -> Result<Box<dyn Snapshot + '_>, EngineError> {
-        self.journal.snapshot()
+        self.0.snapshot()
     }
 
     fn apply(&self, batch: &Batch) -> Result<(), ApplyError> {
-        let number = self.faults.batches.fetch_add(1, Ordering::Relaxed);
-        match self.faults.next.lock().unwrap().filter(|(at, _)| number >= *at) {
-            None => self.journal.apply(batch),
-            Some((_, DiskFault::Full)) => Err(ApplyError::NotStored("the test disk is full".into())),
-            Some((at, DiskFault::Sync)) => {
-                // What a sync that failed has left behind is anybody's guess: here that of the seed.
-                if at.is_multiple_of(2) {
-                    self.journal.apply(batch)?;
-                }
-                Err(ApplyError::Unknown("the test disk does not sync".into()))
-            }
-        }
+        let applied = self.0.apply(batch);
+        self.0.wait_for_checkpoint();
+        applied
     }
 
     fn is_healthy(&self) -> bool {
-        self.journal.is_healthy()
+        self.0.is_healthy()
     }
 }

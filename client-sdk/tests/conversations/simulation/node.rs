@@ -49,6 +49,8 @@ pub(super) struct Node {
     /// What it said that no device may say in a simulation without restored stores.
     pub(super) suffered: Vec<String>,
     pub(super) joined: bool,
+    /// The network has turned the order of its messages round within a connection.
+    pub(super) order_lost: bool,
     starts: u64,
     seed: u64,
     path: PathBuf,
@@ -67,6 +69,7 @@ impl Node {
             gaps: 0,
             suffered: Vec::new(),
             joined: false,
+            order_lost: false,
             starts: 0,
             seed: 0,
             path: folder.join(format!("{number}.db")),

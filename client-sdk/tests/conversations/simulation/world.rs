@@ -4,24 +4,25 @@
 //! work until it waits, so that what happens depends on the seed and not on how fast the machine is.
 
 use std::{
+    collections::BTreeMap,
     path::Path,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use cercle_proto::id::GroupId;
+use cercle_proto::{id::GroupId, v1::server_frame::Body};
 use cercle_sdk::core::{Command, Input};
 use cercle_server::{
     clock::Clock,
     session::actor::{self, Services},
 };
-use cercle_storage::engine::{DiskFault, FaultyDisk};
+use cercle_storage::engine::{DiskFault, FaultyDisk, JournalPlace};
 use tempfile::TempDir;
 
 use super::{
     disk::Disk,
     ledger::Ledger,
-    line::Line,
+    line::{FRAMES_UNDER_WAY_MAX, Line},
     node::{Node, Stop},
 };
 use crate::{
@@ -107,11 +108,21 @@ pub(super) struct Sim<'a> {
     /// What happened, in a word each.
     pub(super) trace: Vec<String>,
     pub(super) hub: Option<Services>,
+    /// The most of everything that anybody held at any time.
+    pub(super) most: Most,
     disk: Disk,
     keys: &'a HubKeys,
     folder: TempDir,
     commands: u64,
     pub(super) restarts: usize,
+}
+
+impl Drop for Sim<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() && std::env::var_os("CERCLE_TRACE").is_some() {
+            eprintln!("{}", self.trace.join("\n"));
+        }
+    }
 }
 
 impl<'a> Sim<'a> {
@@ -124,6 +135,7 @@ impl<'a> Sim<'a> {
             group: None,
             trace: Vec::new(),
             hub: None,
+            most: Most::default(),
             disk,
             keys,
             folder: fast_folder(),
@@ -166,6 +178,7 @@ impl<'a> Sim<'a> {
             self.disk.open()
         });
         let store = store.expect("what was durable opens after any loss of power");
+        self.most.note("restarts of the hub", self.restarts);
         self.hub = Some(services(Arc::new(store), self.keys, &self.clock, self.folder.path()));
         self.restarts += 1;
     }
@@ -185,8 +198,35 @@ impl<'a> Sim<'a> {
         }
     }
 
-    pub(super) fn disk_fails_after(&self, operations: usize, fault: DiskFault) {
-        self.disk.fail_after(operations as u64, fault);
+    pub(super) fn disk_fails_after(&self, operations: usize, fault: DiskFault, pick: u64) {
+        self.disk.fail_after(operations as u64, fault, pick);
+    }
+
+    /// How many operations of the journal have failed, by the kind of file.
+    pub(super) fn faults_met(&self) -> BTreeMap<JournalPlace, u64> {
+        self.disk.met()
+    }
+
+    /// Nobody holds more of anything than its bound; and of what passes nothing is left when all is at rest.
+    pub(super) fn check_held(&mut self, at_rest: bool) {
+        self.disk.check_held(at_rest);
+        if let Some(hub) = &self.hub {
+            for held in cercle_server::held::held(&hub.dispatch) {
+                assert!(held.count <= held.max, "the hub: {held:?}");
+                self.most.note(held.what, held.count);
+            }
+        }
+        for node in &mut self.nodes {
+            for held in node.core.iter().flat_map(|core| core.held().unwrap()) {
+                assert!(held.count <= held.max, "device {}: {held:?}", node.number);
+                assert!(!at_rest || !held.passes || held.count == 0, "device {}: {held:?}", node.number);
+                self.most.note(held.what, held.count);
+            }
+            if let Some(line) = &node.line {
+                assert!(line.up.len() <= FRAMES_FROM_DEVICE_MAX, "a device sends without end");
+                assert!(line.down.len() <= FRAMES_UNDER_WAY_MAX, "more is under way than there is room for");
+            }
+        }
     }
 
     /// Lets the hub work until it waits for somebody.
@@ -197,7 +237,6 @@ impl<'a> Sim<'a> {
             let mut taken = 0;
             for number in 0..self.nodes.len() {
                 let Some(line) = &mut self.nodes[number].line else { continue };
-                assert!(line.up.len() <= FRAMES_FROM_DEVICE_MAX, "a device sends without end");
                 let frames = line.take_from_hub();
                 taken += frames.len();
                 for frame in &frames {
@@ -277,11 +316,12 @@ impl<'a> Sim<'a> {
         let mut moved = false;
         for _ in 0..frames {
             let node = &mut self.nodes[number];
+            let kind = node.line.as_ref().and_then(|line| line.up.front()).map(sent_kind);
             let given = !node.cut_off && node.line.as_mut().is_some_and(Line::deliver_up);
             if !given {
                 break;
             }
-            self.note(format!("{number}>"));
+            self.note(format!("{number}>{}", kind.unwrap_or_default()));
             moved = true;
         }
         moved
@@ -332,6 +372,14 @@ impl<'a> Sim<'a> {
         standings.all(|other| other.as_ref() == Some(&first))
     }
 
+    /// Whether nobody has anything under way.
+    pub(super) fn rests(&mut self) -> bool {
+        self.nodes
+            .iter()
+            .flat_map(|node| node.core.iter())
+            .all(|core| core.held().unwrap().iter().all(|held| !held.passes || held.count == 0))
+    }
+
     /// Everything works, until the condition holds.
     pub(super) async fn quiet(&mut self, condition: impl Fn(&mut Self) -> bool) {
         for _ in 0..2_000 {
@@ -363,9 +411,45 @@ impl<'a> Sim<'a> {
     }
 }
 
+/// The most of everything that was counted.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Most(pub(super) BTreeMap<&'static str, usize>);
+
+impl Most {
+    fn note(&mut self, what: &'static str, count: usize) {
+        let most = self.0.entry(what).or_default();
+        *most = count.max(*most);
+    }
+
+    /// Of two runs.
+    pub(super) fn add(&mut self, other: &Self) {
+        for (what, count) in &other.0 {
+            self.note(what, *count);
+        }
+    }
+}
+
 /// What a frame of the hub is, in a word.
 fn kind_of(bytes: &bytes::Bytes) -> String {
     let body = cercle_proto::frame::decode_server(bytes.clone()).unwrap().body.unwrap();
-    let shown = format!("{body:?}");
+    match body {
+        Body::Error(error) => format!("Error {}", error.code),
+        Body::Accepted(accepted) => format!("Accepted {}", accepted.seq),
+        body => first_word(&format!("{body:?}")),
+    }
+}
+
+/// Whether a frame of a device is a message.
+pub(super) fn is_message(bytes: &bytes::Bytes) -> bool {
+    sent_kind(bytes) == "SendApplication"
+}
+
+/// What a frame of a device is, in a word.
+fn sent_kind(bytes: &bytes::Bytes) -> String {
+    let body = cercle_proto::frame::decode_client(bytes.clone()).ok().and_then(|frame| frame.body);
+    first_word(&format!("{body:?}").replace("Some(", ""))
+}
+
+fn first_word(shown: &str) -> String {
     shown.split(['(', ' ']).next().unwrap_or_default().to_owned()
 }

@@ -15,6 +15,7 @@ use std::{
 
 use bytes::Bytes;
 
+use super::disk::{Disk, JournalPlace};
 use crate::{
     engine::EngineError,
     limits::{BODY_FILES_OPEN_MAX, BODY_READ_BYTES_MAX},
@@ -67,6 +68,7 @@ impl Pointer {
 /// The files of a directory, for reading. A few are kept open.
 #[derive(Debug)]
 pub(super) struct Bodies {
+    disk: Disk,
     directory: PathBuf,
     open: Mutex<OpenFiles>,
 }
@@ -85,8 +87,8 @@ struct OpenFiles {
 }
 
 impl Bodies {
-    pub(super) fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), open: Mutex::default() }
+    pub(super) fn new(disk: Disk, directory: &Path) -> Self {
+        Self { disk, directory: directory.to_owned(), open: Mutex::default() }
     }
 
     /// Numbers of the files that are there.
@@ -147,7 +149,12 @@ impl Bodies {
         }
         let mut how = OpenOptions::new();
         how.read(true).write(true).create(missing == Missing::Made).truncate(false);
-        let file = Arc::new(how.open(self.path(number))?);
+        let path = self.path(number);
+        let new = missing == Missing::Made && !path.exists();
+        let file = Arc::new(how.open(&path)?);
+        if new {
+            self.disk.created(&path)?;
+        }
         if open.files.len() >= BODY_FILES_OPEN_MAX {
             let oldest = open.files.iter().min_by_key(|(_, (used, _))| *used).map(|(number, _)| *number);
             oldest.and_then(|oldest| open.files.remove(&oldest));
@@ -170,7 +177,7 @@ impl Bodies {
     /// Deletes a file that nobody reads any more.
     pub(super) fn remove(&self, number: u32) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).files.remove(&number);
-        if let Err(error) = std::fs::remove_file(self.path(number)) {
+        if let Err(error) = self.disk.remove(&self.path(number)) {
             tracing::warn!(%error, number, "a file of bodies that is empty cannot be removed");
         }
     }
@@ -260,7 +267,9 @@ impl<'a> BodyWriter<'a> {
         }
         // One that has bodies and is gone must not come back as a hole.
         let missing = if self.buffer_at == 0 { Missing::Made } else { Missing::Refused };
-        self.bodies.file(self.current, missing)?.write_all_at(&self.buffer, self.buffer_at)?;
+        let (bodies, file) = (self.bodies, self.bodies.file(self.current, missing)?);
+        let path = bodies.path(self.current);
+        bodies.disk.write(JournalPlace::Bodies, &path, (&file, self.buffer_at), &self.buffer)?;
         if self.touched.last() != Some(&self.current) {
             self.touched.push(self.current);
         }
@@ -273,12 +282,14 @@ impl<'a> BodyWriter<'a> {
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.flush()?;
         for number in &self.touched {
-            self.bodies.file(*number, Missing::Refused)?.sync_data()?;
+            let file = self.bodies.file(*number, Missing::Refused)?;
+            let path = self.bodies.path(*number);
+            self.bodies.disk.sync(JournalPlace::Bodies, &path, || file.sync_data())?;
         }
         if self.touched.is_empty() {
             return Ok(());
         }
-        File::open(&self.bodies.directory)?.sync_all()
+        self.bodies.disk.sync_names(JournalPlace::Bodies, &self.bodies.directory)
     }
 }
 
@@ -330,7 +341,7 @@ mod tests {
     }
 
     fn written(place: &Path, file_bytes_max: u64) -> (Bodies, Vec<(Vec<u8>, Pointer)>) {
-        let bodies = Bodies::new(place);
+        let bodies = Bodies::new(Disk::default(), place);
         let mut writer = BodyWriter::new(&bodies, file_bytes_max, 0, 0);
         let pointers = (0..50_u8)
             .map(|number| {
@@ -385,16 +396,18 @@ mod tests {
         let path = place.path().join("bodies-00000000");
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, &whole[..pointers[40].1.at as usize]).unwrap();
-        let bodies = Bodies::new(place.path());
+        let bodies = Bodies::new(Disk::default(), place.path());
         assert_eq!(bodies.read(&pointers[..40]).unwrap().len(), 40);
         std::fs::remove_file(&path).unwrap();
-        for (bodies, wanted) in [(&bodies, &pointers[40..]), (&Bodies::new(place.path()), &pointers[..1])] {
+        for (bodies, wanted) in
+            [(&bodies, &pointers[40..]), (&Bodies::new(Disk::default(), place.path()), &pointers[..1])]
+        {
             let refused = bodies.read(wanted).unwrap_err();
             assert!(matches!(refused, EngineError::Damaged(_)), "{refused:?}");
             assert!(refused.to_string().contains("bodies-00000000 at byte"), "{refused}");
         }
         // A checkpoint that would go on behind what is gone fails instead.
-        let bodies = Bodies::new(place.path());
+        let bodies = Bodies::new(Disk::default(), place.path());
         let mut writer = BodyWriter::new(&bodies, u64::MAX, 0, whole.len() as u64);
         writer.append(&key(1), b"more").unwrap();
         assert_eq!(writer.sync().unwrap_err().kind(), io::ErrorKind::NotFound);

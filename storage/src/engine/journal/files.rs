@@ -8,14 +8,17 @@
 use std::{
     fs::{File, OpenOptions},
     io,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
 use ring::hmac;
 
-use super::{JournalError, record};
+use super::{
+    JournalError,
+    disk::{Disk, JournalPlace},
+    record,
+};
 use crate::{
     engine::ApplyError,
     limits::{JOURNAL_BLOCK_BYTES, JOURNAL_FILE_BYTES_MIN, JOURNAL_FILES_SPARE_MAX},
@@ -36,6 +39,7 @@ struct JournalFile {
 /// The files, as the one writer sees them.
 #[derive(Debug)]
 pub(super) struct JournalFiles {
+    disk: Disk,
     directory: PathBuf,
     key: hmac::Key,
     /// Where the next record goes, and where in it.
@@ -67,7 +71,7 @@ impl JournalFiles {
     /// # Errors
     /// When a file cannot be read, or a record is damaged that had been acknowledged.
     pub(super) fn open(
-        directory: &Path,
+        (disk, directory): (Disk, &Path),
         key: hmac::Key,
         bytes_max: usize,
         checkpoint: u64,
@@ -89,9 +93,10 @@ impl JournalFiles {
         check_dense(&places, &files, checkpoint)?;
         let end = places.last().map(|place| (place.file, place.at, place.bytes.clone()));
         if let Some((file, at, bytes)) = &end {
-            make_durable(&files, *file, *at, bytes)?;
+            make_durable(&disk, &files, *file, (*at, bytes))?;
         }
         let mut this = Self {
+            disk,
             directory: directory.to_owned(),
             key,
             current: None,
@@ -118,6 +123,11 @@ impl JournalFiles {
         }
     }
 
+    /// How many files there are.
+    pub(super) fn count(&self) -> usize {
+        usize::from(self.current.is_some()) + self.full.len() + self.spare.len()
+    }
+
     /// Number of the newest record.
     pub(super) const fn last(&self) -> u64 {
         self.last
@@ -138,8 +148,11 @@ impl JournalFiles {
         })?;
         let (file, at) = self.current.as_mut().expect("there is a file once there is room");
         let failed = |error: io::Error| format!("{}: {error}", file.path.display());
-        file.file.write_all_at(&record, *at as u64).map_err(|error| ApplyError::NotStored(failed(error)))?;
-        file.file.sync_data().map_err(|error| ApplyError::Unknown(failed(error)))?;
+        let disk = &self.disk;
+        disk.write(JournalPlace::Journal, &file.path, (&file.file, *at as u64), &record)
+            .map_err(|error| ApplyError::NotStored(failed(error)))?;
+        disk.sync(JournalPlace::Journal, &file.path, || file.file.sync_data())
+            .map_err(|error| ApplyError::Unknown(failed(error)))?;
         *at += record.len();
         file.last = number;
         self.last = number;
@@ -157,7 +170,7 @@ impl JournalFiles {
             if self.spare.len() < JOURNAL_FILES_SPARE_MAX && file.bytes >= self.bytes_max.min(self.bytes_next)
             {
                 self.spare.push(file);
-            } else if let Err(error) = std::fs::remove_file(&file.path) {
+            } else if let Err(error) = self.disk.remove(&file.path) {
                 tracing::warn!(%error, file = %file.path.display(), "a journal file that is done cannot be removed");
             }
         }
@@ -183,10 +196,11 @@ impl JournalFiles {
         let bytes = self.bytes_next.max(bytes_min.next_multiple_of(JOURNAL_BLOCK_BYTES));
         let path = self.directory.join(format!("{PREFIX}{:08}", self.name_next));
         let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
-        let made = fill(&file, bytes).and_then(|()| File::open(&self.directory)?.sync_all());
-        if let Err(error) = made {
+        let named = |()| self.disk.sync_names(JournalPlace::Journal, &self.directory);
+        let made = self.disk.created(&path).and_then(|()| fill(&self.disk, &path, &file, bytes));
+        if let Err(error) = made.and_then(named) {
             // Half a file is of no use, and the disk may be full.
-            drop(std::fs::remove_file(&path));
+            drop(self.disk.remove(&path));
             return Err(error);
         }
         self.name_next += 1;
@@ -196,15 +210,15 @@ impl JournalFiles {
 }
 
 /// Fills a new file with zeros that are really on the disk.
-fn fill(file: &File, bytes: usize) -> io::Result<()> {
+fn fill(disk: &Disk, path: &Path, file: &File, bytes: usize) -> io::Result<()> {
     let zeros = vec![0; bytes.min(JOURNAL_FILE_BYTES_MIN)];
     let mut done = 0;
     while done < bytes {
         let part = zeros.len().min(bytes - done);
-        file.write_all_at(&zeros[..part], done as u64)?;
+        disk.write(JournalPlace::Journal, path, (file, done as u64), &zeros[..part])?;
         done += part;
     }
-    file.sync_all()
+    disk.sync(JournalPlace::Journal, path, || file.sync_all())
 }
 
 /// All records of a file after a checkpoint. First those that follow each other from its start; then, block
@@ -246,13 +260,18 @@ fn check_dense(places: &[Place], files: &[JournalFile], checkpoint: u64) -> Resu
 
 /// Makes sure of records that a process may have written and not synced before it ended. The newest is
 /// written once more: a sync of it may have failed, and a repeated sync alone would prove nothing.
-fn make_durable(files: &[JournalFile], newest: usize, at: usize, record: &Bytes) -> Result<(), JournalError> {
+fn make_durable(
+    disk: &Disk,
+    files: &[JournalFile],
+    newest: usize,
+    (at, record): (usize, &Bytes),
+) -> Result<(), JournalError> {
     for (place, file) in files.iter().enumerate().filter(|(_, file)| file.last > 0) {
         let io = |source| JournalError::Io { path: file.path.clone(), source };
         if place == newest {
-            file.file.write_all_at(record, at as u64).map_err(io)?;
+            disk.write(JournalPlace::Journal, &file.path, (&file.file, at as u64), record).map_err(io)?;
         }
-        file.file.sync_data().map_err(io)?;
+        disk.sync(JournalPlace::Journal, &file.path, || file.file.sync_data()).map_err(io)?;
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use super::{
     JournalError,
     bodies::{FileState, Pointer},
+    disk::{Disk, IndexFile},
 };
 use crate::{
     engine::{EngineError, redb::read_error, verify},
@@ -56,13 +57,21 @@ pub(super) struct Facts {
 
 impl Index {
     /// Opens the file and verifies it, or makes it with a key of its own.
-    pub(super) fn open(file: &Path) -> Result<(Self, Facts), JournalError> {
+    pub(super) fn open(disk: &Disk, file: &Path) -> Result<(Self, Facts), JournalError> {
         let mut builder = Database::builder();
         builder.set_cache_size(limits::ENGINE_CACHE_BYTES);
         builder.set_repair_callback(|session| {
             tracing::warn!(progress = session.progress(), "walking the whole index to repair it");
         });
-        let database = builder.create(file).map_err(|error| match error {
+        let opened = if disk.is_real() {
+            builder.create(file)
+        } else {
+            builder.create_with_backend(
+                IndexFile::open(disk, file)
+                    .map_err(|error| JournalError::Io { path: file.to_owned(), source: error })?,
+            )
+        };
+        let database = opened.map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => JournalError::InUse,
             error => index_error(error),
         })?;

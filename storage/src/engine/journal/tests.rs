@@ -1,5 +1,7 @@
 //! The journal against a plain map: over checkpoints, reopening, copying together, damage and failing disks.
 
+mod faults;
+
 use std::{collections::BTreeMap, ops::ControlFlow, path::Path};
 
 use proptest::{
@@ -70,12 +72,6 @@ fn check(engine: &JournalEngine, expected: &Rows) {
     }
 }
 
-fn wait_for_checkpoint(engine: &JournalEngine) {
-    let progress = engine.shared.progress();
-    let busy = |progress: &mut super::Progress| progress.frozen.is_some() && progress.failed.is_none();
-    drop(engine.shared.changed.wait_while(progress, busy).unwrap());
-}
-
 #[derive(Debug, Clone)]
 enum Op {
     Apply(Vec<(Table, u8, Option<Vec<u8>>)>),
@@ -137,7 +133,7 @@ fn a_view_stays_what_it_was_while_checkpoints_pass_under_it() {
         let next = batch(&(0..20).map(|key| put(round, key)).collect::<Vec<_>>());
         engine.apply(&next).unwrap();
         add(&mut after, &next);
-        wait_for_checkpoint(&engine);
+        engine.wait_for_checkpoint();
     }
     assert_eq!(scanned(&*view).unwrap(), rows);
     drop(view);
@@ -165,7 +161,7 @@ fn space_comes_back_and_journal_files_are_used_again() {
         let next = batch(&changes);
         engine.apply(&next).unwrap();
         add(&mut rows, &next);
-        wait_for_checkpoint(&engine);
+        engine.wait_for_checkpoint();
     }
     check(&engine, &rows);
     let sizes = |prefix: &str| {
@@ -272,7 +268,7 @@ fn a_damaged_body_is_named_and_its_neighbours_are_served() {
     let engine = open(place.path());
     for round in 0..20 {
         engine.apply(&batch(&[(Table::Log, round, Some(vec![round; 900]))])).unwrap();
-        wait_for_checkpoint(&engine);
+        engine.wait_for_checkpoint();
     }
     drop(engine);
     damage(&files(place.path(), "bodies-")[0], 500);
@@ -283,6 +279,40 @@ fn a_damaged_body_is_named_and_its_neighbours_are_served() {
     assert!(refused.to_string().contains("bodies-00000000 at byte 0"), "{refused}");
     assert!(scanned(&*snapshot).is_err());
     assert_eq!(snapshot.get(Table::Log, &[1]).unwrap(), Some(vec![1; 900]));
+}
+
+/// A checkpoint copies together the emptiest file. One that could not be copied, because a body in it is damaged,
+/// was the emptiest for ever: each checkpoint read it again and said so again, and no other file's turn came.
+#[test]
+fn a_damaged_body_does_not_keep_the_space_of_other_files() {
+    let place = tempfile::tempdir().unwrap();
+    let engine = open(place.path());
+    let mut rows = Rows::new();
+    let mut apply = |engine: &JournalEngine, changes: &[(Table, u8, Option<Vec<u8>>)]| {
+        engine.apply(&batch(changes)).unwrap();
+        add(&mut rows, &batch(changes));
+        engine.wait_for_checkpoint();
+    };
+    for round in 0..60 {
+        apply(&engine, &[(Table::Log, round, Some(vec![round; 900]))]);
+    }
+    drop(engine);
+    let [first, second] = [0, 1].map(|number| files(place.path(), "bodies-")[number].clone());
+    damage(&first, 500);
+    let engine = open(place.path());
+    // Of the first file only what is damaged is left, of the second two bodies.
+    let gone: Vec<_> = (1..=15).map(|key| (Table::Log, key, None)).collect();
+    apply(&engine, &gone);
+    for round in 0..60 {
+        apply(&engine, &[(Table::Groups, round, Some(vec![round; 900]))]);
+    }
+    assert!(!second.exists(), "the second file is not copied together");
+    assert!(first.exists(), "what is damaged is kept");
+    let snapshot = engine.snapshot().unwrap();
+    assert!(matches!(snapshot.get(Table::Log, &[0]), Err(EngineError::Damaged(_))));
+    for ((table, key), value) in rows.iter().filter(|((_, key), _)| *key != [0]) {
+        assert_eq!(snapshot.get(*table, key).unwrap().as_ref(), Some(value));
+    }
 }
 
 /// Applies until the engine refuses; returns what it took.
@@ -332,7 +362,7 @@ fn a_checkpoint_that_fails_is_known_before_anybody_writes_again() {
             break;
         }
     }
-    wait_for_checkpoint(&engine);
+    engine.wait_for_checkpoint();
     assert!(!engine.is_healthy());
     check(&engine, &rows);
 }
