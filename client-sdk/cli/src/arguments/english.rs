@@ -33,8 +33,16 @@ const SENTENCES: &[(&str, &str, &str)] = &[
         "",
         "Finds your groups and messages again on a new device, with nothing but your recovery code.",
     ),
-    ("recover", "address", "Recovery address `cercle://…/recover#…` written down with the code."),
-    ("recover", "code", "Recovery code, or - for standard input; else it is asked for."),
+    (
+        "recover",
+        "line",
+        "Recovery line `cercle://…/recover#… CODE`, or the address alone, or - to read the line from standard input; without it, it is asked for.",
+    ),
+    (
+        "recover",
+        "code",
+        "Recovery code if the line does not have it, or - for standard input; else it is asked for.",
+    ),
     ("recover", "passphrase", "Protects the profile with a passphrase."),
     ("recovery", "", "Your recovery code: have one, change it."),
     ("recovery status", "", "Says whether there is a code, and whether this device keeps the backup."),
