@@ -34,6 +34,7 @@ pub mod doctor;
 pub mod error;
 pub mod fanout;
 pub mod health;
+mod held;
 pub mod init;
 pub mod joining;
 pub mod lane;

@@ -233,10 +233,8 @@ impl RunningServer {
     /// # Errors
     /// As the authentication service says.
     pub async fn invite(&self, request: InvitationRequest) -> Result<(CreatedInvitation, String), Refusal> {
-        let Dispatch { auth, link, clock, .. } = &self.services.dispatch;
-        let created = auth.create_invitation(Inviter::Operator, request, clock.now()).await?;
-        let link = link.link(created.secret);
-        Ok((created, link))
+        let invited = self.services.dispatch.invite(Inviter::Operator, request).await?;
+        Ok((invited.created, invited.link))
     }
 
     /// Reads the TLS certificate and its key again, for connections made from now on.

@@ -5,6 +5,7 @@ use std::{cell::RefCell, rc::Rc};
 use cercle_proto::{
     ErrorCode, frame,
     id::{DeviceId, GroupId, MessageId},
+    invitation::Invitation,
     v1::{self, client_frame::Body as Sent, server_frame::Body as Answer},
 };
 use cercle_sdk::{
@@ -14,6 +15,7 @@ use cercle_sdk::{
     message::{Body, RequestId},
     thread::requests::{Refusal, State},
 };
+use cercle_server::auth::{Identity, InvitationRequest, Inviter};
 use cercle_storage::store::{Append, Kind};
 
 use super::{
@@ -261,4 +263,102 @@ fn knows_patient(world: &mut World, device: usize) -> bool {
         let messages = core.messages(group.group, 0, 10_000).unwrap();
         messages.iter().any(|message| matches!(message.body, Body::Handover(_)))
     })
+}
+
+/// An invitation for Bruno, who has lost every device.
+async fn replacement(world: &World) -> (Invitation, u64) {
+    let request = InvitationRequest {
+        user: Some("bruno".into()),
+        display_name: String::new(),
+        profession: String::new(),
+        class: v1::MemberClass::Professional,
+        roles: Vec::new(),
+        valid_for_ms: None,
+        lost_devices: true,
+    };
+    let invited = world.services.dispatch.invite(Inviter::Operator, request).await.unwrap();
+    assert_eq!(invited.ended.len(), 1);
+    (Invitation::parse(&invited.link).unwrap(), invited.created.expires_at)
+}
+
+fn members(world: &mut World, device: usize, group: GroupId) -> Vec<DeviceId> {
+    let members = world.devices[device].core().members(group).unwrap();
+    members.into_iter().map(|member| member.device).collect()
+}
+
+#[tokio::test]
+async fn who_has_lost_every_device_is_in_all_groups_again_with_one_invitation() {
+    let mut world = World::with(&["anne", "bruno"]).await;
+    let shared = world.conversation("À deux", &[PHONE, 0]).await;
+    let alone = world.conversation("À moi", &[PHONE]).await;
+    let lost = world.devices[PHONE].core().identity().unwrap().device;
+    let (link, _) = replacement(&world).await;
+    // The phone ends at once; whoever has it is given nothing more, while its place is kept.
+    world
+        .until(|world| world.devices[PHONE].disconnects.iter().any(|why| why.contains("DeviceRevoked")))
+        .await;
+    world.services.dispatch.delivery.housekeeping(world.clock.now()).await.unwrap();
+    world.send(0, shared, "où es-tu ?");
+    world.until(|world| world.devices[0].core().outbox().unwrap().is_empty()).await;
+    world.turns(100).await;
+    assert!(members(&mut world, 0, shared).contains(&lost));
+    assert!(world.devices[PHONE].texts(shared).is_empty());
+    // Its place is taken, without anybody else, and then it is gone everywhere.
+    let tablet = world.install("bruno", &link);
+    assert_eq!(tablet, TABLET);
+    for group in [shared, alone] {
+        world
+            .until(|world| {
+                let Some(core) = world.devices[TABLET].core.as_mut() else { return false };
+                let own = core.identity().map(|identity| identity.device);
+                let members = core.members(group).unwrap_or_default();
+                members.iter().any(|member| Some(member.device) == own)
+                    && members.iter().all(|member| member.device != lost)
+            })
+            .await;
+    }
+    let titled = |world: &mut World| {
+        let groups = world.devices[TABLET].core().groups().unwrap();
+        groups.iter().any(|summary| summary.group == shared && summary.profile.title == "À deux")
+    };
+    world.until(titled).await;
+    world.send(0, shared, "te revoilà");
+    world.reads(TABLET, shared, &["te revoilà"]).await;
+    world.all_at_one_epoch(shared, &[0, TABLET]).await;
+    assert!(!members(&mut world, 0, shared).contains(&lost));
+}
+
+#[tokio::test]
+async fn a_place_is_kept_no_longer_than_the_invitation() {
+    let mut world = World::with(&["anne", "bruno"]).await;
+    let group = world.conversation("À deux", &[0, PHONE]).await;
+    let (_, until) = replacement(&world).await;
+    world.devices[PHONE].crash();
+    let now = world.clock.now();
+    world.clock.advance(until - now - 1);
+    world.services.dispatch.delivery.housekeeping(until - 1).await.unwrap();
+    world.turns(100).await;
+    assert_eq!(members(&mut world, 0, group).len(), 2);
+    world.clock.advance(1);
+    world.services.dispatch.delivery.housekeeping(until).await.unwrap();
+    world.until(|world| members(world, 0, group).len() == 1).await;
+}
+
+#[tokio::test]
+async fn nobody_calls_his_own_devices_lost() {
+    let world = World::with(&["bruno"]).await;
+    let device = world.services.store.devices_of(&World::user("bruno")).await.unwrap()[0].device;
+    let by = Identity { user: World::user("bruno"), device, roles: Vec::new(), certificate_expired: false };
+    let request = InvitationRequest {
+        user: None,
+        display_name: String::new(),
+        profession: String::new(),
+        class: v1::MemberClass::Professional,
+        roles: Vec::new(),
+        valid_for_ms: None,
+        lost_devices: true,
+    };
+    let refused = world.services.dispatch.invite(Inviter::User(&by), request).await.unwrap_err();
+    assert_eq!(refused.code, ErrorCode::InvalidField);
+    assert!(world.services.store.device(device).await.unwrap().unwrap().revoked_at.is_none());
 }

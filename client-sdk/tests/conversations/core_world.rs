@@ -201,6 +201,7 @@ pub(crate) async fn invitation(services: &Services, user: &str, now: u64) -> Inv
         class: v1::MemberClass::Professional,
         roles: Vec::new(),
         valid_for_ms: None,
+        lost_devices: false,
     };
     let created = services.dispatch.auth.create_invitation(Inviter::Operator, request, now).await.unwrap();
     Invitation::parse(&services.dispatch.link.link(created.secret)).unwrap()

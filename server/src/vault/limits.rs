@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::limits::Rate;
 
+/// How long a user who has enrolled has to come into the groups of his lost devices, ms: his new device does so in its
+/// first minutes.
+pub(crate) const HELD_AFTER_ENROLMENT_MS: u64 = 60 * 60 * 1_000;
 /// Bytes of one chunk of a vault: some hundred messages, compressed; with its frame below the largest frame.
 pub(crate) const CHUNK_BYTES_MAX: usize = 768 * 1024;
 /// Bytes of a manifest: ten thousand chunks at about 70 bytes.

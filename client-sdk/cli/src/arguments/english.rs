@@ -194,6 +194,11 @@ const SENTENCES: &[(&str, &str, &str)] = &[
         "role",
         "Role on the hub: member, moderator, coordinator, crisis-publisher, directory-admin, bot.",
     ),
+    (
+        "invitation",
+        "lost_devices",
+        "The person has lost every device: they are out at once, the new one takes their place in all groups.",
+    ),
     ("update-keys", "", "Renews your keys in a group."),
     ("update-keys", "group", "Title or id of the group, or its beginning."),
     ("circle", "", "Patient circles: who takes part, on what basis, until when."),

@@ -171,3 +171,45 @@ fn who_comes_back_without_the_code_is_shown_as_such_in_every_thread() {
     let texts = heard.expect_exit(0).texts();
     assert!(texts.contains(&"après") && !texts.contains(&"avant"), "{:#?}", heard.lines);
 }
+
+#[test]
+fn a_coordinator_brings_back_with_one_command_who_has_lost_everything() {
+    let mut hub = Hub::start();
+    let (alice, bob) = (hub.enrol("alice"), hub.enrol("bob"));
+    let chief = Person::new("chief");
+    let link = hub.invitation("chief", &["--role", "coordinator"]);
+    chief.run(&["enrol", "--no-recovery", &link]).expect_exit(0);
+    group(&[&bob, &alice], "Tournée");
+    group(&[&alice, &bob], "Relève");
+    bob.run(&["send", "tournée", "avant"]).expect_exit(0);
+    alice.run(&["recv"]).expect_exit(0);
+
+    let made = chief.run(&["invitation", "alice", "--lost-devices"]);
+    let link = made.expect_exit(0).of_type("invitation").next().unwrap()["link"].as_str().unwrap().to_owned();
+    // Who found the phone gets nothing more, though the hub starts again and bob is there.
+    hub.kill();
+    hub.spawn();
+    bob.run(&["send", "tournée", "pas pour le voleur"]).expect_exit(0);
+    let thief = alice.run(&["recv"]);
+    assert_eq!(thief.texts(), Vec::<&str>::new(), "{:#?}", thief.lines);
+
+    let phone = Person::new("alice");
+    phone.run(&["enrol", "--no-recovery", &link]).expect_exit(0);
+    for title in ["tournée", "relève"] {
+        bob.run(&["send", title, "te revoilà"]).expect_exit(0);
+        until(|| {
+            phone.run(&["recv"]).expect_exit(0);
+            phone.history(title).iter().any(|(_, _, text)| text == "te revoilà")
+        });
+        until(|| {
+            bob.run(&["recv"]).expect_exit(0);
+            let members = bob.run(&["members", title]);
+            members.expect_exit(0).of_type("member").count() == 2
+        });
+    }
+    // An administrator who ends a last device without saying that it is lost is told what that means.
+    let device = hub.admin(&["devices", "bob"])[0]["device"].as_str().unwrap().to_owned();
+    let ended = hub.admin(&["revoke", &device]);
+    assert_eq!(ended["devices_left"], 0);
+    assert!(ended["note"].as_str().unwrap().contains("--lost-devices"), "{ended}");
+}
