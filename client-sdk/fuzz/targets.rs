@@ -292,8 +292,12 @@ fn picture(data: &[u8]) {
 }
 
 #[cfg(test)]
+#[path = "../tests/conversations/numbers.rs"]
+mod numbers;
+
+#[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{numbers::Numbers, *};
 
     /// Changes of each file of the corpus; some thousand runs in all. `CERCLE_FUZZ_CHANGES` asks for more, and
     /// `CERCLE_SEED` for others.
@@ -301,19 +305,6 @@ mod tests {
     /// One change of so many for targets that take long: an index is built for each import, a picture decoded.
     const SLOWNESS: u64 = 15;
     const SLOW: &[&str] = &["directory_import", "picture"];
-
-    /// A small generator of numbers (splitmix64).
-    struct Numbers(u64);
-
-    impl Numbers {
-        fn below(&mut self, bound: usize) -> usize {
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = self.0;
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            usize::try_from((z ^ (z >> 31)) % bound.max(1) as u64).unwrap()
-        }
-    }
 
     fn number_from_environment(name: &str) -> Option<u64> {
         std::env::var(name).ok().and_then(|value| value.parse().ok())

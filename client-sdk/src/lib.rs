@@ -72,6 +72,7 @@
 //! #             class: cercle_proto::v1::MemberClass::Professional,
 //! #             roles: Vec::new(),
 //! #             valid_for_ms: None,
+//! #             lost_devices: false,
 //! #         };
 //! #         hub.invite(request).await.unwrap().1
 //! #     };

@@ -106,10 +106,6 @@ pub const OWN_HISTORY_FIRST_MESSAGES: usize = 100;
 pub const OWN_HISTORY_PARTS_MAX: usize = 256;
 /// Parts that wait to be put on the hub before the next is made: each is held in the store meanwhile.
 pub const OWN_HISTORY_WAITING_MAX: usize = 4;
-/// When what came right after the joining of a linked device is handed over: until then its senders have seen it.
-pub const OWN_HISTORY_LATE_MS: TimestampMs = 8 * SECOND_MS;
-/// How much of that: what a lively group writes in some seconds.
-pub const OWN_HISTORY_LATE_MESSAGES: usize = 50;
 /// Pause before it is looked again whether there is room for the next part.
 pub const OWN_HISTORY_PAUSE_MS: TimestampMs = 300;
 /// Longest file name of a document in an export, bytes of UTF-8; the place and number come before it.

@@ -40,6 +40,14 @@ pub struct RecoverySheet {
     pub address: RecoveryAddress,
 }
 
+impl RecoverySheet {
+    /// Address and code in one line, to be copied and pasted. As secret as the code.
+    #[must_use]
+    pub fn to_line(&self) -> Zeroizing<String> {
+        Zeroizing::new(format!("{} {}", self.address.to_text(), self.code.to_text().as_str()))
+    }
+}
+
 /// A vault's manifest, sealed, so that it is not fetched for every message.
 #[derive(Debug, Default)]
 pub(crate) struct KnownVault {

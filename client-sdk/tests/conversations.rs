@@ -66,6 +66,8 @@ mod core_history;
 mod core_hostile_hub;
 #[path = "conversations/core_membership.rs"]
 mod core_membership;
+#[path = "conversations/core_own_devices.rs"]
+mod core_own_devices;
 #[path = "conversations/core_random.rs"]
 mod core_random;
 #[path = "conversations/core_recovery.rs"]

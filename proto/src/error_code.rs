@@ -63,7 +63,7 @@ error_codes! {
     GroupExists = 301, "The group id is taken.", "Choose a new random group id.";
     NotMember = 302, "The device is not (or no longer) a member.", "Read on to the removal, or join again.";
     EpochConflict = 303, "Another commit won the epoch.", "Read on, make the change again on top, with a new message id.";
-    EpochStale = 304, "The message was made for an epoch that is too far behind, or ahead.", "Read on, encrypt again, keep the message id.";
+    EpochStale = 304, "The message was made for an epoch that is too far behind, or ahead, or from before a device came in that could not open it.", "Read on, encrypt again, keep the message id.";
     ResyncRequired = 305, "The log no longer reaches back to the cursor.", "Join again by external commit.";
     MlsInvalid = 306, "The MLS message does not verify.", "Join again by external commit; if that fails too, ask to be added again.";
     PolicyDenied = 307, "The group's policy does not allow this.", "Ask an administrator of the group.";

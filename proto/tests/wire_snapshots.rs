@@ -78,6 +78,15 @@ fn client_session_bodies() -> Vec<(&'static str, C)> {
                 class: v1::MemberClass::Professional.into(),
                 roles: vec![v1::Role::Member.into(), v1::Role::Coordinator.into()],
                 valid_for_ms: 86_400_000,
+                lost_devices: false,
+            }),
+        ),
+        (
+            "create_invitation_lost_devices",
+            C::CreateInvitation(v1::CreateInvitation {
+                user: "810001234567".into(),
+                lost_devices: true,
+                ..v1::CreateInvitation::default()
             }),
         ),
         ("revoke_device", C::RevokeDevice(v1::RevokeDevice { device: id(2) })),

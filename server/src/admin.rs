@@ -95,6 +95,9 @@ pub struct Invite {
     /// Hours until it expires; none: the hub's default.
     #[serde(default)]
     pub valid_for_hours: Option<u64>,
+    /// Every device of the user is lost: they end now, and the next one takes their place in the groups.
+    #[serde(default)]
+    pub lost_devices: bool,
 }
 
 impl std::fmt::Debug for Invite {
@@ -198,13 +201,15 @@ async fn create_invitation(invite: Invite, dispatch: &Dispatch) -> Result<serde_
         class: invite.class.into(),
         roles: invite.roles.into_iter().map(Role::from).collect(),
         valid_for_ms: invite.valid_for_hours.map(|hours| hours.saturating_mul(60 * 60 * 1000)),
+        lost_devices: invite.lost_devices,
     };
-    let now = dispatch.clock.now();
-    let created = dispatch.auth.create_invitation(Inviter::Operator, request, now).await?;
+    let invited = Box::pin(dispatch.invite(Inviter::Operator, request)).await?;
+    let ended: Vec<String> = invited.ended.iter().map(|device| device.to_hex()).collect();
     Ok(serde_json::json!({
-        "user": created.user.as_str(),
-        "link": dispatch.link.link(created.secret),
-        "expires_at_ms": created.expires_at,
+        "user": invited.created.user.as_str(),
+        "link": invited.link,
+        "expires_at_ms": invited.created.expires_at,
+        "ended_devices": ended,
     }))
 }
 
@@ -247,8 +252,18 @@ async fn devices(user: &str, dispatch: &Dispatch) -> Result<serde_json::Value, R
 
 async fn revoke(device: &str, dispatch: &Dispatch) -> Result<serde_json::Value, Refusal> {
     let device = DeviceId::from_hex(device)?;
-    dispatch.revoke(Inviter::Operator, device).await?;
-    Ok(serde_json::json!({ "revoked": device.to_hex() }))
+    let user = dispatch.revoke(Inviter::Operator, device).await?;
+    let devices = dispatch.auth.devices(Inviter::Operator, Some(user.clone())).await?;
+    let left = devices.iter().filter(|device| device.revoked_at.is_none()).count();
+    let mut answer = serde_json::json!({ "revoked": device.to_hex(), "devices_left": left });
+    if left == 0 {
+        let user = user.local();
+        answer["note"] = format!(
+            "It was the last device of {user}: members take {user} out of all groups, and have to invite {user} again. Who has only lost devices keeps the places with: invite {user} --lost-devices"
+        )
+        .into();
+    }
+    Ok(answer)
 }
 
 /// What is listed of a group.

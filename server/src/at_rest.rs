@@ -27,6 +27,7 @@ use crate::{
     config::{Config, ConfigError},
     directory::local::{LocalFolder, Place},
     server::keys::{KeyFileError, write_new},
+    vault,
 };
 
 /// File in the data directory with the wrapped data key.
@@ -42,6 +43,7 @@ const FORMAT: u32 = 1;
 pub struct AtRest {
     key: Option<DataKey>,
     files: Option<Arc<Sealer>>,
+    vaults: Option<Arc<Sealer>>,
 }
 
 /// Why a hub cannot open what it has sealed, or seal.
@@ -161,13 +163,20 @@ impl AtRest {
 
     fn of(key: DataKey) -> Result<Self, AtRestError> {
         let files = Arc::new(Sealer::new(&key, "local files")?);
-        Ok(Self { key: Some(key), files: Some(files) })
+        let vaults = Arc::new(Sealer::new(&key, "vaults")?);
+        Ok(Self { key: Some(key), files: Some(files), vaults: Some(vaults) })
     }
 
     /// The hub's folder of the directory, with what seals its local files.
     #[must_use]
     pub fn directory(&self, config: &Config) -> Place {
         Place { folder: config.directory_folder(), sealer: self.files.clone() }
+    }
+
+    /// Where the hub's vaults are, with what names them.
+    #[must_use]
+    pub fn vaults(&self, config: &Config) -> vault::Place {
+        vault::Place { folder: config.attachments.join("vaults"), names: self.vaults.clone() }
     }
 
     /// Opens the store of a hub, or makes it. Blocks for a few disk accesses.

@@ -141,6 +141,8 @@ pub struct InvitationRequest {
     pub roles: Vec<Role>,
     /// How long it can be redeemed, ms; `None`: the default.
     pub valid_for_ms: Option<u64>,
+    /// Every device of the user is lost: they end now, and the one that is enrolled takes their place.
+    pub lost_devices: bool,
 }
 
 impl fmt::Debug for InvitationRequest {

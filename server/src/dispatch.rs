@@ -18,13 +18,13 @@ use std::{sync::Arc, time::Duration};
 
 use cercle_proto::{
     ErrorCode,
-    id::{GroupId, TimestampMs},
+    id::{DeviceId, GroupId, TimestampMs, UserId},
 };
 
 use crate::{
     alert::Alerts,
     attachments::Attachments,
-    auth::{AuthenticationService, Identity, InvitationRequest, Inviter},
+    auth::{AuthenticationService, CreatedInvitation, Identity, InvitationRequest, Inviter},
     clock::Clock,
     delivery::{Accepted, Application, Delivery},
     directory::Directory,
@@ -92,6 +92,17 @@ impl LinkTarget {
     }
 }
 
+/// An invitation was made.
+#[derive(Debug)]
+pub struct Invited {
+    /// The invitation.
+    pub created: CreatedInvitation,
+    /// Its link.
+    pub link: String,
+    /// Devices that ended with it.
+    pub ended: Vec<DeviceId>,
+}
+
 impl Dispatch {
     /// Carries out one request of an open session.
     ///
@@ -127,7 +138,10 @@ impl Dispatch {
         let done = |()| Reply::Done;
         Ok(match call {
             Call::RenewCertificate => Reply::Certificate(self.auth.renew_certificate(by, now).await?),
-            Call::CreateInvitation(request) => self.invite(by, request, now).await?,
+            Call::CreateInvitation(request) => {
+                let Invited { created, link, .. } = self.invite(Inviter::User(by), request).await?;
+                Reply::Invitation { created, link }
+            }
             Call::RevokeDevice(device) => {
                 self.revoke(Inviter::User(by), device).await?;
                 Reply::Done
@@ -185,15 +199,26 @@ impl Dispatch {
         Ok(self.with_news(self.delivery.send_application(by, group, application, now).await?))
     }
 
-    async fn invite(
-        &self,
-        by: &Identity,
-        request: InvitationRequest,
-        now: TimestampMs,
-    ) -> Result<Reply, Refusal> {
-        let created = self.auth.create_invitation(Inviter::User(by), request, now).await?;
+    /// Makes an invitation, and ends the devices that it calls lost. Also called by the operator's socket.
+    ///
+    /// # Errors
+    /// As the services say; repeating it makes another invitation and ends what is left to end.
+    pub async fn invite(&self, by: Inviter<'_>, request: InvitationRequest) -> Result<Invited, Refusal> {
+        let now = self.clock.now();
+        let lost = request.lost_devices;
+        let created = self.auth.create_invitation(by, request, now).await?;
         let link = self.link.link(created.secret);
-        Ok(Reply::Invitation { created, link })
+        let mut ended = Vec::new();
+        if lost {
+            let devices = self.auth.devices(by, Some(created.user.clone())).await?;
+            let all: Vec<DeviceId> = devices.iter().map(|device| device.device).collect();
+            self.auth.hold_places_of(&all, created.expires_at).await?;
+            for device in devices.into_iter().filter(|device| device.revoked_at.is_none()) {
+                self.revoke(by, device.device).await?;
+                ended.push(device.device);
+            }
+        }
+        Ok(Invited { created, link, ended })
     }
 
     /// Groups that follow the directory.
@@ -216,19 +241,19 @@ impl Dispatch {
         Reply::Accepted(accepted)
     }
 
-    /// Revokes a device: its record, its session, its place in every group. Also called by the operator's
-    /// socket.
+    /// Revokes a device: its record, its session, its place in every group; returns whose it was. Also called by
+    /// the operator's socket.
     ///
     /// # Errors
     /// As the services say; the device is revoked even if proposing its removal failed, which housekeeping
     /// then repeats.
-    pub async fn revoke(&self, by: Inviter<'_>, device: cercle_proto::id::DeviceId) -> Result<(), Refusal> {
+    pub async fn revoke(&self, by: Inviter<'_>, device: DeviceId) -> Result<UserId, Refusal> {
         let now = self.clock.now();
-        self.auth.revoke_device(by, device, now).await?;
+        let revoked = self.auth.revoke_device(by, device, now).await?;
         self.fanout.end_session(device, ErrorCode::DeviceRevoked);
         self.attachments.end_tickets(device);
         self.push.forget(device).await.map_err(crate::push::RegisterError::from)?;
         self.delivery.propose_removals(device, now).await?;
-        Ok(())
+        Ok(revoked.user)
     }
 }

@@ -146,6 +146,7 @@ async fn invite(options: &Options, config: &Config, issuer: Issuer, now: u64) ->
         class: MemberClass::Professional,
         roles: vec![Role::Member, Role::Coordinator],
         valid_for_ms: None,
+        lost_devices: false,
     };
     let created = service.create_invitation(Inviter::Operator, request, now).await?;
     // The last references: the writer thread ends here, and the next process finds the store free.

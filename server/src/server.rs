@@ -48,7 +48,7 @@ use crate::{
         rate::DeviceRates,
         tls::{self, Certificate, TlsError},
     },
-    vault::Vaults,
+    vault::{self, Vaults},
 };
 use keys::{KeyFileError, Keys};
 
@@ -98,6 +98,9 @@ pub enum StartError {
     /// Who is given nothing new of groups that follow the directory.
     #[error("the local files of the directory cannot be read: check who owns them")]
     Directory(#[from] directory::Error),
+    /// Vaults cannot be given the names that a sealed hub has for them.
+    #[error("the vaults below the folder of attachments cannot be renamed: check who owns them")]
+    Vaults(#[from] vault::Error),
     /// The folder of attachments.
     #[error("the folder of attachments cannot be used: check `attachments` and who owns it")]
     Attachments(#[source] BodyError),
@@ -176,9 +179,11 @@ impl Server {
         }
         let metrics = Arc::new(Metrics::new());
         let shutdown = CancellationToken::new();
-        let parts = Parts { keys, directory: at_rest.directory(&config), store: store.clone() };
+        let (directory, vaults) = (at_rest.directory(&config), at_rest.vaults(&config));
+        let parts = Parts { keys, directory, vaults, store: store.clone() };
         let dispatch = build(&config, &clock, parts, quiet, &metrics, &shutdown)?;
         dispatch.push.load().await?;
+        dispatch.vaults.rename_plain().await?;
         dispatch.alerts.load().await?;
         dispatch.directory.load_withheld().await?;
         let services = Services {
@@ -233,10 +238,8 @@ impl RunningServer {
     /// # Errors
     /// As the authentication service says.
     pub async fn invite(&self, request: InvitationRequest) -> Result<(CreatedInvitation, String), Refusal> {
-        let Dispatch { auth, link, clock, .. } = &self.services.dispatch;
-        let created = auth.create_invitation(Inviter::Operator, request, clock.now()).await?;
-        let link = link.link(created.secret);
-        Ok((created, link))
+        let invited = self.services.dispatch.invite(Inviter::Operator, request).await?;
+        Ok((invited.created, invited.link))
     }
 
     /// Reads the TLS certificate and its key again, for connections made from now on.
@@ -306,13 +309,14 @@ async fn open_store(config: &Config) -> Result<(AtRest, Arc<dyn Store>), AtRestE
 struct Parts {
     keys: Keys,
     directory: Place,
+    vaults: vault::Place,
     store: Arc<dyn Store>,
 }
 
 fn build(
     config: &Config,
     clock: &Clock,
-    Parts { keys, directory: folder, store }: Parts,
+    Parts { keys, directory: folder, vaults, store }: Parts,
     quiet: Option<Arc<dyn QuietHours>>,
     metrics: &Arc<Metrics>,
     shutdown: &CancellationToken,
@@ -343,7 +347,7 @@ fn build(
     let folder = &config.attachments;
     keys::make_directory(folder)?;
     keys::check_private(folder, 0o700)?;
-    let vaults = Vaults::new(store.clone(), folder.join("vaults"));
+    let vaults = Vaults::new(store.clone(), vaults);
     let settings = config.attachments();
     let attachments = Attachments::open(store.clone(), folder, settings, metrics.clone(), shutdown.clone());
     Ok(Dispatch {

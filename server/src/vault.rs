@@ -18,13 +18,16 @@ use cercle_proto::{
     id::{ChunkId, UserId},
     signing::sha256,
 };
-use cercle_storage::store::{Effect, NoteKey, NoteKind, ReadError, Store, WriteError};
+use cercle_storage::store::{Effect, NoteKey, ReadError, Store, WriteError};
 use serde::{Deserialize, Serialize};
 
 mod files;
 pub(crate) mod limits;
+mod names;
 
 use files::Folder;
+pub use names::Place;
+use names::{Names, note_key};
 
 /// Why a vault was not read or written.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +115,7 @@ pub struct Vaults {
 struct Inner {
     store: Arc<dyn Store>,
     root: PathBuf,
+    names: Names,
 }
 
 impl std::fmt::Debug for Inner {
@@ -121,10 +125,10 @@ impl std::fmt::Debug for Inner {
 }
 
 impl Vaults {
-    /// Over a store, with files below this folder.
+    /// Over a store, with files at this place.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, root: PathBuf) -> Self {
-        Self { inner: Arc::new(Inner { store, root }) }
+    pub fn new(store: Arc<dyn Store>, place: Place) -> Self {
+        Self { inner: Arc::new(Inner { store, root: place.folder, names: Names(place.names) }) }
     }
 
     /// The public key that derives from a user's recovery code, if there is one.
@@ -233,7 +237,7 @@ impl Vaults {
         manifest: [u8; 32],
         recovery: Option<([u8; 32], Bytes)>,
     ) -> Result<(), Error> {
-        let key = note_key(user);
+        let (key, read) = (self.note_key(user), self.note_key(user));
         let outcome = Arc::new(Mutex::new(Err(Error::Damaged)));
         let told = outcome.clone();
         let decide = move |notes: &[Option<Bytes>]| {
@@ -246,14 +250,18 @@ impl Vaults {
             *told.lock().unwrap_or_else(PoisonError::into_inner) = decided.map(drop);
             effects
         };
-        self.inner.store.change(vec![note_key(user)], Box::new(decide)).await?;
+        self.inner.store.change(vec![read], Box::new(decide)).await?;
         let mut decided = outcome.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *decided, Ok(()))
     }
 
     async fn note(&self, user: &UserId) -> Result<Option<Note>, Error> {
-        let note = self.inner.store.note(note_key(user)).await?;
+        let note = self.inner.store.note(self.note_key(user)).await?;
         note.map(|bytes| decode(&bytes)).transpose()
+    }
+
+    fn note_key(&self, user: &UserId) -> NoteKey {
+        note_key(&self.inner.names.of(user))
     }
 
     async fn on_files<T: Send + 'static>(
@@ -261,14 +269,10 @@ impl Vaults {
         user: &UserId,
         work: impl FnOnce(&Folder) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let folder = Folder::new(&self.inner.root, user);
+        let folder = Folder::new(&self.inner.root, &self.inner.names.of(user));
         let done = tokio::task::spawn_blocking(move || work(&folder)).await;
         done.map_err(|_| io::Error::other("the thread that uses files ended"))?
     }
-}
-
-fn note_key(user: &UserId) -> NoteKey {
-    NoteKey::new(NoteKind::Vault, files::name_of(user))
 }
 
 fn decode(bytes: &[u8]) -> Result<Note, Error> {
@@ -301,7 +305,8 @@ mod tests {
 
     fn vaults() -> (tempfile::TempDir, Vaults, UserId) {
         let folder = tempfile::tempdir().unwrap();
-        let vaults = Vaults::new(cercle_storage::open_memory(), folder.path().join("vaults"));
+        let place = Place { folder: folder.path().join("vaults"), names: None };
+        let vaults = Vaults::new(cercle_storage::open_memory(), place);
         (folder, vaults, UserId::new("a", "cpts.example").unwrap())
     }
 
@@ -394,5 +399,82 @@ mod tests {
         assert_eq!([one.is_ok(), two.is_ok()].iter().filter(|won| **won).count(), 1);
         let winner = if one.is_ok() { b"one" } else { b"two" };
         assert_eq!(vaults.get(&user, 1).await.unwrap().manifest.as_ref(), winner);
+    }
+
+    #[tokio::test]
+    async fn vaults_of_a_hub_that_is_sealed_later_get_names_that_only_its_key_makes() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, root) = (cercle_storage::open_memory(), folder.path().join("vaults"));
+        let names = |byte| {
+            let sealer = cercle_storage::Sealer::new(&cercle_storage::DataKey::new([byte; 32]), "vaults");
+            Some(Arc::new(sealer.unwrap()))
+        };
+        let open = |names| Vaults::new(store.clone(), Place { folder: root.clone(), names });
+        let listed = || {
+            let entries = std::fs::read_dir(&root).unwrap();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect::<BTreeSet<_>>()
+        };
+        let users = ["a", "b"].map(|user| UserId::new(user, "cpts.example").unwrap());
+        for (secret, user) in (1..).zip(&users) {
+            enrol(&*store, user, secret).await;
+            let plain = open(None);
+            plain.put_chunk(user, chunk(1), Bytes::from_static(b"one")).await.unwrap();
+            plain.put(user, change(1, &[chunk(1)])).await.unwrap();
+        }
+        let plain = listed();
+        // The second was interrupted between row and folder.
+        let sealed = open(names(1));
+        let old = note_key(&Names(None).of(&users[1]));
+        let new = sealed.note_key(&users[1]);
+        let note = store.note(old.clone()).await.unwrap().unwrap();
+        let moved = vec![Effect::Put(new, note), Effect::Erase(old)];
+        store.change(Vec::new(), Box::new(move |_| moved)).await.unwrap();
+
+        assert_eq!(sealed.rename_plain().await.unwrap(), 2);
+        assert_eq!(sealed.rename_plain().await.unwrap(), 0, "it is done once");
+        let renamed = listed();
+        assert_eq!(renamed.len(), 2);
+        assert!(renamed.is_disjoint(&plain));
+        for user in &users {
+            assert_eq!(sealed.get(user, 0).await.unwrap().version, 1);
+            assert_eq!(sealed.chunk(user, chunk(1)).await.unwrap().as_ref(), b"one");
+            sealed.put(user, change(2, &[chunk(1)])).await.unwrap();
+            assert_eq!(open(None).get(user, 0).await.unwrap().version, 0, "no row has the plain name");
+        }
+        assert_eq!(open(names(2)).get(&users[0], 0).await.unwrap().version, 0, "another key, another name");
+        assert_eq!(listed(), renamed);
+    }
+
+    async fn enrol(store: &dyn Store, user: &UserId, secret: u8) {
+        let record = cercle_storage::store::UserRecord {
+            user: user.clone(),
+            display_name: "A".into(),
+            profession: String::new(),
+            class: 1,
+            roles: vec![1],
+            created_at: 1,
+        };
+        let invitation = cercle_storage::store::InvitationRecord {
+            secret_hash: [secret; 32],
+            user: user.clone(),
+            new_user: Some(record),
+            expires_at: 9,
+            created_at: 1,
+            used_by: None,
+            by_user: false,
+        };
+        store.put_invitation(invitation).await.unwrap();
+        let device = cercle_storage::store::DeviceRecord {
+            device: cercle_proto::id::DeviceId::new([secret; 16]),
+            user: user.clone(),
+            public_key: [secret; 32],
+            certificate: Bytes::new(),
+            expires_at: 9,
+            enrolled_at: 2,
+            last_seen_at: 0,
+            revoked_at: None,
+        };
+        let enrolment = cercle_storage::store::Enrolment { secret_hash: [secret; 32], device, now: 2 };
+        store.enrol(enrolment, 9).await.unwrap();
     }
 }

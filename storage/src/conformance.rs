@@ -90,6 +90,7 @@ conformance! {
         a_refused_item_does_not_disturb_its_neighbours,
         the_group_is_checked_before_the_member_and_the_member_before_the_epoch,
         an_epoch_may_be_as_far_behind_as_allowed_and_never_ahead,
+        no_message_of_an_epoch_before_an_external_commit_comes_after_it,
         the_hub_proposes_without_being_a_member,
         a_commit_cannot_be_appended,
         pages_come_in_the_order_asked_for,

@@ -70,6 +70,8 @@ struct State {
 #[derive(Debug)]
 struct Group {
     record: GroupRecord,
+    /// Epoch that the last external commit led to: older application messages are refused.
+    open_since: Epoch,
     entries: BTreeMap<Seq, Entry>,
     roster: BTreeMap<DeviceId, RosterEntry>,
 }

@@ -331,6 +331,10 @@ pub(crate) struct InvitationArguments {
     /// Rôle sur le hub : member, moderator, coordinator, crisis-publisher, directory-admin, bot.
     #[arg(long, value_name = "RÔLE", hide_possible_values = true)]
     pub(crate) role: Vec<Role>,
+    /// La personne a perdu tous ses appareils : ils sont exclus aussitôt, le nouveau prend leur place dans tous ses
+    /// groupes.
+    #[arg(long, requires = "user")]
+    pub(crate) lost_devices: bool,
 }
 
 /// Class of member, as an argument.

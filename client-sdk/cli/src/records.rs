@@ -163,6 +163,7 @@ pub(crate) enum Record<'a> {
     RecoveryCode {
         code: &'a str,
         address: &'a str,
+        line: &'a str,
     },
     RecoveryState {
         code: bool,

@@ -303,6 +303,8 @@ pub struct NewInvitation {
     pub roles: Vec<v1::Role>,
     /// How long it can be redeemed; 0: the hub's default.
     pub valid_for_ms: u64,
+    /// Every device of the user is lost: they end at once, and the one that enrols takes their place in his groups.
+    pub lost_devices: bool,
 }
 
 impl std::fmt::Debug for NewInvitation {

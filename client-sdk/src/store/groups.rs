@@ -32,6 +32,10 @@ pub(crate) struct GroupRecord {
     pub(crate) joined_at: Seq,
     /// Epoch of the first join: messages of earlier epochs were not meant for this device.
     pub(crate) joined_epoch: Epoch,
+    /// This device came in by itself, because another one of its user was there: what was said to the user,
+    /// also by who had not seen the new device yet, is meant for it too.
+    #[serde(default)]
+    pub(crate) joined_by_itself: bool,
     /// In state `Recovering`: how far.
     pub(crate) recovery: Option<Recovery>,
     /// Own leaf is to be renewed at this time: after a batch of adds, or with a renewed certificate.
@@ -120,6 +124,7 @@ impl GroupRecord {
             epoch,
             joined_at,
             joined_epoch: epoch,
+            joined_by_itself: false,
             recovery: None,
             refresh_at: None,
             proposals_wait: false,

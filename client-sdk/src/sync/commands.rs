@@ -361,6 +361,7 @@ fn new_invitation(invitation: NewInvitation) -> v1::CreateInvitation {
         class: invitation.class.into(),
         roles: invitation.roles.into_iter().map(Into::into).collect(),
         valid_for_ms: invitation.valid_for_ms,
+        lost_devices: invitation.lost_devices,
     }
 }
 

@@ -220,8 +220,10 @@ impl Cx<'_, '_> {
         let Some(lane) = self.lane(group) else { return Ok(Applied::Next) };
         let record = &mut lane.row.record;
         if epoch < record.joined_epoch {
-            // Sent before this device was added: it was never meant to read it.
-            return Ok(Applied::Next);
+            // Sent by who had not seen this device yet. To a new member he said nothing; to a further device of
+            // a member he did, and a hub that takes such a message after its joining leaves a gap.
+            let skipped = Applied::Skipped(GapReason::Undecryptable);
+            return Ok(if record.joined_by_itself { skipped } else { Applied::Next });
         }
         if epoch >= record.epoch {
             // Of a later epoch: the commit that leads there was withheld.

@@ -48,9 +48,6 @@ pub(crate) struct Handover {
     /// The group of own devices, if it is for one that was linked.
     #[serde(default)]
     pub(super) carrier: Option<[u8; 16]>,
-    /// What came right after the joining: messages that their senders had written before they saw it.
-    #[serde(default)]
-    pub(super) late: bool,
 }
 
 /// A part that is to be put on the hub.
@@ -91,7 +88,6 @@ impl Cx<'_, '_> {
                 part,
                 parts,
                 carrier: None,
-                late: false,
             };
             self.remind(self.now, &Appointment::HandOver(handover))?;
         }
@@ -147,17 +143,11 @@ impl Cx<'_, '_> {
             return self.remind(later, &Appointment::HandOver(handover));
         }
         let mut rows = match handover.carrier {
-            Some(_) if handover.late => self.late_rows(group, handover.below)?,
             Some(_) => self.own_part_rows(group, handover.below, handover.part == 1)?,
             None => self.part_rows(group, handover.below, handover.since_ms)?,
         };
         // What names other archives, with their keys, is nobody's business but theirs.
         rows.retain(is_worth_handing_over);
-        if handover.late && rows.is_empty() {
-            return Ok(());
-        }
-        let before_seq = if handover.late { u64::MAX } else { handover.before_seq };
-        let handover = Handover { before_seq, ..handover };
         let Ok(messages) = u32::try_from(rows.len()) else { return Ok(()) };
         let sealed = history::seal(group, handover.before_seq, &rows, &identity.keys, &me.certificate);
         let sealed = match sealed {
@@ -193,8 +183,7 @@ impl Cx<'_, '_> {
             Some(_) => self.own_history_of(of)?,
             None => None,
         };
-        if let (Some(_), false, [device, ..]) = (handover.carrier, handover.late, handover.devices.as_slice())
-        {
+        if let (Some(_), [device, ..]) = (handover.carrier, handover.devices.as_slice()) {
             self.part_is_through(device)?;
         }
         if self.usable(group).is_err() {

@@ -67,15 +67,16 @@ impl Cx<'_, '_> {
     }
 
     /// Whether it is this device that tells the title to one who joined by external commit, and may have
-    /// lost it: the first other leaf that may post does.
+    /// lost it: the first leaf of another user that may post does, because other devices of his own may be lost
+    /// too, and only where there is none the first of those.
     fn greets(&mut self, group: GroupId, joiner: &DeviceIdentity) -> Step<bool> {
         let first = self.with_group(group, |_, _, loaded, author| {
             let policy = group::policy(loaded)?;
             let members = group::members(loaded, author.me)?;
-            let mut others = members.into_iter().filter(|(_, identity)| identity.device != joiner.device);
-            Ok(others
-                .find(|(_, identity)| policy.may_post(&identity.user))
-                .map(|(_, identity)| identity.device))
+            let others = members.into_iter().map(|(_, identity)| identity);
+            let others = others.filter(|other| other.device != joiner.device && policy.may_post(&other.user));
+            // Of several the first; false comes before true.
+            Ok(others.min_by_key(|other| other.user == joiner.user).map(|other| other.device))
         })?;
         Ok(first.ok().flatten().is_some_and(|device| Some(device) == self.own_device()))
     }

@@ -148,6 +148,7 @@ impl Cx<'_, '_> {
             let record = &mut lane.row.record;
             record.joined_at = seq;
             record.joined_epoch = record.epoch;
+            record.joined_by_itself = true;
             record.personal = policy.is_ok_and(|policy| policy.is_personal());
             record.history_awaited = (linked && !record.personal).then(Vec::new);
         }
@@ -274,12 +275,7 @@ impl Cx<'_, '_> {
                 part,
                 parts,
                 carrier: Some(*own.as_bytes()),
-                late: false,
             };
-            if part == 1 && !closed {
-                let late = Handover { late: true, below: before_seq - 1, ..handover.clone() };
-                self.remind(self.now + limits::OWN_HISTORY_LATE_MS, &Appointment::HandOver(late))?;
-            }
             // The newest part of every group comes before the second of any.
             self.remind(self.now + u64::from(part - 1), &Appointment::HandOver(handover))?;
         }
@@ -317,11 +313,6 @@ impl Cx<'_, '_> {
             rows.push(row);
         }
         Ok(rows)
-    }
-
-    /// Messages right after a place.
-    pub(super) fn late_rows(&self, group: GroupId, after: Seq) -> Step<Vec<MessageRow>> {
-        self.tx.messages(group, after, limits::OWN_HISTORY_LATE_MESSAGES)
     }
 
     /// What is said of a group beside its history.

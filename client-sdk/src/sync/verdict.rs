@@ -153,6 +153,8 @@ impl Cx<'_, '_> {
             }
             Verdict::ReadOn => {
                 lane.stale = lane.stale.max(epoch);
+                // The commit that came before may have been read already.
+                self.touch(group);
                 self.tx.write_ciphertext(message, None)
             }
             Verdict::Rejoin => self.begin_recovery(group, GapReason::InvalidCommit, false),

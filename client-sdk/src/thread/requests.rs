@@ -83,7 +83,7 @@ impl Requests {
     }
 
     fn step(&mut self, message: &Message, transition: &Transition) {
-        let author = Author { user: &message.sender, device: message.device, at_ms: message.at_ms };
+        let author = Author { user: &message.sender, at_ms: message.at_ms };
         let Ok(mut standing) = self.judge(&author, transition) else { return };
         let Some(course) = self.courses.get_mut(&transition.request) else { return };
         if course.history.len() >= limits::STEPS_PER_REQUEST_MAX {

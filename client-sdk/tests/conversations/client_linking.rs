@@ -7,16 +7,18 @@ use cercle_proto::{
 };
 use cercle_sdk::{
     client::{Client, ClientError},
-    core::{GroupState, PolicyTemplate},
+    core::{Act, Ask, BoardFilter, GroupState, Part, PolicyTemplate},
     event::Event,
     linking::LinkError,
-    message::{CircleBasis, HistoryPolicy},
+    message::{CircleBasis, HistoryPolicy, RequestId, request::Situation},
     profile::{Profile, Protection},
+    thread::requests::State,
 };
 
 use super::{
     client_world::{Hub, pair, settings, soon, texts, until, until_text, user},
     core_circle::{circle, entry},
+    core_requests::{claim, complete, visit},
 };
 
 /// A device that is not enrolled.
@@ -312,11 +314,9 @@ async fn a_device_with_an_invitation_of_its_own_joins_too_but_is_given_no_histor
     let (alice, bob) = (hub.enrol("alice").await, hub.enrol("bob").await);
     let group = pair(&alice, &bob).await;
     let tablet = blank(&hub, "alice-tablet").await;
-    let mut noticed = bob.events();
     soon(tablet.enrol(&hub.invitation("alice").await)).await.unwrap();
     soon(tablet.groups_joined()).await.unwrap();
-    // What bob writes before he has seen the new device cannot be read by it.
-    until(&mut noticed, |event| matches!(event, Event::DeviceChange { added: true, .. })).await;
+    // Also what bob writes before he has seen the new device is for it.
     let mut heard = tablet.events();
     bob.send(group, "à tous").await.unwrap();
     until_text(&mut heard, "à tous").await;
@@ -369,6 +369,47 @@ async fn both_devices_have_the_same_read_marks_drafts_and_new_groups() {
     soon(async {
         while !alice.groups().await.unwrap().iter().any(|summary| summary.group == fresh) {
             told.next().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_on_before_a_device_was_linked_is_to_do_on_it_too() {
+    let hub = Hub::start().await;
+    let (alice, bob) = (hub.enrol("alice").await, hub.enrol("bob").await);
+    let group = pair(&alice, &bob).await;
+    let ask = Ask { request: visit(), groups: vec![group], widening: Vec::new(), patient: None };
+    let id = soon(bob.ask(ask)).await.unwrap();
+    reaches(&alice, id, State::Open).await;
+    let claim = Act { request: id, action: claim(), situation: Situation::default() };
+    soon(alice.act(claim)).await.unwrap();
+    reaches(&bob, id, State::Claimed).await;
+    let tablet = Box::pin(link(&hub, &alice, "alice-tablet")).await;
+    soon(tablet.history_complete()).await.unwrap();
+    reaches(&tablet, id, State::Claimed).await;
+    let to_do = BoardFilter { part: Part::ToDo, ..BoardFilter::default() };
+    let rows = tablet.board(to_do).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.request).collect::<Vec<_>>(), [id]);
+    // She goes on with either.
+    let done = Act { request: id, action: complete(), situation: Situation::default() };
+    soon(tablet.act(done)).await.unwrap();
+    for client in [&alice, &bob, &tablet] {
+        reaches(client, id, State::Completed).await;
+    }
+}
+
+/// Waits until a request stands so on a device.
+async fn reaches(client: &Client, id: RequestId, state: State) {
+    let mut events = client.events();
+    let all = BoardFilter { closed: true, ..BoardFilter::default() };
+    soon(async {
+        loop {
+            let rows = client.board(all.clone()).await.unwrap();
+            if rows.iter().any(|row| row.request == id && row.state == state) {
+                return;
+            }
+            events.next().await.expect("the client is open");
         }
     })
     .await;

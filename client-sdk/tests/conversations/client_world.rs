@@ -115,6 +115,7 @@ impl Hub {
             class: MemberClass::Professional,
             roles,
             valid_for_ms: None,
+            lost_devices: false,
         };
         let (_, link) = self.running.as_ref().unwrap().invite(request).await.unwrap();
         Invitation::parse(&link).unwrap()

@@ -335,6 +335,7 @@ async fn a_relative_enters_only_a_circle_with_relatives_and_no_certificate_is_ta
         class: MemberClass::Relative,
         roles: Vec::new(),
         valid_for_ms: None,
+        lost_devices: false,
     };
     let services = &world.services.dispatch;
     let secret =

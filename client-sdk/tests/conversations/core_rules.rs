@@ -201,6 +201,7 @@ async fn a_relative_never_comes_in_and_an_administrator_never_goes() {
         class: v1::MemberClass::Relative,
         roles: Vec::new(),
         valid_for_ms: None,
+        lost_devices: false,
     };
     let auth = &world.services.dispatch.auth;
     let created = auth.create_invitation(Inviter::Operator, request, world.clock.now()).await.unwrap();

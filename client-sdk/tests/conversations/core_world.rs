@@ -47,7 +47,7 @@ use cercle_server::{
     },
     telemetry::Metrics,
     transport::rate::{DeviceRates, Rate},
-    vault::Vaults,
+    vault::{Place, Vaults},
 };
 use cercle_storage::{
     EngineKind, Importer,
@@ -168,7 +168,7 @@ pub(crate) fn services(store: Arc<dyn Store>, keys: &HubKeys, clock: &Clock, fol
         auth: AuthenticationService::new(store.clone(), issuer, auth::Settings::default()),
         delivery,
         lanes: Lanes::default(),
-        vaults: Vaults::new(store.clone(), blobs.join("vaults")),
+        vaults: Vaults::new(store.clone(), Place { folder: blobs.join("vaults"), names: None }),
         registers: RegisterService::new(store.clone(), HubSender::new(&keys.sender).unwrap()),
         attachments: attachments.unwrap(),
         directory: Directory::new(folder, store.clone(), directory::Settings::default()),
@@ -201,6 +201,7 @@ pub(crate) async fn invitation(services: &Services, user: &str, now: u64) -> Inv
         class: v1::MemberClass::Professional,
         roles: Vec::new(),
         valid_for_ms: None,
+        lost_devices: false,
     };
     let created = services.dispatch.auth.create_invitation(Inviter::Operator, request, now).await.unwrap();
     Invitation::parse(&services.dispatch.link.link(created.secret)).unwrap()

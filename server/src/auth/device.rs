@@ -4,6 +4,7 @@ use cercle_proto::id::{DeviceId, TimestampMs, UserId};
 use cercle_storage::store::{AuditEntry, DeviceRecord};
 
 use super::{AuthenticationService, Error, Inviter, RevokedDevice};
+use crate::held;
 
 impl AuthenticationService {
     /// The devices of a user (`None`: the caller), revoked ones included.
@@ -45,6 +46,14 @@ impl AuthenticationService {
         let memberships = store.memberships(device).await?;
         let member_of = memberships.iter().filter(|membership| membership.entry.removed_at.is_none());
         Ok(RevokedDevice { user: record.user, device, groups: member_of.map(|entry| entry.group).collect() })
+    }
+
+    /// Holds the places in groups of devices that their user has lost, for another one of his.
+    ///
+    /// # Errors
+    /// A store failure.
+    pub async fn hold_places_of(&self, devices: &[DeviceId], until: TimestampMs) -> Result<(), Error> {
+        Ok(held::hold(&*self.inner.store, devices, until).await?)
     }
 
     /// Leaves an audit entry. The change it tells of is durable already, so a failure is the operator's to

@@ -10,7 +10,7 @@ use cercle_proto::{
 use cercle_storage::store::{DeviceRecord, EnrolError, Enrolment, InvitationRecord, UserRecord};
 
 use super::{AuthenticationService, Error, Identity, IssuedCertificate, authority::DeviceSubject};
-use crate::limits;
+use crate::{held, limits, vault::limits::HELD_AFTER_ENROLMENT_MS};
 
 impl AuthenticationService {
     /// Redeems an invitation: binds a new device key to a user and issues its first certificate. Repeated
@@ -67,10 +67,23 @@ impl AuthenticationService {
         if record.revoked_at.is_some() {
             return Err(Error::DeviceRevoked);
         }
+        Box::pin(self.hold_places(&record, now)).await?;
         if record.certificate == issued {
             self.audit(now, record.user.as_str(), "device.enrolled", &device.to_hex()).await;
         }
         Ok(self.issued(record))
+    }
+
+    /// Somebody who had lost his devices has a new one: it has some time to come into their groups.
+    async fn hold_places(&self, enrolled: &DeviceRecord, now: TimestampMs) -> Result<(), Error> {
+        let store = &self.inner.store;
+        let devices = store.devices_of(&enrolled.user).await?;
+        let lost = devices.into_iter().filter(|device| device.revoked_at.is_some());
+        let lost: Vec<DeviceId> = lost.map(|device| device.device).collect();
+        if !lost.is_empty() {
+            held::hold_on(&**store, &lost, now, now + HELD_AFTER_ENROLMENT_MS).await?;
+        }
+        Ok(())
     }
 
     /// Issues a fresh certificate over the same device key. Asked again shortly after, it answers with the

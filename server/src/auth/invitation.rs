@@ -29,6 +29,9 @@ impl AuthenticationService {
         if !by.may_manage(&user) {
             return Err(Error::NotAuthorised);
         }
+        if request.lost_devices && matches!(by, Inviter::User(identity) if identity.user == user) {
+            return Err(Error::InvalidField("lost_devices is for another user"));
+        }
         if let Inviter::User(identity) = by {
             let limited = self.inner.invitations.check(identity.user.clone(), now);
             limited.map_err(|retry_after_ms| Error::RateLimited { retry_after_ms })?;

@@ -29,6 +29,9 @@ pub(super) enum AdminCommand {
         /// Hours until the invitation expires.
         #[arg(long)]
         hours: Option<u64>,
+        /// The user has lost every device: they end at once, and the next one takes their place in all groups.
+        #[arg(long)]
+        lost_devices: bool,
     },
     /// Lists users.
     Users {
@@ -75,8 +78,9 @@ pub(super) async fn run(config: &Config, command: AdminCommand, json: bool) -> a
 impl From<AdminCommand> for Command {
     fn from(command: AdminCommand) -> Self {
         match command {
-            AdminCommand::Invite { user, name, profession, class, roles, hours } => {
-                Self::Invite(Invite { user, name, profession, class, roles, valid_for_hours: hours })
+            AdminCommand::Invite { user, name, profession, class, roles, hours, lost_devices } => {
+                let valid_for_hours = hours;
+                Self::Invite(Invite { user, name, profession, class, roles, valid_for_hours, lost_devices })
             }
             AdminCommand::Users { after } => Self::Users { after },
             AdminCommand::Devices { user } => Self::Devices { user },

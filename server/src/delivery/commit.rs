@@ -31,7 +31,9 @@ impl Delivery {
         now: TimestampMs,
     ) -> Result<Accepted, Error> {
         let (this, identity) = (self.clone(), identity.clone());
-        to_the_end(async move { this.commit_to_the_end(identity, request, now).await }).await
+        // In one piece on the heap: the callers' futures stay small.
+        let write = Box::pin(async move { this.commit_to_the_end(identity, request, now).await });
+        to_the_end(write).await
     }
 
     async fn commit_to_the_end(
@@ -46,6 +48,7 @@ impl Delivery {
             return Ok(accepted);
         }
         let (epoch, external) = read_commit_header(&request)?;
+        let user = identity.user.clone();
         let record = self.inner.store.group(group).await?.ok_or(Error::GroupUnknown)?;
         if !external {
             self.member(group, device).await?;
@@ -79,6 +82,9 @@ impl Delivery {
         }
         drop(guard);
         self.propose_again(group, &removals_left, now).await;
+        if external {
+            self.propose_left_behind(&user, group, now).await;
+        }
         Ok(Accepted::new(group, message_id, appended))
     }
 

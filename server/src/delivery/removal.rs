@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use cercle_proto::{
-    id::{DeviceId, Epoch, GroupId, MessageId, TimestampMs},
+    id::{DeviceId, Epoch, GroupId, MessageId, TimestampMs, UserId},
     signing::sha256,
 };
 use cercle_storage::store::{Append, ExpirePolicy, Kind, RosterEntry};
@@ -14,7 +14,7 @@ use cercle_storage::store::{Append, ExpirePolicy, Kind, RosterEntry};
 use super::{Delivery, Error, group_state::GroupState, proposal::process, verify::pending_removals};
 use crate::{
     fanout::{MembershipHint, MembershipKind},
-    limits,
+    held, limits,
 };
 
 impl Delivery {
@@ -37,6 +37,7 @@ impl Delivery {
     pub async fn housekeeping(&self, now: TimestampMs) -> Result<(), Error> {
         self.inner.cursors.store().await?;
         let proposed = self.propose_in(self.inner.store.revoked_members().await?, now).await;
+        held::forget_old(&*self.inner.store, now).await?;
         let policy = ExpirePolicy {
             keep_after: now.saturating_sub(self.inner.settings.retention_ms),
             keep_records_after: now.saturating_sub(self.inner.settings.record_retention_ms),
@@ -87,6 +88,9 @@ impl Delivery {
         let Some(record) = self.inner.store.group(group).await? else { return Ok(()) };
         let entry = self.inner.store.roster_entry(group, device).await?;
         let Some(entry) = entry.filter(|entry| entry.removed_at.is_none()) else { return Ok(()) };
+        if self.place_is_held(&entry, group, now).await? {
+            return Ok(());
+        }
         let (this, epoch, leaf) = (self.clone(), record.epoch, entry.leaf);
         let work = move |state: &mut GroupState| this.add_removal(state, group, epoch, leaf);
         let (state, proposed) = self.inner.groups.run(group, record.group_state.clone(), work).await?;
@@ -116,6 +120,47 @@ impl Delivery {
         let RosterEntry { user, device, .. } = entry;
         self.inner.fanout.membership(group, MembershipHint { user, device, kind: MembershipKind::Revoked });
         Ok(())
+    }
+
+    /// Whether a device that its user has lost stays in a group until another one of his has come in.
+    async fn place_is_held(
+        &self,
+        lost: &RosterEntry,
+        group: GroupId,
+        now: TimestampMs,
+    ) -> Result<bool, Error> {
+        let store = &self.inner.store;
+        if !held::is_held(&**store, lost.device, now).await? {
+            return Ok(false);
+        }
+        for other in self.members(group).await? {
+            if other.user == lost.user && !self.is_revoked(other.device).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A device of a user has come into a group by itself: those that it takes the place of go.
+    pub(super) async fn propose_left_behind(&self, user: &UserId, group: GroupId, now: TimestampMs) {
+        let proposed = async {
+            let mut left = Vec::new();
+            for entry in self.members(group).await? {
+                if entry.user == *user && self.is_revoked(entry.device).await? {
+                    left.push((entry.device, group));
+                }
+            }
+            self.propose_in(left, now).await
+        };
+        // Housekeeping proposes what is not proposed here.
+        if let Err(error) = proposed.await {
+            tracing::warn!(group.id = ?group, %error, "a lost device could not be proposed for removal yet");
+        }
+    }
+
+    async fn is_revoked(&self, device: DeviceId) -> Result<bool, Error> {
+        let record = self.inner.store.device(device).await?;
+        Ok(record.is_none_or(|record| record.revoked_at.is_some()))
     }
 
     /// Adds the hub's proposal to the public group, unless it waits there already. Returns the message and

@@ -381,6 +381,7 @@ fn invitation(request: v1::CreateInvitation) -> Result<InvitationRequest, Refusa
         display_name: request.display_name,
         profession: request.profession,
         valid_for_ms: Some(request.valid_for_ms).filter(|ms| *ms != 0),
+        lost_devices: request.lost_devices,
     })
 }
 

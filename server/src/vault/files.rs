@@ -1,4 +1,4 @@
-//! Files of one user's vault: `<root>/<32 hex digits>/`, named after a hash of the user id.
+//! Files of one user's vault: `<root>/<32 hex digits>/`, with a name that stands for the user id ([`super::names`]).
 //!
 //! `chunk-<id>` and `manifest-<version>-<digest>`. A file is written under another name, synced, renamed, and
 //! its folder synced: what has its name is whole. A manifest's file begins with the chunks that it names.
@@ -14,7 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use cercle_proto::{
-    id::{ChunkId, UserId, to_hex},
+    id::{ChunkId, to_hex},
     signing::sha256,
 };
 
@@ -30,15 +30,9 @@ pub(super) struct Folder {
     path: PathBuf,
 }
 
-/// What stands for a user in names of files and keys of rows, which lie readable also on a sealed disk.
-pub(super) fn name_of(user: &UserId) -> [u8; 16] {
-    let hash = sha256(&[b"cercle vault v1\0", user.as_str().as_bytes()].concat());
-    std::array::from_fn(|at| hash[at])
-}
-
 impl Folder {
-    pub(super) fn new(root: &Path, user: &UserId) -> Self {
-        Self { path: root.join(to_hex(&name_of(user))) }
+    pub(super) fn new(root: &Path, name: &[u8; 16]) -> Self {
+        Self { path: root.join(to_hex(name)) }
     }
 
     /// The content of a chunk.

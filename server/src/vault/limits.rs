@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use crate::limits::Rate;
 
+/// Users whose vaults are looked for at once when a hub starts.
+pub(crate) const USERS_PER_PAGE: usize = 1_000;
+/// How long a user who has enrolled has to come into the groups of his lost devices, ms: his new device does so in its
+/// first minutes.
+pub(crate) const HELD_AFTER_ENROLMENT_MS: u64 = 60 * 60 * 1_000;
 /// Bytes of one chunk of a vault: some hundred messages, compressed; with its frame below the largest frame.
 pub(crate) const CHUNK_BYTES_MAX: usize = 768 * 1024;
 /// Bytes of a manifest: ten thousand chunks at about 70 bytes.

@@ -92,6 +92,7 @@ impl World {
             class: MemberClass::Professional,
             roles: vec![role],
             valid_for_ms: None,
+            lost_devices: false,
         };
         let secret = self.hub.running.invite(request).await.unwrap().0.secret;
         let device = Device::numbered(id);

@@ -95,6 +95,7 @@ impl Hub {
             class: MemberClass::Professional,
             roles: vec![role],
             valid_for_ms: None,
+            lost_devices: false,
         };
         self.running.invite(request).await.unwrap().0.secret
     }

@@ -440,6 +440,7 @@ pub(crate) fn invitation(user: &str) -> InvitationRequest {
         class: MemberClass::Professional,
         roles: vec![Role::Member],
         valid_for_ms: None,
+        lost_devices: false,
     }
 }
 

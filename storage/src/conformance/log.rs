@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::sample::{
-    NO_LIMIT, application, bytes, commit, device, entries, group, make_group, message, new_group,
+    NO_LIMIT, application, bytes, commit, device, entries, group, joined, make_group, message, new_group,
 };
-use crate::store::{Append, AppendError, CreateGroup, Cursor, Kind, ReadFrom, ReadLimit, Store, WriteError};
+use crate::store::{
+    Append, AppendError, CommitRecord, CreateGroup, Cursor, Kind, ReadFrom, ReadLimit, Store, WriteError,
+};
 
 pub(super) async fn entries_are_numbered_from_one_without_gaps(store: Arc<dyn Store>) {
     make_group(&store, 1, 1).await;
@@ -94,6 +96,24 @@ pub(super) async fn an_epoch_may_be_as_far_behind_as_allowed_and_never_ahead(sto
     assert!(verdicts[1..=3].iter().all(Result::is_ok));
     let far_ahead = Append { epochs_behind_max: u64::MAX, ..at_epoch(9, u64::MAX) };
     assert_eq!(store.append(vec![far_ahead]).await, [moved]);
+}
+
+pub(super) async fn no_message_of_an_epoch_before_an_external_commit_comes_after_it(store: Arc<dyn Store>) {
+    make_group(&store, 1, 1).await;
+    let early = Append { epoch: 0, ..application(1, 1, 1) };
+    let sent_before = store.append(vec![early.clone()]).await.remove(0).unwrap();
+    let external = CommitRecord { external: true, joined: vec![joined(5)], ..commit(1, 5, 100, 0) };
+    store.commit(external).await.unwrap();
+    let moved = |epoch, last_commit| Err(AppendError::EpochMoved { epoch, last_commit });
+    let at_epoch = |id, epoch| Append { epoch, ..application(1, 1, id) };
+    assert_eq!(store.append(vec![at_epoch(2, 0)]).await, [moved(1, 2)]);
+    // What was accepted before keeps its verdict, and what the newcomer can open is taken.
+    assert_eq!(store.append(vec![early]).await.remove(0).unwrap().seq, sent_before.seq);
+    store.append(vec![at_epoch(3, 1)]).await.remove(0).unwrap();
+    // Commits of members in between change nothing about that.
+    store.commit(commit(1, 1, 101, 1)).await.unwrap();
+    assert_eq!(store.append(vec![at_epoch(4, 0)]).await, [moved(2, 4)]);
+    store.append(vec![at_epoch(4, 1)]).await.remove(0).unwrap();
 }
 
 pub(super) async fn the_hub_proposes_without_being_a_member(store: Arc<dyn Store>) {

@@ -143,8 +143,8 @@ fn create(tx: &mut Transaction<'_>, new: &CreateGroup) -> Result<Appended, Appen
     }
     let verdict = VerdictRow { seq: 0, epoch: 0, at: new.at };
     log::remember(tx, verdict_key, &verdict);
-    let row =
-        GroupRow { epoch: 0, head: 0, floor: 0, last_commit: 0, posting_restricted: new.posting_restricted };
+    let posting_restricted = new.posting_restricted;
+    let row = GroupRow { epoch: 0, head: 0, floor: 0, last_commit: 0, posting_restricted, open_since: 0 };
     tx.put(key.clone(), &row);
     tx.put_blob(Table::GroupInfos, key.clone(), &new.group_info);
     tx.put_blob(Table::GroupStates, key, &new.group_state);
@@ -165,6 +165,9 @@ fn end_epoch(tx: &mut Transaction<'_>, commit: CommitRecord) -> Result<Appended,
     log::check_epoch(&row, commit.epoch, 0)?;
 
     row.epoch += 1;
+    if commit.external {
+        row.open_since = row.epoch;
+    }
     row.posting_restricted = commit.posting_restricted;
     let entry = Entry {
         seq: 0,

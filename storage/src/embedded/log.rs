@@ -115,6 +115,9 @@ fn append(tx: &mut Transaction<'_>, item: Append) -> Result<Appended, AppendErro
         }
     }
     check_epoch(&row, item.epoch, item.epochs_behind_max)?;
+    if item.kind == Kind::Application && item.epoch < row.open_since {
+        return Err(moved(&row));
+    }
     blob::refer(tx, item.group, &item.blobs, item.at)?;
     if let Some(state) = &item.group_state {
         tx.put_blob(Table::GroupStates, group_key.clone(), state);
@@ -137,8 +140,12 @@ fn append(tx: &mut Transaction<'_>, item: Append) -> Result<Appended, AppendErro
 pub(super) fn check_epoch(row: &GroupRow, epoch: Epoch, behind_max: u64) -> Result<(), AppendError> {
     match row.epoch.checked_sub(epoch) {
         Some(behind) if behind <= behind_max => Ok(()),
-        _ => Err(AppendError::EpochMoved { epoch: row.epoch, last_commit: row.last_commit }),
+        _ => Err(moved(row)),
     }
+}
+
+const fn moved(row: &GroupRow) -> AppendError {
+    AppendError::EpochMoved { epoch: row.epoch, last_commit: row.last_commit }
 }
 
 fn acknowledge(

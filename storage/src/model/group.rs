@@ -28,7 +28,7 @@ impl Groups for Model {
             posting_restricted: new.posting_restricted,
         };
         let roster = [(new.creator.device, joined(&new.creator, 0))].into();
-        state.groups.insert(new.group, Group { record, entries: [].into(), roster });
+        state.groups.insert(new.group, Group { record, open_since: 0, entries: [].into(), roster });
         let appended = Appended { seq: 0, epoch: 0, at: new.at, repeated: false };
         state.verdicts.insert((Some(new.creator.device), new.message_id), appended);
         Ok(appended)
@@ -186,6 +186,9 @@ impl Group {
 
     fn end_epoch(&mut self, commit: &CommitRecord) -> Appended {
         self.record.epoch += 1;
+        if commit.external {
+            self.open_since = self.record.epoch;
+        }
         self.record.group_info = commit.group_info.clone();
         self.record.group_state = commit.group_state.clone();
         self.record.posting_restricted = commit.posting_restricted;

@@ -60,10 +60,11 @@ impl Log for Model {
 impl Group {
     pub(super) fn check_epoch(&self, epoch: Epoch, behind_max: u64) -> Result<(), AppendError> {
         let group = &self.record;
-        if epoch > group.epoch || group.epoch - epoch > behind_max {
-            return Err(AppendError::EpochMoved { epoch: group.epoch, last_commit: group.last_commit });
-        }
-        Ok(())
+        if epoch > group.epoch || group.epoch - epoch > behind_max { Err(self.moved()) } else { Ok(()) }
+    }
+
+    fn moved(&self) -> AppendError {
+        AppendError::EpochMoved { epoch: self.record.epoch, last_commit: self.record.last_commit }
     }
 
     /// Puts an entry at the head and says where.
@@ -102,6 +103,9 @@ impl State {
             }
         }
         group.check_epoch(item.epoch, item.epochs_behind_max)?;
+        if item.kind == Kind::Application && item.epoch < group.open_since {
+            return Err(group.moved());
+        }
         blobs?;
         if let Some(group_state) = item.group_state {
             group.record.group_state = group_state;

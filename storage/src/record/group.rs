@@ -16,10 +16,14 @@ pub(crate) struct GroupRow {
     pub(crate) floor: Seq,
     pub(crate) last_commit: Seq,
     pub(crate) posting_restricted: bool,
+    /// Application messages of an earlier epoch are refused: a device has come in since then by external
+    /// commit, and could not open them.
+    pub(crate) open_since: Epoch,
 }
 
 impl Record for GroupRow {
     const TABLE: Table = Table::Groups;
+    const VERSION: u8 = 2;
 
     fn write(&self, out: &mut Writer) {
         out.u64(self.epoch);
@@ -27,15 +31,17 @@ impl Record for GroupRow {
         out.u64(self.floor);
         out.u64(self.last_commit);
         out.bool(self.posting_restricted);
+        out.u64(self.open_since);
     }
 
-    fn read(_version: u8, fields: &mut Reader<'_>) -> Result<Self, Corrupt> {
+    fn read(version: u8, fields: &mut Reader<'_>) -> Result<Self, Corrupt> {
         Ok(Self {
             epoch: fields.u64()?,
             head: fields.u64()?,
             floor: fields.u64()?,
             last_commit: fields.u64()?,
             posting_restricted: fields.bool()?,
+            open_since: if version >= 2 { fields.u64()? } else { 0 },
         })
     }
 }

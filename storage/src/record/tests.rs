@@ -55,8 +55,11 @@ const USER: &str = "00000003 614062";
 
 #[test]
 fn rows_of_groups_and_logs_keep_their_bytes() {
-    let row = GroupRow { epoch: 1, head: 2, floor: 3, last_commit: 4, posting_restricted: true };
-    is_written_as(&row, "01 0000000000000001 0000000000000002 0000000000000003 0000000000000004 01");
+    let row =
+        GroupRow { epoch: 6, head: 2, floor: 3, last_commit: 4, posting_restricted: true, open_since: 5 };
+    let first = "0000000000000006 0000000000000002 0000000000000003 0000000000000004 01";
+    is_written_as(&row, &format!("02 {first} 0000000000000005"));
+    is_read_from(&GroupRow { open_since: 0, ..row }, &format!("01 {first}"));
     let row = RosterRow(RosterEntry {
         device: device(),
         user: user(),

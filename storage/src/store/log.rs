@@ -29,7 +29,8 @@ pub struct Append {
     pub kind: Kind,
     /// Epoch the message was made in.
     pub epoch: Epoch,
-    /// How many epochs behind the group's it may be (0: must be the current one).
+    /// How many epochs behind the group's it may be (0: must be the current one). An application message is
+    /// never older than the last external commit: who came in by it could not open it.
     pub epochs_behind_max: u64,
     /// When the hub accepts it.
     pub at: TimestampMs,

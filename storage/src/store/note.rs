@@ -21,6 +21,8 @@ pub enum NoteKind {
     AlertStep = 4,
     /// A hash of the user id → public key and header of his recovery code, and the version of his vault's manifest.
     Vault = 5,
+    /// Device that its user has lost → until when its places in groups are held for another one.
+    HeldPlace = 6,
 }
 
 /// Where a note lies.

@@ -20,8 +20,12 @@ use cercle_storage::{
 const FORMAT_1: &str = include_str!("../fixtures/format-1.txt");
 /// Since rows of invitations are of version 2.
 const FORMAT_1_INVITATIONS_2: &str = include_str!("../fixtures/format-1-invitations-2.txt");
+/// Since rows of groups are of version 2.
+const FORMAT_1_GROUPS_2: &str = include_str!("../fixtures/format-1-groups-2.txt");
 /// The same rows as in format 1, sealed.
 const SEALED_1: &str = include_str!("../fixtures/sealed-1.txt");
+/// Since rows of groups are of version 2.
+const SEALED_1_GROUPS_2: &str = include_str!("../fixtures/sealed-1-groups-2.txt");
 
 /// The key that the fixture is sealed with.
 fn sealing() -> DataKey {
@@ -185,7 +189,7 @@ async fn the_rows_of_the_present_format_are_those_of_its_fixture() {
     let store = open_memory();
     fill(&*store).await;
     let written = text_of(&*store).await;
-    let present = FORMAT_1_INVITATIONS_2;
+    let present = FORMAT_1_GROUPS_2;
     assert!(written == present, "the format has changed; its fixture would have to be:\n{written}");
 }
 
@@ -200,12 +204,14 @@ async fn the_rows_of_a_sealed_store_lie_under_the_keys_of_its_fixture() {
         let row = |line: &str| line.rsplit_once(' ').map(|(key, value)| (key.to_owned(), value.len()));
         text.lines().filter_map(row).collect()
     };
-    assert!(shape(&written) == shape(SEALED_1), "the fixture would have to be:\n{written}");
+    assert!(shape(&written) == shape(SEALED_1_GROUPS_2), "the fixture would have to be:\n{written}");
 }
 
 #[tokio::test]
 async fn a_store_of_every_released_format_opens_and_has_everything() {
-    for (text, key) in [(FORMAT_1, None), (FORMAT_1_INVITATIONS_2, None), (SEALED_1, Some(sealing()))] {
+    let readable = [FORMAT_1, FORMAT_1_INVITATIONS_2, FORMAT_1_GROUPS_2].map(|text| (text, None));
+    let sealed = [SEALED_1, SEALED_1_GROUPS_2].map(|text| (text, Some(sealing())));
+    for (text, key) in readable.into_iter().chain(sealed) {
         let place = tempfile::tempdir().unwrap();
         write(text, place.path());
         let store = open_sealed(place.path(), EngineKind::Redb, key.as_ref()).unwrap();

@@ -17,10 +17,11 @@ pub(crate) enum OwnDevices {
     },
     /// Retrouve vos groupes et vos messages sur un nouvel appareil, avec votre seul code de récupération.
     Recover {
-        /// Adresse de récupération `cercle://…/recover#…` notée avec le code.
-        #[arg(value_name = "ADRESSE")]
-        address: String,
-        /// Code de récupération, ou - pour l'entrée standard ; sinon il est demandé.
+        /// Ligne de récupération `cercle://…/recover#… CODE`, ou l'adresse seule, ou - pour lire la ligne sur l'entrée
+        /// standard ; sans elle, elle est demandée.
+        #[arg(value_name = "LIGNE")]
+        line: Option<String>,
+        /// Code de récupération si la ligne ne l'a pas, ou - pour l'entrée standard ; sinon il est demandé.
         #[arg(long, value_name = "CODE")]
         code: Option<String>,
         /// Protège le profil par une phrase de passe.

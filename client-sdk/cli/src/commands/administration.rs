@@ -27,6 +27,7 @@ pub(crate) async fn invitation(
         class: class(arguments.class),
         roles: arguments.role.into_iter().map(role).collect(),
         valid_for_ms: 0,
+        lost_devices: arguments.lost_devices,
     };
     context.online(&enrolled).await?;
     let made = enrolled.client.create_invitation(wanted).await?;
@@ -38,6 +39,12 @@ pub(crate) async fn invitation(
             "Invitation for {user}, for one use, valid until {until}:\n{link}\nHand it over in person or over a safe channel; the person runs: cercle enrol <link>"
         ),
     );
+    if arguments.lost_devices {
+        context.output.note(&text!(
+            "Ses appareils perdus sont exclus dès maintenant. Leur place dans ses groupes est gardée jusqu'à cette date : le nouvel appareil la prend, avec ce lien ou avec son code de récupération.";
+            "The lost devices are out from now on. Their place in the groups is kept until that day: the new device takes it, with this link or with the recovery code."
+        ));
+    }
     enrolled.close().await;
     Ok(Exit::Done)
 }
@@ -94,6 +101,12 @@ pub(crate) async fn revoke(context: &Context<'_>, device: &str, user: Option<&st
             "Device {short} revoked; it is leaving its groups."
         ),
     );
+    if devices.iter().all(|device| device.revoked || device.device == id) {
+        context.output.note(&text!(
+            "C'était le dernier appareil de cette personne : elle sort de tous ses groupes, et un membre devra l'y inviter de nouveau. Pour qui a seulement perdu ses appareils : cercle invitation <personne> --lost-devices";
+            "It was the last device of this person, who is leaving all groups; a member has to invite them again. For somebody who has only lost devices: cercle invitation <person> --lost-devices"
+        ));
+    }
     enrolled.close().await;
     Ok(Exit::Done)
 }

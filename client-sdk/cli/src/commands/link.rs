@@ -28,8 +28,8 @@ pub(crate) async fn run(context: &Context<'_>, command: OwnDevices) -> Result<Ex
     match command {
         OwnDevices::Link { code: None, .. } => Box::pin(show(context)).await,
         OwnDevices::Link { code: Some(code), passphrase } => Box::pin(join(context, &code, passphrase)).await,
-        OwnDevices::Recover { address, code, passphrase } => {
-            Box::pin(recover::run(context, &address, code, passphrase)).await
+        OwnDevices::Recover { line, code, passphrase } => {
+            Box::pin(recover::run(context, line, code, passphrase)).await
         }
         OwnDevices::Recovery { command } => Box::pin(recover::code(context, command)).await,
         OwnDevices::Unlink { device } => Box::pin(administration::unlink(context, &device)).await,

@@ -16,6 +16,7 @@ use crate::{
     context::{Context, Enrolled, settings},
     exit::Exit,
     failure::Failure,
+    language::Text,
     limits::HANDING_OVER,
     records::Record,
     stdin,
@@ -24,21 +25,11 @@ use crate::{
 /// Comes back.
 pub(super) async fn run(
     context: &Context<'_>,
-    address: &str,
+    line: Option<String>,
     code: Option<String>,
     protect: bool,
 ) -> Result<Exit, Failure> {
-    let address = RecoveryAddress::parse(address).map_err(|error| {
-        let what = text!("Ce n'est pas une adresse de récupération : {error}"; "This is no recovery address: {error}");
-        Failure::new(Exit::Usage, what)
-    })?;
-    let code = RecoveryCode::parse(&typed(context, code)?).map_err(|error| {
-        let what = text!("Ce n'est pas un code de récupération : {error}"; "This is no recovery code: {error}");
-        Failure::new(Exit::Usage, what).mend(text!(
-            "Un code a sept groupes de quatre lettres et chiffres ; majuscules, espaces et tirets n'ont pas d'importance.";
-            "A code has seven groups of four letters and digits; case, spaces and dashes do not matter."
-        ))
-    })?;
+    let (address, code) = sheet(context, line, code)?;
     let client = Client::open(enrol::profile(context, protect).await?, settings()).await?;
     let what = text!("Recherche de votre compte…"; "Looking for your account…");
     let patience = HANDING_OVER.max(context.patience);
@@ -119,23 +110,55 @@ pub(super) async fn first_code(context: &Context<'_>, enrolled: &Enrolled) {
 }
 
 fn show(context: &Context<'_>, sheet: &RecoverySheet) {
-    let (code, address) = (sheet.code.to_text(), sheet.address.to_text());
-    let code = code.as_str();
+    let (code, address, line) = (sheet.code.to_text(), sheet.address.to_text(), sheet.to_line());
+    let (code, line) = (code.as_str(), line.as_str());
     context.output.result(
-        &Record::RecoveryCode { code, address: &address },
+        &Record::RecoveryCode { code, address: &address, line },
         &text!(
-            "Code de récupération, montré cette seule fois :\n\n    {code}\n\nÀ noter ou imprimer, avec cette adresse :\n  {address}\nSi vous perdez vos appareils, ils rendent vos groupes et vos messages : cercle recover <adresse>";
-            "Recovery code, shown this once:\n\n    {code}\n\nWrite it down or print it, with this address:\n  {address}\nIf you lose your devices, they bring back your groups and messages: cercle recover <address>"
+            "Code de récupération, montré cette seule fois :\n\n    {code}\n\nÀ noter ou imprimer, avec cette adresse :\n  {address}\nOu les deux en une ligne, à copier en lieu sûr :\n  {line}\nSi vous perdez vos appareils, ils rendent vos groupes et vos messages : cercle recover";
+            "Recovery code, shown this once:\n\n    {code}\n\nWrite it down or print it, with this address:\n  {address}\nOr both in one line, to copy to a safe place:\n  {line}\nIf you lose your devices, they bring back your groups and messages: cercle recover"
         ),
     );
 }
 
-/// The code: an argument, standard input, or what is typed on the terminal.
-fn typed(context: &Context<'_>, code: Option<String>) -> Result<String, Failure> {
-    match code {
-        Some(code) if code != "-" => Ok(code),
+/// Address and code, from one line or from two.
+fn sheet(
+    context: &Context<'_>,
+    line: Option<String>,
+    code: Option<String>,
+) -> Result<(RecoveryAddress, RecoveryCode), Failure> {
+    let line =
+        typed(context, line, &text!("Ligne ou adresse de récupération : "; "Recovery line or address: "))?;
+    let (address, behind) = RecoveryAddress::parse_with_rest(&line).map_err(|error| {
+        let what = text!("Ce n'est pas une adresse de récupération : {error}"; "This is no recovery address: {error}");
+        Failure::new(Exit::Usage, what)
+    })?;
+    let code = match (behind.is_empty(), code) {
+        (true, code) => typed(context, code, &text!("Code de récupération : "; "Recovery code: "))?,
+        (false, None) => behind,
+        (false, Some(_)) => {
+            let what = text!(
+                "La ligne contient déjà un code : --code est de trop.";
+                "The line has a code already: --code is too much."
+            );
+            return Err(Failure::new(Exit::Usage, what));
+        }
+    };
+    let code = RecoveryCode::parse(&code).map_err(|error| {
+        let what = text!("Ce n'est pas un code de récupération : {error}"; "This is no recovery code: {error}");
+        Failure::new(Exit::Usage, what).mend(text!(
+            "Un code a sept groupes de quatre lettres et chiffres ; majuscules, espaces et tirets n'ont pas d'importance.";
+            "A code has seven groups of four letters and digits; case, spaces and dashes do not matter."
+        ))
+    })?;
+    Ok((address, code))
+}
+
+/// A secret: an argument, standard input, or what is typed on the terminal.
+fn typed(context: &Context<'_>, argument: Option<String>, ask: &Text) -> Result<String, Failure> {
+    match argument {
+        Some(text) if text != "-" => Ok(text),
         None if terminal().is_terminal() => {
-            let ask = text!("Code de récupération : "; "Recovery code: ");
             Ok(rpassword::prompt_password(ask.get(context.output.language()))?)
         }
         _ => stdin::text(Some("-".to_owned())),

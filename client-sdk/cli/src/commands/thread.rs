@@ -7,7 +7,7 @@ use cercle_sdk::{
     thread::view::{MessageView, Range, ThreadView},
 };
 
-use super::find_group;
+use super::{devices, find_group};
 use crate::{
     context::Context,
     exit::Exit,
@@ -27,9 +27,20 @@ pub(crate) async fn show(context: &Context<'_>, name: &str, last: usize) -> Resu
     let members = enrolled.client.members(group.group).await.unwrap_or_default();
     let thread = enrolled.client.thread(group.group, Range::newest(last)).await?;
     context.output.result(&Record::Thread(ThreadRecord::new(&thread)), &header(&thread));
+    let changes = enrolled.client.device_entries(group.group).await?;
+    // A thread that begins in the middle begins with its first message.
+    let begins = if thread.messages.len() < last { None } else { thread.messages.first() };
+    let begins = begins.map_or(0, |view| view.message.seq);
+    let mut changes = changes.iter().filter(|entry| entry.seq >= begins).peekable();
     for view in &thread.messages {
+        while let Some(entry) = changes.next_if(|entry| entry.seq < view.message.seq) {
+            devices::show_in_thread(context, &group, entry);
+        }
         let record = ThreadMessageRecord::new(&thread.profile.title, view, context.output.language());
         context.output.result(&Record::ThreadMessage(record), &line(view, &thread, &members));
+    }
+    for entry in changes {
+        devices::show_in_thread(context, &group, entry);
     }
     for (user, place) in &thread.read {
         let (name, up_to) = (name_of(user, &members), place.up_to);

@@ -72,6 +72,7 @@ impl DemoHub {
             class: MemberClass::Professional,
             roles,
             valid_for_ms: None,
+            lost_devices: false,
         };
         let (_, link) = self.running.invite(request).await.map_err(|refusal| {
             let message = refusal.message;

@@ -26,6 +26,12 @@ const KNOWN: &[(&str, &str, &str, &str)] = &[
         "Correct --profession, for example 60.",
     ),
     (
+        "lost_devices is for another user",
+        "vous avez encore cet appareil",
+        "Retirez les autres : cercle unlink.",
+        "Remove the others: cercle unlink.",
+    ),
+    (
         "valid_for_ms is longer than an invitation may wait",
         "une invitation ne peut pas attendre si longtemps",
         "Donnez une durée plus courte.",

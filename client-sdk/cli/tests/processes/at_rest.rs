@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeSet, fs, process::Output};
 
+use cercle_proto::signing::sha256;
+
 use crate::{
     confidentiality::Words,
     world::{Hub, Person, group, operate},
@@ -51,9 +53,21 @@ fn found_on(hub: &mut Hub) -> BTreeSet<String> {
     Words::new(PLANTED).found_in(&kept).into_iter().map(str::to_owned).collect()
 }
 
+/// Whether the disk tells, to who has a list of users, that this one has a vault.
+fn shows_a_vault(hub: &Hub) -> bool {
+    let plain = b"cercle vault v1\0zacharie.quinquet@cpts.example";
+    let name: String = sha256(plain)[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let vaults = hub.data().join("attachments").join("vaults");
+    let names: Vec<_> = fs::read_dir(vaults).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!names.is_empty(), "she has one");
+    names.iter().any(|found| found.to_str() == Some(&name))
+}
+
 #[test]
 fn a_stolen_disk_shows_nobody() {
-    assert_eq!(found_on(&mut Hub::start_observed()), BTreeSet::new());
+    let mut hub = Hub::start_observed();
+    assert_eq!(found_on(&mut hub), BTreeSet::new());
+    assert!(!shows_a_vault(&hub));
 }
 
 #[test]
@@ -94,7 +108,7 @@ fn a_hub_without_its_key_does_not_start_and_a_new_key_takes_over() {
 fn a_hub_that_was_made_unsealed_is_sealed_later_with_everything_in_it() {
     let mut hub = Hub::start_unsealed();
     let found = found_on(&mut hub);
-    assert!(!found.is_empty());
+    assert!(!found.is_empty() && shows_a_vault(&hub));
     let devices = hub.admin(&["devices", "zacharie.quinquet"]);
     let running = hub.operate(&["store", "seal"]);
     assert!(!running.status.success(), "{}", said(&running));
@@ -109,6 +123,7 @@ fn a_hub_that_was_made_unsealed_is_sealed_later_with_everything_in_it() {
     hub.forget_log();
     hub.spawn();
     assert_eq!(hub.admin(&["devices", "zacharie.quinquet"]), devices);
+    assert!(!shows_a_vault(&hub));
     let kept = hub.everything();
     assert_eq!(Words::new(PLANTED).found_in(&kept), BTreeSet::new());
     let verified = hub.operate(&["audit", "verify"]);

@@ -73,16 +73,21 @@ fn a_lost_machine_is_replaced_with_the_code_from_the_enrolment() {
     assert_eq!((&seen[0]["added"], &seen[0]["admission"]), (&true.into(), &"recovery_code".into()));
 
     // A new code: the former one is refused from then on.
-    let (new, _) = sheet(&phone.run(&["recovery", "rotate"]).expect_exit(0).lines);
+    let changed = phone.run(&["recovery", "rotate"]);
+    let (new, _) = sheet(&changed.expect_exit(0).lines);
     assert_ne!(new, code);
     let state = phone.run(&["recovery", "status"]).expect_exit(0).lines.clone();
     assert_eq!((&state[0]["code"], &state[0]["kept_here"]), (&true.into(), &true.into()));
     let laptop = Person::new("alice");
     laptop.run(&["recover", &address, "--code", &code]).expect_exit(5);
-    laptop.run(&["--timeout", "60", "recover", &address, "--code", &new]).expect_exit(0);
+    // The whole sheet in one line, as it was shown.
+    let line = changed.of_type("recovery_code").next().unwrap()["line"].as_str().unwrap();
+    assert_eq!(line, format!("{address} {new}"));
+    laptop.run(&["recover", line, "--code", &new]).expect_exit(2);
+    laptop.run_with_input(&["--timeout", "60", "recover", "-"], &format!("{line}\n")).expect_exit(0);
     assert_eq!(laptop.history("tournée"), phone.history("tournée"));
     // Once more on the same machine changes nothing.
-    laptop.run(&["recover", &address, "--code", &new]).expect_exit(0);
+    laptop.run(&["recover", line]).expect_exit(0);
     assert_eq!(laptop.history("tournée"), phone.history("tournée"));
 }
 
@@ -142,9 +147,69 @@ fn who_comes_back_without_the_code_is_shown_as_such_in_every_thread() {
         bob.human_command(&["--offline", "--lang", "fr", "recv", "--all", "tournée"]).output().unwrap();
     let human = String::from_utf8(human.stdout).unwrap();
     assert!(human.contains("sans code de récupération"), "{human}");
+    // A thread that is shown has it at its place, in both languages too.
+    bob.run(&["send", "tournée", "pendant"]).expect_exit(0);
+    let thread = bob.run(&["--offline", "thread", "tournée"]).expect_exit(0).lines.clone();
+    let places: Vec<u64> = thread.iter().filter_map(|line| line["seq"].as_u64()).collect();
+    assert!(places.is_sorted() && places.len() > 2, "{thread:#?}");
+    let said = |line: &Value, text: &str| line["type"] == "thread_message" && line["text"] == text;
+    let before = thread.iter().position(|line| said(line, "avant")).unwrap();
+    let change = thread.iter().position(|line| line == entry).unwrap_or_else(|| panic!("{thread:#?}"));
+    let after = thread.iter().position(|line| said(line, "pendant")).unwrap();
+    assert!(before < change && change < after, "{thread:#?}");
+    for (language, words) in [("fr", "sans code de récupération"), ("en", "without the recovery code")] {
+        let shown = bob.human_command(&["--offline", "--lang", language, "thread", "tournée"]).output();
+        let shown = String::from_utf8(shown.unwrap().stdout).unwrap();
+        assert!(shown.contains(words), "{shown}");
+    }
+    // Of its end alone, only what is there.
+    let end = bob.run(&["--offline", "thread", "tournée", "--last", "1"]).expect_exit(0).lines.clone();
+    assert!(!end.contains(entry), "{end:#?}");
     // She reads what is said from now on, and nothing of before.
     bob.run(&["send", "tournée", "après"]).expect_exit(0);
     let heard = phone.run(&["recv"]);
     let texts = heard.expect_exit(0).texts();
     assert!(texts.contains(&"après") && !texts.contains(&"avant"), "{:#?}", heard.lines);
+}
+
+#[test]
+fn a_coordinator_brings_back_with_one_command_who_has_lost_everything() {
+    let mut hub = Hub::start();
+    let (alice, bob) = (hub.enrol("alice"), hub.enrol("bob"));
+    let chief = Person::new("chief");
+    let link = hub.invitation("chief", &["--role", "coordinator"]);
+    chief.run(&["enrol", "--no-recovery", &link]).expect_exit(0);
+    group(&[&bob, &alice], "Tournée");
+    group(&[&alice, &bob], "Relève");
+    bob.run(&["send", "tournée", "avant"]).expect_exit(0);
+    alice.run(&["recv"]).expect_exit(0);
+
+    let made = chief.run(&["invitation", "alice", "--lost-devices"]);
+    let link = made.expect_exit(0).of_type("invitation").next().unwrap()["link"].as_str().unwrap().to_owned();
+    // Who found the phone gets nothing more, though the hub starts again and bob is there.
+    hub.kill();
+    hub.spawn();
+    bob.run(&["send", "tournée", "pas pour le voleur"]).expect_exit(0);
+    let thief = alice.run(&["recv"]);
+    assert_eq!(thief.texts(), Vec::<&str>::new(), "{:#?}", thief.lines);
+
+    let phone = Person::new("alice");
+    phone.run(&["enrol", "--no-recovery", &link]).expect_exit(0);
+    for title in ["tournée", "relève"] {
+        bob.run(&["send", title, "te revoilà"]).expect_exit(0);
+        until(|| {
+            phone.run(&["recv"]).expect_exit(0);
+            phone.history(title).iter().any(|(_, _, text)| text == "te revoilà")
+        });
+        until(|| {
+            bob.run(&["recv"]).expect_exit(0);
+            let members = bob.run(&["members", title]);
+            members.expect_exit(0).of_type("member").count() == 2
+        });
+    }
+    // An administrator who ends a last device without saying that it is lost is told what that means.
+    let device = hub.admin(&["devices", "bob"])[0]["device"].as_str().unwrap().to_owned();
+    let ended = hub.admin(&["revoke", &device]);
+    assert_eq!(ended["devices_left"], 0);
+    assert!(ended["note"].as_str().unwrap().contains("--lost-devices"), "{ended}");
 }

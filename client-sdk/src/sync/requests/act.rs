@@ -44,7 +44,7 @@ impl Cx<'_, '_> {
     /// for a requester all of them.
     fn post_step(&mut self, me: &Myself, transition: &Transition) -> Step<Result<Outcome, Error>> {
         let courses = self.courses(transition.request)?;
-        let author = Author { user: &me.identity.user, device: me.identity.device, at_ms: self.now };
+        let author = Author { user: &me.identity.user, at_ms: self.now };
         let mut refusal = Refusal::Unknown;
         let mut groups = Vec::new();
         for course in &courses {

@@ -103,7 +103,8 @@ impl Cx<'_, '_> {
             tracing::warn!("the hub's receipt of a register does not verify");
             return self.claim_failed(request, None);
         };
-        if read.device != me.identity.device {
+        // Another device of this user may have won it and never come to say so: this one says it.
+        if read.user != me.identity.user {
             let owner = self.owner_named(GroupId::new(claim.group), read.user)?;
             return self.claim_failed(request, Some(owner));
         }

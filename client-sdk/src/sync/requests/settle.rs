@@ -89,7 +89,7 @@ impl Cx<'_, '_> {
     fn owed_to(&mut self, asked: &Asked, course: &Course) -> Step<Option<Action>> {
         let (Some(me), Some(posted)) = (self.m.me.clone(), asked.request()) else { return Ok(None) };
         let Some(register) = posted.audience.register() else { return Ok(None) };
-        let author = Author { user: &me.identity.user, device: me.identity.device, at_ms: self.now };
+        let author = Author { user: &me.identity.user, at_ms: self.now };
         let requests = &self.m.thread(self.tx, course.group)?.requests;
         let counts =
             |action: &Action| requests.judge(&author, &transition(course.request.id, action.clone())).is_ok();

@@ -20,7 +20,7 @@
 
 use cercle_proto::{
     certificate::Root,
-    id::{DeviceId, RegisterId, TimestampMs, UserId},
+    id::{RegisterId, TimestampMs, UserId},
     receipt,
 };
 
@@ -34,7 +34,6 @@ use crate::message::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Author<'a> {
     pub(crate) user: &'a UserId,
-    pub(crate) device: DeviceId,
     pub(crate) at_ms: TimestampMs,
 }
 
@@ -170,8 +169,8 @@ fn claimant(course: &Course, author: &Author<'_>) -> Result<Owner, Refusal> {
     Ok(Owner { user: author.user.clone(), name: String::new(), elsewhere: false })
 }
 
-/// Whom the receipt of a request's register names: the sender himself with this device, or, when the
-/// requester says it, somebody in another group. What counts for the end is when the hub decided.
+/// Whom the receipt of a request's register names: the sender himself, with whichever device he had claimed it,
+/// or, when the requester says it, somebody in another group. What counts for the end is when the hub decided.
 fn winner(
     course: &Course,
     author: &Author<'_>,
@@ -194,7 +193,7 @@ fn winner(
     if elsewhere {
         return Ok(Owner { user: receipt.user, name: owner_name.to_owned(), elsewhere });
     }
-    if receipt.user != *author.user || receipt.device != author.device {
+    if receipt.user != *author.user {
         return Err(Refusal::Receipt);
     }
     if course.standing.assignee.as_ref().is_some_and(|assignee| assignee != author.user) {

@@ -211,7 +211,7 @@ impl<'a> Sim<'a> {
     pub(super) fn check_held(&mut self, at_rest: bool) {
         self.disk.check_held(at_rest);
         if let Some(hub) = &self.hub {
-            for held in cercle_server::held::held(&hub.dispatch) {
+            for held in cercle_server::holdings::holdings(&hub.dispatch) {
                 assert!(held.count <= held.max, "the hub: {held:?}");
                 self.most.note(held.what, held.count);
             }
