@@ -76,6 +76,11 @@ pub enum Event {
     },
     /// This device is in every group in which another device of its user is.
     GroupsJoined,
+    /// A device of this user is out of the group of his own devices, which shows nothing else of itself.
+    OwnDeviceOut {
+        /// The device.
+        device: DeviceId,
+    },
     /// This device keeps the user's backup from now on, or with another recovery code.
     RecoveryChanged,
     /// Everything that is in the user's backup has come back to this device.

@@ -116,6 +116,9 @@ impl Cx<'_, '_> {
         has_other_devices: bool,
     ) -> Step {
         let (user, device) = (identity.user.clone(), identity.device);
+        if !joined && self.m.groups.get(&group).is_some_and(|lane| lane.row.record.personal) {
+            self.emit(Event::OwnDeviceOut { device });
+        }
         self.emit(Event::MembershipChanged(MembershipChange {
             group,
             seq,
