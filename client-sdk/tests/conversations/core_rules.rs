@@ -88,7 +88,8 @@ async fn follow(world: &mut World, device: usize, group: GroupId) -> MembershipD
 }
 
 fn users(world: &mut World, device: usize, group: GroupId) -> Vec<String> {
-    let members = world.devices[device].core().members(group).unwrap();
+    // A device that is still joining has no members to show.
+    let members = world.devices[device].core().members(group).unwrap_or_default();
     let mut users: Vec<String> = members.into_iter().map(|member| member.user.local().to_owned()).collect();
     users.sort();
     users
