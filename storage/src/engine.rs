@@ -4,6 +4,7 @@
 //! batch of changes. There is one writer, so the state that a batch was computed from cannot move before
 //! it is applied; engines therefore need no transactions that read and write.
 
+mod dice;
 mod faulty;
 mod faulty_disk;
 mod journal;

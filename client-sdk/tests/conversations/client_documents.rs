@@ -65,7 +65,7 @@ pub(crate) async fn until_document(events: &mut Events) -> Document {
 }
 
 /// The documents that a device has in a group.
-async fn documents(client: &Client, group: GroupId) -> Vec<Document> {
+pub(crate) async fn documents(client: &Client, group: GroupId) -> Vec<Document> {
     let messages = client.messages(group, 0, 10_000).await.unwrap();
     messages
         .into_iter()

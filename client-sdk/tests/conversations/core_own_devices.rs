@@ -36,6 +36,14 @@ async fn tablet(world: &mut World, groups: &[GroupId]) {
     }
 }
 
+async fn reads_as_far_as_the_tablet(world: &mut World, device: usize, group: GroupId) {
+    let same = |world: &mut World| {
+        let place = world.devices[device].epoch_and_cursor(group);
+        place.is_some() && place == world.devices[TABLET].epoch_and_cursor(group)
+    };
+    world.until(same).await;
+}
+
 fn gaps(world: &World, device: usize) -> Vec<(u64, GapReason)> {
     let gap = |event: &Event| match event {
         Event::Gap { skipped, reason, .. } => Some((*skipped, *reason)),
@@ -93,11 +101,7 @@ async fn a_message_that_is_refused_when_its_sender_has_read_why_is_said_again_at
     world.send(0, group, "croisé");
     world.until(|_| caught.borrow().len() == 1).await;
     tablet(&mut world, &[group]).await;
-    let same = |world: &mut World| {
-        let anne = world.devices[0].epoch_and_cursor(group);
-        anne.is_some() && anne == world.devices[TABLET].epoch_and_cursor(group)
-    };
-    world.until(same).await;
+    reads_as_far_as_the_tablet(&mut world, 0, group).await;
     // A slow line: what she said gets to the hub only after she has read of the tablet.
     world.devices[0].lose_nothing();
     let late = caught.borrow()[0].clone();
@@ -118,11 +122,7 @@ async fn a_hub_that_takes_a_message_across_the_coming_of_a_device_leaves_a_gap_t
     world.send(0, group, "croisé");
     world.until(|_| caught.borrow().len() == 1).await;
     tablet(&mut world, &[group]).await;
-    let same = |world: &mut World| {
-        let phone = world.devices[PHONE].epoch_and_cursor(group);
-        phone.is_some() && phone == world.devices[TABLET].epoch_and_cursor(group)
-    };
-    world.until(same).await;
+    reads_as_far_as_the_tablet(&mut world, PHONE, group).await;
     let now = world.clock.now();
     world.devices[TABLET].disconnect(now);
     // As a hub that knows no such rule: the message of the epoch before is the next entry.

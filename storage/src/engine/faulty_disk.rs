@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::RedbEngine;
+use super::{RedbEngine, dice::Dice};
 
 /// A disk. Clones are the same disk.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ struct Platter {
     operations: u64,
     /// How often the power was lost: whoever opened it before writes into the void.
     life: u64,
-    dice: u64,
+    dice: Dice,
 }
 
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl FaultyDisk {
             fault: None,
             operations: 0,
             life: 0,
-            dice: seed,
+            dice: Dice(seed),
         };
         Self(Arc::new(Mutex::new(platter)))
     }
@@ -92,10 +92,10 @@ impl FaultyDisk {
     pub fn lose_power(&self) {
         let mut platter = self.platter();
         for write in std::mem::take(&mut platter.pending) {
-            let (kept, torn) = (platter.below(2) == 0, platter.below(4) == 0);
+            let (kept, torn) = (platter.dice.below(2) == 0, platter.dice.below(4) == 0);
             match write {
                 Write::Bytes(at, bytes) if torn => {
-                    let length = usize::try_from(platter.below(bytes.len() as u64 + 1)).unwrap_or(0);
+                    let length = usize::try_from(platter.dice.below(bytes.len() as u64 + 1)).unwrap_or(0);
                     put(&mut platter.durable, at, &bytes[..length]);
                 }
                 Write::Bytes(at, bytes) if kept => put(&mut platter.durable, at, &bytes),
@@ -139,15 +139,6 @@ fn put(image: &mut [u8], at: usize, bytes: &[u8]) {
 }
 
 impl Platter {
-    /// A number below a bound (splitmix64).
-    fn below(&mut self, bound: u64) -> u64 {
-        self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.dice;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound.max(1)
-    }
-
     /// Counts an operation; the fault that it meets, if any.
     fn meets(&mut self) -> Option<DiskFault> {
         self.operations += 1;

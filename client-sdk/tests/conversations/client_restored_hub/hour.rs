@@ -7,7 +7,7 @@ use cercle_proto::{id::GroupId, v1};
 use cercle_sdk::{
     client::{Client, now_ms},
     core::{Act, Ask, BoardFilter, PolicyTemplate},
-    message::{AlertId, Body, CrisisAlert, Document, DocumentType, RequestId, cap::Cap, request::Situation},
+    message::{AlertId, Body, CrisisAlert, DocumentType, RequestId, cap::Cap, request::Situation},
     thread::requests::State,
     transfer::{AttachOptions, TransferError},
 };
@@ -17,6 +17,7 @@ use super::{
     members::{Member, all_agree, enrol},
 };
 use crate::{
+    client_documents::documents,
     client_world::{soon, user},
     core_requests::{claim, visit},
 };
@@ -46,14 +47,6 @@ async fn in_the_end<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
         }
     })
     .await
-}
-
-async fn documents(client: &Client, group: GroupId) -> Vec<Document> {
-    let messages = client.messages(group, 0, 10_000).await.unwrap();
-    messages
-        .into_iter()
-        .flat_map(|message| message.body.documents().into_iter().cloned().collect::<Vec<_>>())
-        .collect()
 }
 
 /// Sends a document and waits until another member has its message.

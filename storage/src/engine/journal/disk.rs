@@ -14,6 +14,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use crate::engine::dice::Dice;
+
 /// Kinds of files, which fail apart from each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum JournalPlace {
@@ -47,7 +49,7 @@ struct State {
     unsynced: Vec<Unsynced>,
     /// How often the power was lost: whoever had files open before reaches them no more.
     life: u64,
-    dice: u64,
+    dice: Dice,
     met: BTreeMap<JournalPlace, u64>,
 }
 
@@ -77,7 +79,8 @@ impl JournalFaults {
     /// A disk that works. The seed decides what a loss of power leaves.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        let state = State { next: None, unsynced: Vec::new(), life: 0, dice: seed, met: BTreeMap::new() };
+        let state =
+            State { next: None, unsynced: Vec::new(), life: 0, dice: Dice(seed), met: BTreeMap::new() };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -110,14 +113,14 @@ impl JournalFaults {
             }
         }
         for Unsynced { path, change } in unsynced {
-            let (kept, torn) = (state.below(2) == 0, state.below(4) == 0);
+            let (kept, torn) = (state.dice.below(2) == 0, state.dice.below(4) == 0);
             match change {
                 Change::Created if !kept && path.exists() => std::fs::remove_file(&path)?,
                 Change::Created => {}
                 Change::Written { at, after, .. } if torn || kept => {
                     let Some(file) = open(&path)? else { continue };
                     let length = after.0.len() as u64;
-                    let left = if torn { state.below(length + 1) } else { length };
+                    let left = if torn { state.dice.below(length + 1) } else { length };
                     let bytes = &after.0[..usize::try_from(left).unwrap_or(0)];
                     file.write_all_at(bytes, at)?;
                     if !torn {
@@ -147,15 +150,6 @@ fn open(path: &Path) -> io::Result<Option<File>> {
 }
 
 impl State {
-    /// A number below a bound (splitmix64).
-    fn below(&mut self, bound: u64) -> u64 {
-        self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.dice;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound.max(1)
-    }
-
     /// Counts an operation; the fault that it meets, if any.
     fn meets(&mut self, place: JournalPlace, is_sync: bool) -> Option<JournalFault> {
         let plan = self.next.as_mut()?;
@@ -226,7 +220,7 @@ impl Disk {
             }
             Some(JournalFault::Torn) => {
                 let whole = bytes.len() as u64;
-                let written = usize::try_from(state.below(whole)).map_err(io::Error::other)?;
+                let written = usize::try_from(state.dice.below(whole)).map_err(io::Error::other)?;
                 state.write(path, file, &bytes[..written], at)?;
                 Err(io::Error::other("the test disk has written a part"))
             }

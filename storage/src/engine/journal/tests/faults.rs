@@ -7,6 +7,7 @@ use super::{Rows, SMALL, add, batch, scanned};
 use crate::{
     engine::{
         Batch, Engine as _,
+        dice::Dice,
         journal::{JournalEngine, JournalFault, JournalFaults, JournalPlace},
     },
     table::Table,
@@ -17,16 +18,12 @@ const FAULTS: [JournalFault; 3] = [JournalFault::Full, JournalFault::Torn, Journ
 /// Batches of one life of the engine at most; enough for some checkpoints.
 const BATCHES: u64 = 60;
 
-/// Numbers from a seed (splitmix64).
-struct Numbers(u64);
+/// Numbers from a seed, and what is made of them.
+struct Numbers(Dice);
 
 impl Numbers {
     fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
+        self.0.below(bound)
     }
 
     fn byte(&mut self) -> u8 {
@@ -49,7 +46,7 @@ impl Numbers {
 /// One disk through three lives of the engine. Returns how many faults were met.
 fn live_three_times(seed: u64, place: JournalPlace, fault: JournalFault) -> u64 {
     let folder = tempfile::tempdir().unwrap();
-    let (faults, mut numbers) = (JournalFaults::new(seed), Numbers(seed));
+    let (faults, mut numbers) = (JournalFaults::new(seed), Numbers(Dice(seed)));
     let mut rows = Rows::new();
     for life in 0..3 {
         let engine = JournalEngine::open_failing(&faults, folder.path(), SMALL).unwrap();
