@@ -23,8 +23,7 @@ pub(crate) async fn hold(
     devices: &[DeviceId],
     until: TimestampMs,
 ) -> Result<(), WriteError> {
-    let keys: Vec<NoteKey> = devices.iter().copied().map(key).collect();
-    let puts = keys.into_iter().map(move |key| Effect::Put(key, value(until))).collect();
+    let puts = devices.iter().map(|device| Effect::Put(key(*device), value(until))).collect();
     store.change(Vec::new(), Box::new(move |_| puts)).await
 }
 

@@ -124,8 +124,7 @@ impl Embedded {
         if self.writer.is_on_callers() {
             // Its turn comes as that of a task does, not that of a thread.
             let _ = tokio::spawn(async {}).await;
-            let snapshot = self.engine.snapshot().map_err(rows::engine)?;
-            return read(&*snapshot);
+            return self.briefly(read);
         }
         let permit = Arc::clone(&self.reads).acquire_owned().await;
         let engine = Arc::clone(&self.engine);
