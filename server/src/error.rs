@@ -155,9 +155,8 @@ impl From<auth::Error> for Refusal {
                 let wait = *retry_after_ms;
                 return Self::new(ErrorCode::RateLimited, error.to_string()).retry_after(wait);
             }
-            E::Unavailable(_) => return Self::fault(ErrorCode::Unavailable, &error),
-            E::OutcomeUnknown(_) => return Self::fault(ErrorCode::OutcomeUnknown, &error),
-            E::Damaged(_) | E::Unreadable(_) | E::Issue(_) => {
+            E::Write(cause) => return Self::write_fault(cause, &error),
+            E::Read(_) | E::Issue(_) => {
                 return Self::fault(ErrorCode::Internal, &error);
             }
         };
@@ -203,9 +202,8 @@ impl From<delivery::Error> for Refusal {
             }
             E::TooLarge(_) => ErrorCode::TooLarge,
             E::TooMany(_) => ErrorCode::TooMany,
-            E::Unavailable(_) => return Self::fault(ErrorCode::Unavailable, &error),
-            E::OutcomeUnknown(_) => return Self::fault(ErrorCode::OutcomeUnknown, &error),
-            E::Damaged(_) | E::Unreadable(_) | E::Internal(_) => {
+            E::Write(cause) => return Self::write_fault(cause, &error),
+            E::Read(_) | E::Internal(_) => {
                 return Self::fault(ErrorCode::Internal, &error);
             }
         };
@@ -232,9 +230,7 @@ impl From<register::Error> for Refusal {
                 let wait = *retry_after_ms;
                 Self::new(ErrorCode::RateLimited, error.to_string()).retry_after(wait)
             }
-            E::Unavailable(_) => Self::fault(ErrorCode::Unavailable, &error),
-            E::OutcomeUnknown(_) => Self::fault(ErrorCode::OutcomeUnknown, &error),
-            E::Damaged(_) => Self::fault(ErrorCode::Internal, &error),
+            E::Write(cause) => Self::write_fault(cause, &error),
         }
     }
 }
@@ -247,9 +243,8 @@ impl From<vault::Error> for Refusal {
             E::Conflict(_) => Self::new(ErrorCode::VaultConflict, error.to_string()),
             E::Unknown => Self::new(ErrorCode::VaultChunkUnknown, error.to_string()),
             E::Full => Self::new(ErrorCode::QuotaExceeded, error.to_string()),
-            E::Unavailable(_) => Self::fault(ErrorCode::Unavailable, &error),
-            E::OutcomeUnknown(_) => Self::fault(ErrorCode::OutcomeUnknown, &error),
-            E::Damaged | E::Unreadable(_) | E::Files(_) => Self::fault(ErrorCode::Internal, &error),
+            E::Write(cause) => Self::write_fault(cause, &error),
+            E::Damaged | E::Read(_) | E::Files(_) => Self::fault(ErrorCode::Internal, &error),
         }
     }
 }
@@ -301,9 +296,8 @@ impl From<attachments::CreateError> for Refusal {
                 let wait = limits::RETRY_AFTER_FULL_MS;
                 return Self::new(ErrorCode::RateLimited, error.to_string()).retry_after(wait);
             }
-            E::Unavailable(_) => return Self::fault(ErrorCode::Unavailable, &error),
-            E::OutcomeUnknown(_) => return Self::fault(ErrorCode::OutcomeUnknown, &error),
-            E::Damaged(_) | E::Unreadable(_) | E::Files(_) => {
+            E::Write(cause) => return Self::write_fault(cause, &error),
+            E::Read(_) | E::Files(_) => {
                 return Self::fault(ErrorCode::Internal, &error);
             }
         };
@@ -400,7 +394,7 @@ mod tests {
     #[test]
     fn a_fault_of_the_hub_says_nothing_of_its_cause() {
         let cause = cercle_storage::store::ReadError::Corrupt("table devices, key 42".into());
-        let refusal = Refusal::from(delivery::Error::Unreadable(cause));
+        let refusal = Refusal::from(delivery::Error::Read(cause));
         assert_eq!(refusal.code, ErrorCode::Internal);
         assert!(!refusal.message.contains("42"));
         assert!(refusal.retry_after_ms > 0);

@@ -28,25 +28,9 @@ pub enum Error {
         /// How long to wait.
         retry_after_ms: u32,
     },
-    /// Certainly not stored.
-    #[error("certainly not stored")]
-    Unavailable(#[source] WriteError),
-    /// Perhaps stored: a repeated claim tells.
-    #[error("perhaps stored")]
-    OutcomeUnknown(#[source] WriteError),
-    /// A record is damaged.
-    #[error("a stored record is damaged")]
-    Damaged(#[source] WriteError),
-}
-
-impl From<WriteError> for Error {
-    fn from(error: WriteError) -> Self {
-        match error {
-            WriteError::Unavailable(_) => Self::Unavailable(error),
-            WriteError::OutcomeUnknown(_) => Self::OutcomeUnknown(error),
-            WriteError::Corrupt(_) => Self::Damaged(error),
-        }
-    }
+    /// The store did not take it, or perhaps did: the source tells.
+    #[error("the store did not take it")]
+    Write(#[from] WriteError),
 }
 
 /// Who has a register, as the hub vouches for it.

@@ -44,31 +44,18 @@ pub enum Error {
     /// The vault would take more than it may.
     #[error("the vault would take more than it may")]
     Full,
-    /// Certainly not stored.
-    #[error("certainly not stored")]
-    Unavailable(#[source] WriteError),
-    /// Perhaps stored.
-    #[error("perhaps stored")]
-    OutcomeUnknown(#[source] WriteError),
+    /// The store did not take it, or perhaps did: the source tells.
+    #[error("the store did not take it")]
+    Write(#[from] WriteError),
     /// A record is damaged.
     #[error("a stored record is damaged")]
     Damaged,
     /// The store cannot be read.
     #[error("the store cannot be read")]
-    Unreadable(#[from] ReadError),
+    Read(#[from] ReadError),
     /// A file cannot be read or written.
     #[error("a file of a vault cannot be used")]
     Files(#[from] io::Error),
-}
-
-impl From<WriteError> for Error {
-    fn from(error: WriteError) -> Self {
-        match error {
-            WriteError::Unavailable(_) => Self::Unavailable(error),
-            WriteError::OutcomeUnknown(_) => Self::OutcomeUnknown(error),
-            WriteError::Corrupt(_) => Self::Damaged,
-        }
-    }
 }
 
 /// A change of a vault.
@@ -190,7 +177,7 @@ impl Vaults {
     /// Changes a vault, all or nothing.
     ///
     /// # Errors
-    /// See [`Error`]; after [`Error::OutcomeUnknown`] the caller reads what came of it.
+    /// See [`Error`]; after [`WriteError::OutcomeUnknown`] the caller reads what came of it.
     pub async fn put(&self, user: &UserId, change: Change) -> Result<(), Error> {
         let Change { version, recovery, manifest, chunks } = change;
         let known = self.note(user).await?;

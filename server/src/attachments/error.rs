@@ -5,7 +5,7 @@ use cercle_storage::store::{ReadError, WriteError};
 use super::BodyError;
 
 /// Why a request of a session was refused. Nothing was written, except perhaps with
-/// [`CreateError::OutcomeUnknown`].
+/// [`WriteError::OutcomeUnknown`].
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
     /// No such group, or the device was never in it.
@@ -35,31 +35,15 @@ pub enum CreateError {
     /// The hub gives no more tickets at the moment.
     #[error("too many transfers are under way")]
     Busy,
-    /// Certainly not stored.
-    #[error("certainly not stored")]
-    Unavailable(#[source] WriteError),
-    /// Perhaps stored.
-    #[error("perhaps stored")]
-    OutcomeUnknown(#[source] WriteError),
-    /// A record is damaged.
-    #[error("a stored record is damaged")]
-    Damaged(#[source] WriteError),
+    /// The store did not take it, or perhaps did: the source tells.
+    #[error("the store did not take it")]
+    Write(#[from] WriteError),
     /// The store cannot be read.
     #[error("the store cannot be read")]
-    Unreadable(#[from] ReadError),
+    Read(#[from] ReadError),
     /// The files cannot be read or written.
     #[error("the files of attachments cannot be used")]
     Files(#[from] BodyError),
-}
-
-impl From<WriteError> for CreateError {
-    fn from(error: WriteError) -> Self {
-        match error {
-            WriteError::Unavailable(_) => Self::Unavailable(error),
-            WriteError::OutcomeUnknown(_) => Self::OutcomeUnknown(error),
-            WriteError::Corrupt(_) => Self::Damaged(error),
-        }
-    }
 }
 
 /// Why a transfer of bytes was refused or ended.

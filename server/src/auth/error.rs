@@ -46,29 +46,13 @@ pub enum Error {
         /// How long to wait.
         retry_after_ms: u32,
     },
-    /// Certainly not stored.
-    #[error("certainly not stored")]
-    Unavailable(#[source] WriteError),
-    /// Perhaps stored.
-    #[error("perhaps stored")]
-    OutcomeUnknown(#[source] WriteError),
-    /// A record is damaged.
-    #[error("a stored record is damaged")]
-    Damaged(#[source] WriteError),
+    /// The store did not take it, or perhaps did: the source tells.
+    #[error("the store did not take it")]
+    Write(#[from] WriteError),
     /// The store cannot be read.
     #[error("the store cannot be read")]
-    Unreadable(#[from] ReadError),
+    Read(#[from] ReadError),
     /// A certificate could not be made.
     #[error("a certificate could not be made")]
     Issue(#[from] AuthorityError),
-}
-
-impl From<WriteError> for Error {
-    fn from(error: WriteError) -> Self {
-        match error {
-            WriteError::Unavailable(_) => Self::Unavailable(error),
-            WriteError::OutcomeUnknown(_) => Self::OutcomeUnknown(error),
-            WriteError::Corrupt(_) => Self::Damaged(error),
-        }
-    }
 }

@@ -4,7 +4,7 @@ use cercle_proto::id::{Epoch, Seq};
 use cercle_storage::store::{ReadError, WriteError};
 
 /// Why a request to the delivery service was refused. Nothing was written, except perhaps with
-/// [`Error::OutcomeUnknown`].
+/// [`WriteError::OutcomeUnknown`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A field is missing or out of range.
@@ -94,29 +94,13 @@ pub enum Error {
     /// More items than the hub takes in one request.
     #[error("too many {0}")]
     TooMany(&'static str),
-    /// Certainly not stored.
-    #[error("certainly not stored")]
-    Unavailable(#[source] WriteError),
-    /// Perhaps stored.
-    #[error("perhaps stored")]
-    OutcomeUnknown(#[source] WriteError),
-    /// A record is damaged.
-    #[error("a stored record is damaged")]
-    Damaged(#[source] WriteError),
+    /// The store did not take it, or perhaps did: the source tells.
+    #[error("the store did not take it")]
+    Write(#[from] WriteError),
     /// The store cannot be read.
     #[error("the store cannot be read")]
-    Unreadable(#[from] ReadError),
+    Read(#[from] ReadError),
     /// A fault of the hub itself.
     #[error("internal fault: {0}")]
     Internal(&'static str),
-}
-
-impl From<WriteError> for Error {
-    fn from(error: WriteError) -> Self {
-        match error {
-            WriteError::Unavailable(_) => Self::Unavailable(error),
-            WriteError::OutcomeUnknown(_) => Self::OutcomeUnknown(error),
-            WriteError::Corrupt(_) => Self::Damaged(error),
-        }
-    }
 }

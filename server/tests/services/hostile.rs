@@ -28,14 +28,7 @@ fn variants(message: &Bytes) -> Vec<Bytes> {
 }
 
 fn is_fault_of_the_hub(error: &Error) -> bool {
-    matches!(
-        error,
-        Error::Internal(_)
-            | Error::Unavailable(_)
-            | Error::OutcomeUnknown(_)
-            | Error::Damaged(_)
-            | Error::Unreadable(_)
-    )
+    matches!(error, Error::Internal(_) | Error::Write(_) | Error::Read(_))
 }
 
 #[tokio::test]
