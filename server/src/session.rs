@@ -14,17 +14,17 @@
 //!
 //! - [`actor`]: the loop that drives it. `alarm`: its timer. [`aborts`]: stops it.
 //! - [`link`]: what a transport must offer.
-//! - [`requests`]: requests on their way, in the right order. `background`: carries on those that wait.
+//! - [`requests`]: requests on their way, in the right order. `under_way`: carries on those that wait.
 //! - [`reading`]: what the device reads, from memory or from the log.
 
 pub mod aborts;
 pub mod actor;
 mod alarm;
-mod background;
 pub mod lanes;
 pub mod link;
 pub mod reading;
 pub mod requests;
+mod under_way;
 
 use std::{sync::Arc, time::Duration};
 

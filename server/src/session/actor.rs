@@ -89,7 +89,7 @@ struct Actor<L> {
     session: Session,
     started: Instant,
     alarm: Alarm,
-    /// Rung by the mailbox and by finished requests.
+    /// Rung by the mailbox.
     bell: Arc<Bell>,
     /// Hears when the connection has something.
     ear: Ear,
@@ -134,7 +134,7 @@ impl<L: Link> Actor<L> {
             shutdown: Some(Box::pin(services.shutdown.clone().cancelled_owned())),
             connection: services.dispatch.fanout.next_connection(),
             nonce,
-            requests: Requests::new(services.clone(), bell.clone()),
+            requests: Requests::new(services.clone()),
             ear: Ear::new(bell.clone()),
             bell,
             reading: None,
@@ -165,7 +165,7 @@ impl<L: Link> Actor<L> {
         }
         // The registration ends before the goodbye, so that a new session of the device is not kept waiting.
         self.reading = None;
-        self.link.finish(limits::GOODBYE).await;
+        self.requests.beside(pin!(self.link.finish(limits::GOODBYE))).await;
     }
 
     /// Waits for the first thing that happens.
@@ -174,10 +174,6 @@ impl<L: Link> Actor<L> {
         let has_work = self.reading.as_ref().is_some_and(Reading::has_work);
         let woken = poll_fn(|cx| self.poll_wait(wakes_at, has_work, cx)).await;
         self.rang_last = matches!(woken, Woken::Rung);
-        if self.rang_last && self.requests.more_are_open() {
-            // The store answers many at once; those that are ready are told in one write.
-            tokio::task::yield_now().await;
-        }
         woken
     }
 
@@ -187,7 +183,8 @@ impl<L: Link> Actor<L> {
             return Poll::Ready(Woken::Shutdown);
         }
         self.bell.listen(cx);
-        if !self.rang_last && self.bell.has_rung() {
+        let finished = self.requests.carry_on(cx);
+        if !self.rang_last && (self.bell.has_rung() || finished) {
             return Poll::Ready(Woken::Rung);
         }
         if self.requests.has_room()
@@ -195,7 +192,7 @@ impl<L: Link> Actor<L> {
         {
             return Poll::Ready(Woken::Inbound(inbound));
         }
-        if self.rang_last && self.bell.has_rung() {
+        if self.rang_last && (self.bell.has_rung() || finished) {
             return Poll::Ready(Woken::Rung);
         }
         if has_work {
@@ -313,7 +310,8 @@ impl<L: Link> Actor<L> {
             }
             Action::Subscribe(number, subscribe) => {
                 let reading = self.reading.as_mut()?;
-                if let Err(refusal) = Box::pin(reading.subscribe(subscribe)).await {
+                let subscribed = self.requests.beside(Box::pin(reading.subscribe(subscribe)).as_mut()).await;
+                if let Err(refusal) = subscribed {
                     self.out.push(refusal.frame(number));
                 }
                 None
@@ -353,7 +351,8 @@ impl<L: Link> Actor<L> {
         else {
             return;
         };
-        if let Err(error) = reading.turn(&mut self.out).await {
+        let read = self.requests.beside(pin!(reading.turn(&mut self.out))).await;
+        if let Err(error) = read {
             self.on(Event::Unreadable(error.into())).await;
         }
     }
@@ -364,7 +363,7 @@ impl<L: Link> Actor<L> {
             return true;
         }
         let limit = self.services.timing.write;
-        let written = hand_over(&mut self.link, &mut self.out, limit).await;
+        let written = hand_over(&mut self.link, &mut self.out, &mut self.requests, limit).await;
         match written {
             Ok(Ok(())) => {
                 self.out.shrink_to(limits::FRAMES_KEPT);
@@ -392,6 +391,7 @@ impl<L: Link> Actor<L> {
 async fn hand_over<L: Link>(
     link: &mut L,
     frames: &mut Vec<Bytes>,
+    requests: &mut Requests,
     limit: Duration,
 ) -> Result<Result<(), LinkError>, Elapsed> {
     let mut write = pin!(async {
@@ -402,7 +402,7 @@ async fn hand_over<L: Link>(
     });
     match poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await {
         Poll::Ready(written) => Ok(written),
-        Poll::Pending => timeout(limit, write).await,
+        Poll::Pending => timeout(limit, requests.beside(write)).await,
     }
 }
 

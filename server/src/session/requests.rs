@@ -1,17 +1,13 @@
 //! The requests of one session that are on their way.
 //!
 //! Owned by the session's [`super::actor`]. A request is handed to its service in the order in which it came
-//! (it is polled once here, which queues a message in the store), then runs beside the session (`background`): a
-//! session that ends or is slow to read never stops a write halfway, and never delays the wake-up of others.
+//! (it is begun at once, which queues a message in the store), then is carried on beside all that the session waits
+//! for (`under_way`): a session that ends or is slow to read never stops a write halfway, and never delays the
+//! wake-up of others.
 //! Acknowledgements of entries are noted on the spot; those that need a service are merged: one is on its way,
 //! the next holds the highest cursors that came meanwhile.
 
-use std::{
-    collections::HashMap,
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll, Waker},
-};
+use std::{collections::HashMap, panic::AssertUnwindSafe, pin::Pin, sync::Arc, task::Context};
 
 use cercle_proto::{
     ErrorCode,
@@ -19,7 +15,7 @@ use cercle_proto::{
 };
 use futures_util::FutureExt;
 
-use super::{actor::Services, background::Background, lanes::Lanes};
+use super::{actor::Services, lanes::Lanes, under_way::UnderWay};
 use crate::{
     auth::Identity,
     dispatch::{
@@ -27,7 +23,6 @@ use crate::{
         request::{Call, Pipelining},
     },
     error::Refusal,
-    fanout::bell::Bell,
     limits,
 };
 
@@ -40,15 +35,10 @@ pub struct Requests {
     open: usize,
     /// Bytes of their frames.
     open_bytes: usize,
-    report: Arc<Report>,
-    background: Arc<Background>,
+    under_way: UnderWay<Finished>,
     acknowledging: bool,
     acknowledged: Acknowledged,
 }
-
-/// Where requests go when they are carried out. Bounded by the requests of the session.
-#[derive(Debug, Default)]
-struct Report(Mutex<Vec<Finished>>);
 
 /// A request that was carried out.
 #[derive(Debug)]
@@ -93,16 +83,15 @@ struct Acknowledged {
 }
 
 impl Requests {
-    /// No requests yet. `bell` is rung when one is finished.
+    /// No requests yet.
     #[must_use]
-    pub fn new(services: Arc<Services>, bell: Arc<Bell>) -> Self {
+    pub fn new(services: Arc<Services>) -> Self {
         Self {
+            under_way: UnderWay::new(services.tracker.clone()),
             services,
             lanes: Lanes::default(),
             open: 0,
             open_bytes: 0,
-            report: Arc::default(),
-            background: Arc::new(Background::new(bell)),
             acknowledging: false,
             acknowledged: Acknowledged::default(),
         }
@@ -115,10 +104,16 @@ impl Requests {
             && self.open_bytes < limits::REQUEST_BYTES_PER_SESSION_MAX
     }
 
-    /// Whether more than one request is on its way.
-    #[must_use]
-    pub fn more_are_open(&self) -> bool {
-        self.open > 1
+    /// Carries requests on and wakes the session when more can be done. Returns whether [`Requests::finished`] has
+    /// something.
+    pub fn carry_on(&mut self, cx: &mut Context<'_>) -> bool {
+        self.under_way.carry_on(cx);
+        self.under_way.has_done()
+    }
+
+    /// Waits for something else and carries requests on meanwhile.
+    pub fn beside<F: Future>(&mut self, other: Pin<&mut F>) -> impl Future<Output = F::Output> {
+        self.under_way.beside(other)
     }
 
     /// Takes a request whose frame had so many bytes. Must not be called without room.
@@ -148,7 +143,7 @@ impl Requests {
 
     /// Returns the requests that were finished since the last call.
     pub fn finished(&mut self) -> Vec<Finished> {
-        let finished = std::mem::take(&mut *self.report.lock());
+        let finished = self.under_way.take_done();
         for finished in &finished {
             self.settle(finished);
         }
@@ -197,7 +192,7 @@ impl Requests {
         self.start(Waiting { number: 0, identity, call, bytes: 0 });
     }
 
-    fn start(&self, Waiting { number, identity, call, bytes }: Waiting) {
+    fn start(&mut self, Waiting { number, identity, call, bytes }: Waiting) {
         let purpose = match &call {
             Call::Acknowledge { .. } => Purpose::Acknowledge,
             Call::RenewCertificate => Purpose::Renew,
@@ -205,29 +200,13 @@ impl Requests {
                 call.writes_to().map_or(Purpose::Answer, |(group, _): (_, Pipelining)| Purpose::Write(group))
             }
         };
-        let (services, report) = (self.services.clone(), self.report.clone());
-        // Not subject to the session's share of its thread, or the first poll might stop short of the store.
-        let mut work = Box::pin(tokio::task::unconstrained(async move {
+        let services = self.services.clone();
+        // Not subject to the session's share of its thread, or the first step might stop short of the store.
+        self.under_way.start(Box::pin(tokio::task::unconstrained(async move {
             let verdict = AssertUnwindSafe(services.dispatch.call(&identity, call)).catch_unwind().await;
             // The others of the session go on, whatever went wrong with this one.
             let verdict = verdict.unwrap_or_else(|_| Err(Refusal::of(ErrorCode::Internal)));
-            // Nobody listens any more if the session has ended: the write counts all the same.
-            report.put(Finished { number, verdict, purpose, bytes });
-        }));
-        // Polled here first, so that writes reach the store in the order in which they came.
-        match work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(()) => self.background.ring(),
-            Poll::Pending => self.background.go_on_with(work, &self.services.tracker),
-        }
-    }
-}
-
-impl Report {
-    fn put(&self, finished: Finished) {
-        self.lock().push(finished);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Finished>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+            Finished { number, verdict, purpose, bytes }
+        })));
     }
 }
