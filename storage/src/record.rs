@@ -35,9 +35,15 @@ pub(crate) trait Record: Sized {
     /// Reads the fields of a version.
     fn read(version: u8, fields: &mut Reader<'_>) -> Result<Self, Corrupt>;
 
+    /// About how long the value is: enough that writing it rarely moves it.
+    fn bytes_about(&self) -> usize {
+        128
+    }
+
     /// The whole value.
     fn encode(&self) -> Vec<u8> {
-        let mut out = Writer(vec![Self::VERSION]);
+        let mut out = Writer(Vec::with_capacity(self.bytes_about()));
+        out.u8(Self::VERSION);
         self.write(&mut out);
         out.0
     }

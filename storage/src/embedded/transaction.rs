@@ -4,7 +4,7 @@
 //! before it. A refused operation is undone to the last row: [`Transaction::attempt`]. The finished batch
 //! goes to the engine in one piece.
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap};
 
 use bytes::Bytes;
 use cercle_proto::id::TimestampMs;
@@ -20,9 +20,14 @@ use crate::{
     table::{Key, KeyRange, Table},
 };
 
+/// Each message of a batch reads the roster row of its sender, and many have the same.
+const READ_AGAIN: Table = Table::Roster;
+
 /// Staged changes over a snapshot.
 pub(super) struct Transaction<'a> {
     base: &'a dyn Snapshot,
+    /// Rows of [`READ_AGAIN`] as the snapshot has them.
+    seen: RefCell<BTreeMap<Key, Option<Vec<u8>>>>,
     batch: Batch,
     /// What each change replaced, newest last.
     undo: Vec<(Table, Key, Change)>,
@@ -32,7 +37,7 @@ pub(super) struct Transaction<'a> {
 
 impl<'a> Transaction<'a> {
     pub(super) fn new(base: &'a dyn Snapshot) -> Self {
-        Self { base, batch: Batch::default(), undo: Vec::new(), due: Vec::new() }
+        Self { base, seen: RefCell::default(), batch: Batch::default(), undo: Vec::new(), due: Vec::new() }
     }
 
     /// Runs an operation; if it is refused, nothing of it remains.
@@ -115,6 +120,14 @@ impl Snapshot for Transaction<'_> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, EngineError> {
         match self.batch.get(table, key) {
             Some(staged) => Ok(staged.map(<[u8]>::to_vec)),
+            None if table == READ_AGAIN => {
+                if let Some(seen) = self.seen.borrow().get(key) {
+                    return Ok(seen.clone());
+                }
+                let value = self.base.get(table, key)?;
+                self.seen.borrow_mut().insert(key.to_vec(), value.clone());
+                Ok(value)
+            }
             None => self.base.get(table, key),
         }
     }

@@ -15,6 +15,11 @@ pub(crate) struct EntryRow(pub(crate) Entry);
 impl Record for EntryRow {
     const TABLE: Table = Table::Log;
 
+    fn bytes_about(&self) -> usize {
+        // The other fields take 60.
+        64 + self.0.body.len()
+    }
+
     fn write(&self, out: &mut Writer) {
         let Self(entry) = self;
         out.u64(entry.seq);
