@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context;
 use cercle_proto::{
+    ErrorCode,
     id::{GroupId, UserId},
     invitation::Invitation,
 };
@@ -25,7 +26,8 @@ use futures_util::{
 use tokio::time::{sleep, timeout};
 
 use crate::limits::{
-    ENROL_PATIENCE, ENROLLING_MAX, JOIN_TRIES, LOOK_EVERY, OPERATION_PATIENCE, USERS_PER_INVITE,
+    ENROL_PATIENCE, ENROLLING_MAX, INVITE_AGAIN_AFTER, INVITE_PATIENCE, JOIN_TRIES, LOOK_EVERY,
+    OPERATION_PATIENCE, USERS_PER_INVITE,
 };
 
 /// A client and where it keeps its store.
@@ -57,12 +59,27 @@ pub(crate) async fn enlist(
         async move {
             let invitation =
                 NewInvitation { user, display_name: format!("Charge {number}"), ..Default::default() };
-            let link = invites.create_invitation(invitation).await?.link;
+            let link = invite(&invites, invitation).await?;
             Member::enrol(folder, &Invitation::parse(&link)?).await
         }
     });
     let members = stream::iter(enrolling).buffered(ENROLLING_MAX).try_collect().await?;
     Ok((coordinator, members))
+}
+
+/// Makes an invitation link. A coordinator may make so many at once and then has to wait.
+async fn invite(coordinator: &Client, invitation: NewInvitation) -> anyhow::Result<String> {
+    let inviting = async {
+        loop {
+            match coordinator.create_invitation(invitation.clone()).await {
+                Err(ClientError::Core(Error::Refused { code: ErrorCode::RateLimited, .. })) => {
+                    sleep(INVITE_AGAIN_AFTER).await;
+                }
+                made => return made,
+            }
+        }
+    };
+    Ok(timeout(INVITE_PATIENCE, inviting).await.context("inviting took too long")??.link)
 }
 
 /// Makes a group of these members, founded by the first, and waits until all of them are in.

@@ -46,6 +46,10 @@ pub(crate) const RETRIES_MAX: u32 = 60;
 pub(crate) const REFERENCE_QUEUE_MAX: usize = 4_096;
 /// How long one client may take to enrol. An unreachable hub is retried for ever, a scenario is not.
 pub(crate) const ENROL_PATIENCE: Duration = Duration::from_secs(60);
+/// Pause of a coordinator who has made as many invitations as he may at once: a hub gives one more each minute.
+pub(crate) const INVITE_AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// How long one invitation may take then.
+pub(crate) const INVITE_PATIENCE: Duration = Duration::from_secs(600);
 /// How long one operation of a client may take on a machine that is overloaded on purpose.
 pub(crate) const OPERATION_PATIENCE: Duration = Duration::from_secs(120);
 /// How long after the last message was sent everything may take to arrive; what is missing then is lost.
