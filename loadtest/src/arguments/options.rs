@@ -46,7 +46,7 @@ pub(crate) struct OneToOne {
     #[arg(long, default_value_t = 1_024)]
     pub(crate) bytes: usize,
     /// Messages per second over all pairs.
-    #[arg(long, default_value_t = 500.0, value_parser = positive)]
+    #[arg(long, default_value_t = 500.0, value_parser = rate)]
     pub(crate) rate: f64,
     /// Length of one round, seconds.
     #[arg(long, default_value_t = 5.0, value_parser = positive)]
@@ -72,7 +72,7 @@ pub(crate) struct ManyGroups {
     #[arg(long, default_value_t = 1_024)]
     pub(crate) bytes: usize,
     /// Deliveries per second over all groups.
-    #[arg(long, default_value_t = 5_000.0, value_parser = positive)]
+    #[arg(long, default_value_t = 5_000.0, value_parser = rate)]
     pub(crate) rate: f64,
     /// Length of one round, seconds.
     #[arg(long, default_value_t = 5.0, value_parser = positive)]
@@ -126,7 +126,7 @@ pub(crate) struct SlowReaders {
     #[arg(long, default_value_t = 1_024)]
     pub(crate) bytes: usize,
     /// Deliveries per second.
-    #[arg(long, default_value_t = 5_000.0, value_parser = positive)]
+    #[arg(long, default_value_t = 5_000.0, value_parser = rate)]
     pub(crate) rate: f64,
     /// How long, seconds.
     #[arg(long, default_value_t = 10.0, value_parser = positive)]
@@ -187,7 +187,7 @@ pub(crate) struct GroupChat {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Load {
     /// Messages per second, over all senders.
-    #[arg(long, default_value_t = 20.0, value_parser = positive)]
+    #[arg(long, default_value_t = 20.0, value_parser = rate)]
     pub(crate) rate: f64,
     /// How long, seconds.
     #[arg(long, default_value_t = 10.0, value_parser = positive)]
@@ -260,7 +260,7 @@ pub(crate) struct FanOut {
     #[arg(long, default_value_t = 1_024)]
     pub(crate) bytes: usize,
     /// Deliveries per second over all groups, at the fixed rate.
-    #[arg(long, default_value_t = 10_000.0, value_parser = positive)]
+    #[arg(long, default_value_t = 10_000.0, value_parser = rate)]
     pub(crate) rate: f64,
     /// Messages that the slowest member may be behind, at saturation.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
@@ -307,7 +307,17 @@ pub(crate) struct Startup {
 }
 
 /// Reads a rate or a time of at most a day.
+/// Seconds, up to a day, and other amounts.
 fn positive(text: &str) -> Result<f64, String> {
+    within(text, 86_400.0)
+}
+
+/// Messages or deliveries per second: more than any machine moves.
+fn rate(text: &str) -> Result<f64, String> {
+    within(text, 10_000_000.0)
+}
+
+fn within(text: &str, max: f64) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "it is not a number".to_owned())?;
-    if (0.001..=86_400.0).contains(&value) { Ok(value) } else { Err("it must be 0.001 to 86400".to_owned()) }
+    if (0.001..=max).contains(&value) { Ok(value) } else { Err(format!("it must be 0.001 to {max}")) }
 }
