@@ -54,8 +54,10 @@ impl<'a> Fields<'a> {
         self.one(name)?.map_or(Ok(String::new()), |element| leaf(self.source, element))
     }
 
+    /// Each that says something: an empty element is one that is not there.
     fn texts(&mut self, name: &str) -> Result<Vec<String>, CapError> {
-        self.all(name).into_iter().map(|element| leaf(self.source, element)).collect()
+        let texts = self.all(name).into_iter().map(|element| leaf(self.source, element));
+        texts.filter(|text| !text.as_ref().is_ok_and(String::is_empty)).collect()
     }
 
     fn required_text(&mut self, name: &str) -> Result<String, CapError> {

@@ -170,3 +170,11 @@ proptest::proptest! {
         let _ = Cap::from_xml(&bytes);
     }
 }
+
+#[test]
+fn what_is_empty_is_not_there_and_what_was_read_is_written_the_same() {
+    let xml = include_str!("../../../fuzz/corpus/cap/an-empty-code.xml");
+    let read = Cap::from_xml(xml.as_bytes()).unwrap();
+    assert_eq!(read.codes, ["profile:CAP-CP:0.4", "layer:EC-MSC-SMC:1.0", "layer:SOREM:1.0"]);
+    assert!(Cap::from_xml(read.to_xml().as_bytes()).unwrap() == read);
+}
