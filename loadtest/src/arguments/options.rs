@@ -306,7 +306,6 @@ pub(crate) struct Startup {
     pub(crate) idle_seconds: f64,
 }
 
-/// Reads a rate or a time of at most a day.
 /// Seconds, up to a day, and other amounts.
 fn positive(text: &str) -> Result<f64, String> {
     within(text, 86_400.0)
