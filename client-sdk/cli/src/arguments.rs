@@ -24,7 +24,7 @@ pub(crate) use answer::Answer;
 pub(crate) use kinds::{AvailabilityArguments, ExportArguments, ImportArguments, RsvpArguments};
 pub(crate) use requests::{
     AskArguments, BoardArguments, DetailArguments, PatientArguments, ReasonArguments, RequestCommand,
-    TextArguments,
+    SituationArguments, TextArguments,
 };
 
 use crate::{language::Language, limits::PATIENCE_SECONDS};

@@ -12,7 +12,7 @@ use crate::{
     error::Error,
     message::{
         Patient, RequestId,
-        request::{Priority, PurposeKind},
+        request::{Priority, PurposeKind, Situation},
         transition::PrescriptionStep,
     },
     sync::Cx,
@@ -79,6 +79,8 @@ pub struct BoardRow {
     pub requester: UserId,
     /// His name.
     pub requester_name: String,
+    /// In which situation he asks.
+    pub situation: Situation,
     /// Who has it.
     pub owner: Option<Owner>,
     /// The only person who is asked.
@@ -187,6 +189,7 @@ impl Cx<'_, '_> {
             overdue: course.is_overdue(self.now),
             requester: course.requester.clone(),
             requester_name: course.requester_name.clone(),
+            situation: request.situation.clone(),
             owner: course.standing.owner.clone(),
             assignee: course.standing.assignee.clone(),
             patient: self.patient_of(course)?,

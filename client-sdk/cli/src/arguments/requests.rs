@@ -26,6 +26,8 @@ pub(crate) enum RequestCommand {
         /// Identifiant de la demande, ou son début (cercle board).
         #[arg(value_name = "DEMANDE")]
         request: String,
+        #[command(flatten)]
+        situation: SituationArguments,
     },
     /// Rend une demande : d'autres peuvent la prendre.
     Release(ReasonArguments),
@@ -39,6 +41,8 @@ pub(crate) enum RequestCommand {
         /// Texte ; - ou rien : l'entrée standard.
         #[arg(value_name = "TEXTE")]
         text: Option<String>,
+        #[command(flatten)]
+        situation: SituationArguments,
     },
     /// Donne la précision demandée.
     GiveInfo(TextArguments),
@@ -58,6 +62,8 @@ pub(crate) enum RequestCommand {
         /// Lieu.
         #[arg(long, value_name = "LIEU", default_value = "", hide_default_value = true)]
         place: String,
+        #[command(flatten)]
+        situation: SituationArguments,
     },
     /// Dit qu'une demande est traitée.
     Complete {
@@ -70,6 +76,8 @@ pub(crate) enum RequestCommand {
         /// Document joint.
         #[arg(long, value_name = "FICHIER")]
         attach: Vec<PathBuf>,
+        #[command(flatten)]
+        situation: SituationArguments,
     },
     /// Annule une demande que vous avez faite.
     Cancel(ReasonArguments),
@@ -81,6 +89,8 @@ pub(crate) enum RequestCommand {
         /// Titre ou identifiant du groupe, ou leur début.
         #[arg(long, value_name = "GROUPE", required = true, num_args = 1..)]
         to: Vec<String>,
+        #[command(flatten)]
+        situation: SituationArguments,
     },
     /// Confie une demande à quelqu'un d'autre.
     Reassign {
@@ -90,6 +100,8 @@ pub(crate) enum RequestCommand {
         /// Identifiant, par exemple claire.martin.
         #[arg(long, value_name = "PERSONNE")]
         to: String,
+        #[command(flatten)]
+        situation: SituationArguments,
     },
     /// Dit où en est une ordonnance : received, prepared, dispensed.
     Progress {
@@ -99,6 +111,8 @@ pub(crate) enum RequestCommand {
         /// Étape.
         #[arg(value_name = "ÉTAPE", hide_possible_values = true)]
         step: ProgressStep,
+        #[command(flatten)]
+        situation: SituationArguments,
     },
 }
 
@@ -111,6 +125,8 @@ pub(crate) struct ReasonArguments {
     /// Raison.
     #[arg(long, value_name = "TEXTE", default_value = "", hide_default_value = true)]
     pub(crate) reason: String,
+    #[command(flatten)]
+    pub(crate) situation: SituationArguments,
 }
 
 /// A request, what is said, and files that go with it.
@@ -125,6 +141,23 @@ pub(crate) struct TextArguments {
     /// Document joint.
     #[arg(long, value_name = "FICHIER")]
     pub(crate) attach: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) situation: SituationArguments,
+}
+
+/// In which situation somebody acts; his profession is in his certificate.
+#[derive(Debug, Args)]
+pub(crate) struct SituationArguments {
+    #[arg(
+        long,
+        value_name = "CODE",
+        default_value = "",
+        hide_default_value = true,
+        env = "CERCLE_ACTING_STRUCTURE",
+        hide_env = true,
+        help = "Structure dans laquelle vous agissez : FINESS ou idNat_Struct (sinon CERCLE_ACTING_STRUCTURE)."
+    )]
+    pub(crate) acting_structure: String,
 }
 
 /// What is asked, of whom.
@@ -183,6 +216,8 @@ pub(crate) struct AskArguments {
         help = "Numéro de la même affaire dans un autre outil, par exemple ViaTrajectoire."
     )]
     pub(crate) reference: String,
+    #[command(flatten)]
+    pub(crate) situation: SituationArguments,
     #[command(flatten)]
     pub(crate) patient: PatientArguments,
     #[command(flatten)]

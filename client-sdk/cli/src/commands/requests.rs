@@ -7,11 +7,14 @@ pub(crate) mod step;
 use cercle_sdk::{
     client::Client,
     core::{BoardFilter, BoardRow},
-    message::transition::{Action, PrescriptionStep},
+    message::{
+        request::Situation,
+        transition::{Action, PrescriptionStep},
+    },
 };
 
 use crate::{
-    arguments::{ReasonArguments, RequestCommand, TextArguments},
+    arguments::{ReasonArguments, RequestCommand, SituationArguments, TextArguments},
     context::{Context, Enrolled},
     exit::Exit,
     failure::Failure,
@@ -21,45 +24,61 @@ use crate::{
 
 pub(crate) async fn run(context: &Context<'_>, command: RequestCommand) -> Result<Exit, Failure> {
     let mut attach = Vec::new();
-    let (request, action) = match command {
+    let (request, action, situation) = match command {
         RequestCommand::Ask(arguments) => return Box::pin(ask::run(context, *arguments)).await,
         RequestCommand::Board(arguments) => return Box::pin(board::run(context, arguments)).await,
         RequestCommand::Show { request } => return Box::pin(board::show(context, &request)).await,
-        RequestCommand::Widen { request, to } => {
-            return Box::pin(step::widen(context, &request, &to)).await;
+        RequestCommand::Widen { request, to, situation } => {
+            return Box::pin(step::widen(context, &request, &to, situation)).await;
         }
-        RequestCommand::Reassign { request, to } => {
-            return Box::pin(step::reassign(context, &request, &to)).await;
+        RequestCommand::Reassign { request, to, situation } => {
+            return Box::pin(step::reassign(context, &request, &to, situation)).await;
         }
-        RequestCommand::Claim { request } => {
-            (request, Action::Claim { receipt: None, owner_name: String::new() })
+        RequestCommand::Claim { request, situation } => {
+            (request, Action::Claim { receipt: None, owner_name: String::new() }, situation)
         }
-        RequestCommand::Release(ReasonArguments { request, reason }) => (request, Action::Release { reason }),
-        RequestCommand::Decline(ReasonArguments { request, reason }) => (request, Action::Decline { reason }),
-        RequestCommand::Cancel(ReasonArguments { request, reason }) => (request, Action::Cancel { reason }),
-        RequestCommand::AskInfo { request, text } => (request, Action::AskInfo { text: stdin::text(text)? }),
-        RequestCommand::GiveInfo(TextArguments { request, text, attach: files }) => {
+        RequestCommand::Release(ReasonArguments { request, reason, situation }) => {
+            (request, Action::Release { reason }, situation)
+        }
+        RequestCommand::Decline(ReasonArguments { request, reason, situation }) => {
+            (request, Action::Decline { reason }, situation)
+        }
+        RequestCommand::Cancel(ReasonArguments { request, reason, situation }) => {
+            (request, Action::Cancel { reason }, situation)
+        }
+        RequestCommand::AskInfo { request, text, situation } => {
+            (request, Action::AskInfo { text: stdin::text(text)? }, situation)
+        }
+        RequestCommand::GiveInfo(TextArguments { request, text, attach: files, situation }) => {
             attach = files;
-            (request, Action::GiveInfo { text: stdin::text(text)?, documents: Vec::new() })
+            (request, Action::GiveInfo { text: stdin::text(text)?, documents: Vec::new() }, situation)
         }
-        RequestCommand::Answer(TextArguments { request, text, attach: files }) => {
+        RequestCommand::Answer(TextArguments { request, text, attach: files, situation }) => {
             attach = files;
-            (request, Action::Answer { text: stdin::text(text)?, documents: Vec::new() })
+            (request, Action::Answer { text: stdin::text(text)?, documents: Vec::new() }, situation)
         }
-        RequestCommand::Schedule { request, from, to, place } => {
+        RequestCommand::Schedule { request, from, to, place, situation } => {
             let from_ms = moment::when(&from)?;
             let to_ms = to.as_deref().map(moment::when).transpose()?;
-            (request, Action::Schedule { from_ms, to_ms, place })
+            (request, Action::Schedule { from_ms, to_ms, place }, situation)
         }
-        RequestCommand::Complete { request, report, attach: files } => {
+        RequestCommand::Complete { request, report, attach: files, situation } => {
             attach = files;
-            (request, Action::Complete { report, documents: Vec::new() })
+            (request, Action::Complete { report, documents: Vec::new() }, situation)
         }
-        RequestCommand::Progress { request, step } => {
-            (request, Action::Progress { step: PrescriptionStep::from(step) })
+        RequestCommand::Progress { request, step, situation } => {
+            (request, Action::Progress { step: PrescriptionStep::from(step) }, situation)
         }
     };
-    Box::pin(step::run(context, &request, action, attach)).await
+    Box::pin(step::run(context, &request, action, attach, situation)).await
+}
+
+/// In which situation this person acts: the profession of the certificate, the structure as the command says.
+pub(super) fn situation(enrolled: &Enrolled, arguments: &SituationArguments) -> Situation {
+    Situation {
+        profession: enrolled.identity.profession.clone(),
+        structure: arguments.acting_structure.trim().to_owned(),
+    }
 }
 
 /// Connects if possible, so that what the others did is known, and says so if not.

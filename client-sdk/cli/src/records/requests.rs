@@ -3,7 +3,7 @@
 use cercle_proto::id::GroupId;
 use cercle_sdk::{
     core::BoardRow,
-    message::{Language, Patient, transition::Action},
+    message::{Language, Patient, request::Situation, transition::Action},
     thread::requests::{Course, Step},
 };
 use serde::Serialize;
@@ -21,6 +21,8 @@ pub(crate) struct RequestRecord<'a> {
     overdue: bool,
     requester: &'a str,
     requester_name: &'a str,
+    /// In which situation he asks.
+    situation: &'a Situation,
     owner: Option<&'a str>,
     owner_name: Option<&'a str>,
     assignee: Option<&'a str>,
@@ -44,6 +46,8 @@ pub(crate) struct StepRecord<'a> {
     at_ms: u64,
     by: &'a str,
     name: &'a str,
+    /// In which situation he acts.
+    situation: &'a Situation,
     action: &'a Action,
     /// As a person reads it.
     text: String,
@@ -63,6 +67,7 @@ impl<'a> RequestRecord<'a> {
             overdue: row.overdue,
             requester: row.requester.as_str(),
             requester_name: &row.requester_name,
+            situation: &row.situation,
             owner: row.owner.as_ref().map(|owner| owner.user.as_str()),
             owner_name: row.owner.as_ref().map(|owner| owner.name.as_str()),
             assignee: row.assignee.as_ref().map(|user| user.as_str()),
@@ -86,6 +91,7 @@ impl<'a> StepRecord<'a> {
             at_ms: step.at_ms,
             by: step.by.as_str(),
             name: &step.name,
+            situation: &step.situation,
             action: &step.action,
             text: step.action.render(language),
             state: step.state.name(),

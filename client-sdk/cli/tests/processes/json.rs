@@ -97,6 +97,7 @@ const FIELDS: &[(&str, &[&str])] = &[
             "overdue",
             "requester",
             "requester_name",
+            "situation",
             "owner",
             "owner_name",
             "assignee",
@@ -109,7 +110,7 @@ const FIELDS: &[(&str, &[&str])] = &[
             "groups",
         ],
     ),
-    ("step", &["request", "group", "seq", "at_ms", "by", "name", "action", "text", "state"]),
+    ("step", &["request", "group", "seq", "at_ms", "by", "name", "situation", "action", "text", "state"]),
     (
         "thread",
         &[

@@ -358,6 +358,7 @@ impl Person {
     pub(crate) fn human_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(CERCLE);
         for name in [
+            "CERCLE_ACTING_STRUCTURE",
             "CERCLE_LANG",
             "CERCLE_PASSPHRASE",
             "CERCLE_PROFILE",

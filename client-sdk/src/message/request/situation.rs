@@ -19,6 +19,16 @@ pub struct Situation {
 }
 
 impl Situation {
+    /// In words, which are the same in French and English; empty if nothing is said.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let said = [("profession", &self.profession), ("structure", &self.structure)];
+        let said = said.into_iter().filter(|(_, code)| !code.is_empty());
+        // Codes of others go to a terminal.
+        let plain = |code: &str| code.chars().filter(|c| !c.is_control()).collect::<String>();
+        said.map(|(word, code)| format!("{word} {}", plain(code))).collect::<Vec<_>>().join(", ")
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         bounded("situation.profession", &self.profession, limits::CODE_BYTES_MAX)?;
         bounded("situation.structure", &self.structure, limits::CODE_BYTES_MAX)

@@ -11,6 +11,7 @@ use crate::{
     message::{
         Body, Content, Document, DocumentType, Draft, Handover, Kind as _, Language, Patient, ThreadKind,
         Transition, compose, guard,
+        kind::Wire as _,
         transition::{Action, PrescriptionStep, Receipt},
     },
 };
@@ -138,6 +139,18 @@ fn every_kind_and_every_step_goes_over_the_wire_and_through_json_unchanged() {
         })));
     }
     round_trip(Body::Handover(Box::new(Handover { request: ID, patient: patient() })));
+}
+
+#[test]
+fn what_was_written_without_a_situation_is_read_as_before() {
+    let mut asked = request(Purpose::Task).to_wire();
+    asked.situation = None;
+    assert!(Request::from_wire(asked) == Some(request(Purpose::Task)));
+    let action = Action::Claim { receipt: None, owner_name: String::new() };
+    let step = Transition { request: ID, action, situation: Situation::default() };
+    let mut written = step.to_wire();
+    written.situation = None;
+    assert!(Transition::from_wire(written) == Some(step));
 }
 
 #[test]

@@ -23,7 +23,7 @@ impl Cx<'_, '_> {
             Action::Claim { .. } if self.is_wide(&transition)? => self.begin_claim(&me, &transition)?,
             Action::Widen { groups } => {
                 let groups = groups.clone();
-                self.widen_by_hand(&me, request, &groups)?
+                self.widen_by_hand(&me, &transition, &groups)?
             }
             _ => self.post_step(&me, &transition)?,
         };

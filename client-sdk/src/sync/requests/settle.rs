@@ -15,7 +15,7 @@ use super::{
 use crate::{
     event::Message,
     limits,
-    message::{Body, Handover, RequestId, Transition, request::Situation, transition::Action},
+    message::{Body, Handover, RequestId, Transition, transition::Action},
     thread::requests::{Author, Course, State},
 };
 
@@ -78,22 +78,26 @@ impl Cx<'_, '_> {
     /// Says the next thing that a group does not know; true if there was one.
     fn tell_group(&mut self, request: RequestId, asked: &Asked, group: GroupId) -> Step<bool> {
         let Some(course) = self.course(group, request)? else { return Ok(false) };
-        let Some(action) = self.owed_to(asked, &course)? else { return Ok(false) };
+        let Some(owed) = self.owed_to(asked, &course)? else { return Ok(false) };
         if !self.speaks_of(group, request)? {
-            self.post(group, step(request, action))?;
+            self.post(group, Body::Transition(Box::new(owed)))?;
         }
         Ok(true)
     }
 
-    /// The next step that a group needs to know what this device knows.
-    fn owed_to(&mut self, asked: &Asked, course: &Course) -> Step<Option<Action>> {
+    /// The next step that a group needs to know what this device knows, in the situation of who asked: it is
+    /// his word that the device gives.
+    fn owed_to(&mut self, asked: &Asked, course: &Course) -> Step<Option<Transition>> {
         let (Some(me), Some(posted)) = (self.m.me.clone(), asked.request()) else { return Ok(None) };
         let Some(register) = posted.audience.register() else { return Ok(None) };
         let author = Author { user: &me.identity.user, at_ms: self.now };
         let requests = &self.m.thread(self.tx, course.group)?.requests;
-        let counts =
-            |action: &Action| requests.judge(&author, &transition(course.request.id, action.clone())).is_ok();
-        Ok(owed(asked, course, register).into_iter().find(counts))
+        let mut steps = owed(asked, course, register).into_iter().map(|action| Transition {
+            request: course.request.id,
+            action,
+            situation: posted.situation.clone(),
+        });
+        Ok(steps.find(|step| requests.judge(&author, step).is_ok()))
     }
 
     /// Says to the owner whom the request is about; true if he is still to be told.
@@ -148,13 +152,4 @@ fn owed(asked: &Asked, course: &Course, register: RegisterId) -> Vec<Action> {
         None => {}
     }
     steps
-}
-
-/// A step that the device takes by itself.
-pub(super) fn step(request: RequestId, action: Action) -> Body {
-    Body::Transition(Box::new(transition(request, action)))
-}
-
-fn transition(request: RequestId, action: Action) -> Transition {
-    Transition { request, action, situation: Situation::default() }
 }

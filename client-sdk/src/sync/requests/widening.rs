@@ -9,13 +9,16 @@ use super::{
     super::{Cx, Step},
     ask::Asked,
     is_over,
-    settle::step,
 };
 use crate::{
     core::Outcome,
     error::Error,
     event::Event,
-    message::{Body, RequestId, request::Audience, transition::Action},
+    message::{
+        Body, RequestId, Transition,
+        request::{Audience, Situation},
+        transition::Action,
+    },
     mls::identity::Myself,
     thread::requests::{Refusal, State},
 };
@@ -69,9 +72,10 @@ impl Cx<'_, '_> {
     pub(super) fn widen_by_hand(
         &mut self,
         me: &Myself,
-        request: RequestId,
+        transition: &Transition,
         groups: &[GroupId],
     ) -> Step<Result<Outcome, Error>> {
+        let request = transition.request;
         for group in groups {
             if let Err(error) = self.usable(*group) {
                 return Ok(Err(error));
@@ -92,18 +96,16 @@ impl Cx<'_, '_> {
         }
         // Another device of the requester has the plan and the other groups.
         let Some(asked) = self.asked(request)? else { return Ok(Err(Refusal::NotYours.into())) };
-        self.widen(request, asked, groups)?;
+        self.widen(request, asked, groups, &transition.situation)?;
         Ok(Ok(Outcome::Done))
     }
 
     fn widen_by_plan(&mut self, request: RequestId, asked: Asked, step: u32) -> Step {
-        let Some(Audience::Several(several)) = asked.request().map(|request| request.audience) else {
-            return Ok(());
-        };
+        let Some(posted) = asked.request() else { return Ok(()) };
+        let Audience::Several(several) = &posted.audience else { return Ok(()) };
         let step = usize::try_from(step).unwrap_or(usize::MAX);
         let Some(widening) = several.widening.get(step) else { return Ok(()) };
-        let expires = asked.request().and_then(|request| request.expires_ms);
-        if asked.taken.is_some() || is_over(expires, self.now) {
+        if asked.taken.is_some() || is_over(posted.expires_ms, self.now) {
             return Ok(());
         }
         for course in self.courses(request)? {
@@ -111,11 +113,17 @@ impl Cx<'_, '_> {
                 return Ok(());
             }
         }
-        self.widen(request, asked, &widening.groups)
+        self.widen(request, asked, &widening.groups, &posted.situation)
     }
 
     /// Posts the request in groups that have not seen it, and tells those that have.
-    fn widen(&mut self, request: RequestId, mut asked: Asked, groups: &[GroupId]) -> Step {
+    fn widen(
+        &mut self,
+        request: RequestId,
+        mut asked: Asked,
+        groups: &[GroupId],
+        situation: &Situation,
+    ) -> Step {
         let known = asked.groups();
         let fresh = groups.iter().filter(|group| !known.contains(group) && self.usable(**group).is_ok());
         let fresh: Vec<GroupId> = fresh.copied().collect();
@@ -124,7 +132,9 @@ impl Cx<'_, '_> {
             self.post(*group, Body::Request(Box::new(posted.clone())))?;
         }
         for group in known {
-            self.post(group, step(request, Action::Widen { groups: fresh.clone() }))?;
+            let action = Action::Widen { groups: fresh.clone() };
+            let widened = Transition { request, action, situation: situation.clone() };
+            self.post(group, Body::Transition(Box::new(widened)))?;
         }
         asked.add_groups(&fresh);
         self.write_asked(request, &asked)

@@ -7,13 +7,13 @@ use cercle_sdk::{
     message::{
         DocumentType, Patient, Request, RequestId,
         patient::warning::IdentityWarning,
-        request::{Need, Purpose, PurposeKind, RequestConsent, Situation, Widening},
+        request::{Need, Purpose, PurposeKind, RequestConsent, Widening},
     },
     transfer::AttachOptions,
 };
 use tokio::time::timeout;
 
-use super::{board, find, reach};
+use super::{board, find, reach, situation};
 use crate::{
     arguments::{AskArguments, DetailArguments, PatientArguments},
     commands::{circle::warn_of, documents, find_group, kept, patient_file},
@@ -109,8 +109,7 @@ async fn prepare(
     if let Some(prefix) = &arguments.part_of {
         request.part_of = Some(find(&enrolled.client, prefix).await?.request);
     }
-    request.situation =
-        Situation { profession: enrolled.identity.profession.clone(), ..Situation::default() };
+    request.situation = situation(enrolled, &arguments.situation);
     request.reference = arguments.reference;
     if let Some(mode) = arguments.consent {
         let date = arguments.consent_date.unwrap_or_else(|| moment::day(now_ms()));
@@ -142,6 +141,7 @@ fn refused(error: ClientError) -> Failure {
         "consent.date" => "--consent-date",
         "due_ms" => "--due",
         "expires_ms" => "--expires",
+        "situation.structure" => "--acting-structure",
         field if field.contains('.') => return error.into(),
         field => &format!("--{field}"),
     };

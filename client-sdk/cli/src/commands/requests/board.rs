@@ -60,9 +60,18 @@ pub(super) async fn show(context: &Context<'_>, prefix: &str) -> Result<Exit, Fa
         for (fr, en) in words.lines().zip(english.lines()).skip(1) {
             context.output.say(&text!("    {fr}"; "    {en}"));
         }
+        let acting = course.request.situation.render();
+        if !acting.is_empty() {
+            let requester = &course.requester_name;
+            context.output.say(&text!("    {requester} : {acting}"; "    {requester}: {acting}"));
+        }
         let language = context.output.language();
         for step in &course.history {
-            let (time, name) = (moment::time(step.at_ms), &step.name);
+            let time = moment::time(step.at_ms);
+            let name = match step.situation.render() {
+                acting if acting.is_empty() => step.name.clone(),
+                acting => format!("{} ({acting})", step.name),
+            };
             let indented = |text: String| text.replace('\n', "\n        ");
             let fr = indented(step.action.render(Language::French));
             let en = indented(step.action.render(Language::English));

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use cercle_proto::id::MessageId;
 use cercle_sdk::{
-    client::{Events, Notice},
+    client::{ClientError, Events, Notice},
     core::{Act, BoardRow},
+    error::Error,
     event::Event,
     message::{Language, request::Situation, transition::Action},
     thread::requests::Owner,
@@ -13,8 +14,9 @@ use cercle_sdk::{
 };
 use tokio::time::timeout;
 
-use super::{again, board, find, reach};
+use super::{again, board, find, reach, situation};
 use crate::{
+    arguments::SituationArguments,
     commands::{find_group, kept, send},
     context::{Context, Enrolled},
     exit::Exit,
@@ -29,6 +31,7 @@ pub(super) async fn run(
     prefix: &str,
     mut action: Action,
     attach: Vec<PathBuf>,
+    arguments: SituationArguments,
 ) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
     let online = reach(context, &enrolled).await?;
@@ -44,10 +47,16 @@ pub(super) async fn run(
             );
         }
     }
-    act(context, enrolled, online, row, action).await
+    let situation = situation(&enrolled, &arguments);
+    act(context, enrolled, online, row, (action, situation)).await
 }
 
-pub(super) async fn widen(context: &Context<'_>, prefix: &str, to: &[String]) -> Result<Exit, Failure> {
+pub(super) async fn widen(
+    context: &Context<'_>,
+    prefix: &str,
+    to: &[String],
+    arguments: SituationArguments,
+) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
     let online = reach(context, &enrolled).await?;
     let row = find(&enrolled.client, prefix).await?;
@@ -55,15 +64,22 @@ pub(super) async fn widen(context: &Context<'_>, prefix: &str, to: &[String]) ->
     for name in to {
         groups.push(find_group(context, &enrolled, name).await?.group);
     }
-    act(context, enrolled, online, row, Action::Widen { groups }).await
+    let situation = situation(&enrolled, &arguments);
+    act(context, enrolled, online, row, (Action::Widen { groups }, situation)).await
 }
 
-pub(super) async fn reassign(context: &Context<'_>, prefix: &str, to: &str) -> Result<Exit, Failure> {
+pub(super) async fn reassign(
+    context: &Context<'_>,
+    prefix: &str,
+    to: &str,
+    arguments: SituationArguments,
+) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
     let online = reach(context, &enrolled).await?;
     let row = find(&enrolled.client, prefix).await?;
     let to = resolve::user(&enrolled.identity, to)?;
-    act(context, enrolled, online, row, Action::Reassign { to }).await
+    let situation = situation(&enrolled, &arguments);
+    act(context, enrolled, online, row, (Action::Reassign { to }, situation)).await
 }
 
 async fn act(
@@ -71,13 +87,13 @@ async fn act(
     enrolled: Enrolled,
     online: bool,
     row: BoardRow,
-    action: Action,
+    (action, situation): (Action, Situation),
 ) -> Result<Exit, Failure> {
     let mut events = enrolled.client.events();
     let claims = matches!(action, Action::Claim { .. });
     let words = (action.render(Language::French), action.render(Language::English));
-    let situation = Situation { profession: enrolled.identity.profession.clone(), ..Situation::default() };
-    let message = enrolled.client.act(Act { request: row.request, action, situation }).await?;
+    let taking = enrolled.client.act(Act { request: row.request, action, situation });
+    let message = taking.await.map_err(refused)?;
     let id = row.request.to_hex();
     if !online {
         return Ok(kept(context, enrolled, None, Some(id)).await);
@@ -106,6 +122,17 @@ async fn act(
     context.output.result(&Record::Request(RequestRecord::new(&row)), &crate::language::Text { fr, en });
     enrolled.close().await;
     Ok(Exit::Done)
+}
+
+/// Why a step is refused, with the option that says what is wrong.
+fn refused(error: ClientError) -> Failure {
+    let structure = matches!(&error, ClientError::Core(Error::Field { field: "situation.structure", .. }));
+    let failure = Failure::from(error);
+    if structure {
+        failure.mend(text!("Option : --acting-structure"; "Option: --acting-structure"))
+    } else {
+        failure
+    }
 }
 
 /// Waits until a step is in the log, if it is a message.
@@ -138,7 +165,7 @@ async fn owner(enrolled: &Enrolled, events: &mut Events, row: &BoardRow) -> Resu
                 return Ok(Some(owner.as_ref().map_or_else(closed, taken)));
             }
             Some(_) => {}
-            None => return Err(cercle_sdk::client::ClientError::Closed.into()),
+            None => return Err(ClientError::Closed.into()),
         }
     }
 }
