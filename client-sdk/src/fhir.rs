@@ -6,8 +6,9 @@
 //! | `event_alert` | `CommunicationRequest` | notification d'évènements, flux 3 |
 //! | document | `DocumentReference`, Binary | IHE MHD |
 //! | `directory_card` | Practitioner, `PractitionerRole`, Organization | annuaire santé |
-//! | request | `ServiceRequest`, Task, Consent | téléexpertise |
-//! | `circle_opened`, [`Circle`](crate::thread::Circle) | `CareTeam` | cercle de soins |
+//! | request | `ServiceRequest`, Task, Consent, `DocumentReference` | téléexpertise |
+//! | acting situation | `PractitionerRole` | situation d'exercice |
+//! | `circle_opened`, [`Circle`](crate::thread::Circle) | `CareTeam`, Consent | cercle de soins |
 //!
 //! Export is complete for what Cercle knows; what it does not know (a structure's address) is left out, and a
 //! key or the place of encrypted bytes never leaves. Import gives [`Draft`]s: the JSON form of a kind, with a
@@ -20,9 +21,13 @@
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::{event::Message, message::Body};
+use crate::{
+    event::Message,
+    message::{Body, Patient},
+};
 
 pub mod alert;
+mod attached;
 pub mod circle;
 mod consent;
 pub mod directory;
@@ -30,6 +35,7 @@ pub mod document;
 mod node;
 pub mod patient;
 pub mod request;
+mod role;
 
 pub use node::FhirError;
 use node::Node;
@@ -45,6 +51,8 @@ pub(crate) mod system {
     pub(crate) const USER: &str = "urn:cercle:user";
     /// Messages and requests of Cercle: 32 hexadecimal digits.
     pub(crate) const MESSAGE: &str = "urn:cercle:message";
+    /// Documents of a request or step: which of the two, its id, the document's number in it.
+    pub(crate) const DOCUMENT: &str = "urn:cercle:document";
     /// Numbers that another tool gave to the same matter.
     pub(crate) const REFERENCE: &str = "urn:cercle:reference";
     /// Codes that the national lists do not have.
@@ -53,6 +61,9 @@ pub(crate) mod system {
         "https://mos.esante.gouv.fr/NOS/TRE_G15-ProfessionSante/FHIR/TRE-G15-ProfessionSante";
     pub(crate) const COMMUNE: &str = "https://mos.esante.gouv.fr/NOS/TRE_R13-Commune/FHIR/TRE-R13-Commune";
     pub(crate) const LOINC: &str = "http://loinc.org";
+    /// Structures: `idNat_Struct`.
+    pub(crate) const STRUCTURE: &str = "urn:oid:1.2.250.1.71.4.2.2";
+    pub(crate) const FINESS: &str = "https://finess.esante.gouv.fr";
 }
 
 /// A message in the JSON form of its kind, to be looked at and posted.
@@ -135,13 +146,14 @@ pub fn import(text: &str) -> Result<Vec<Draft>, FhirError> {
     Ok(drafts)
 }
 
-/// A message as FHIR; `None` for a kind that has no resource. Requests and circles have more to say than
-/// their first message: see [`request::export`] and [`circle::export`].
+/// A message as FHIR; `None` for a kind that has no resource. `patient`: of the circle that it was said in.
+/// Requests and circles have more to say than their first message: see [`request::export`] and
+/// [`circle::export`].
 #[must_use]
-pub fn export(message: &Message) -> Option<Value> {
+pub fn export(message: &Message, patient: Option<&Patient>) -> Option<Value> {
     match &message.body {
         Body::EventAlert(alert) => Some(alert::export(message, alert)),
-        Body::Document(document) => Some(document::export(message, document, None)),
+        Body::Document(document) => Some(document::export(message, document, patient, None)),
         Body::DirectoryCard(card) => Some(directory::export(message, card)),
         _ => None,
     }

@@ -40,7 +40,13 @@ pub fn content(plaintext: &[u8]) {
             body: content.body.clone(),
         };
         thread.apply(&message);
-        let _ = fhir::export(&message);
+        let _ = fhir::export(&message, thread.circle().map(|circle| &circle.patient));
+        for course in thread.requests.iter() {
+            let _ = fhir::request::export(course, None, &fhir::request::Contents::new(), message.at_ms);
+        }
+        if let Some(circle) = thread.circle() {
+            let _ = fhir::circle::export(message.group, "Cercle", circle);
+        }
     }
     if let Ok(again) = compose(&content.body.clone().into(), 1) {
         let read = Content::decode(&again).expect("what this program writes it reads");

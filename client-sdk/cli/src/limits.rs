@@ -43,7 +43,7 @@ pub(crate) const ALERT_COUNTS_EVERY: Duration = Duration::from_secs(1);
 /// How long one line of the demonstration may take to reach all its readers before it counts as lost.
 pub(crate) const DEMO_LINE_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Content of a document inside a FHIR bundle, bytes: as base64 it fits into what is read as one file.
+/// Content of all documents inside a FHIR bundle, bytes: as base64 it fits into what is read as one file.
 pub(crate) const FHIR_CONTENT_BYTES_MAX: u64 = 5_000_000;
 
 /// How long a hub takes no other request to join after one was declined, ms: it says so itself, this says when.

@@ -35,6 +35,8 @@ mod directory;
 mod documents;
 #[path = "processes/exit_codes.rs"]
 mod exit_codes;
+#[path = "processes/fhir.rs"]
+mod fhir;
 #[path = "processes/hub_crash.rs"]
 mod hub_crash;
 #[path = "processes/joining.rs"]

@@ -45,10 +45,6 @@ pub fn export(message: &Message, alert: &EventAlert) -> Value {
     let (_, type_system, type_code) =
         TYPES.iter().find(|row| row.0 == alert.alert_type).copied().unwrap_or((alert.alert_type, "", ""));
     let priority = PRIORITIES.iter().find(|row| row.0 == alert.priority).map_or("", |row| row.1);
-    let mut person = alert.patient.as_ref().map_or(Value::Null, patient::export);
-    if let Some(person) = person.as_object_mut() {
-        person.insert("id".to_owned(), "patient".into());
-    }
     let emitter = user(message.sender.as_str(), &alert.emitter);
     let recipient = |name: &String| {
         if name.contains('@') { user(name, name) } else { json!({ "display": name }) }
@@ -56,7 +52,7 @@ pub fn export(message: &Message, alert: &EventAlert) -> Value {
     tidy(json!({
         "resourceType": "CommunicationRequest",
         "contained": [
-            person,
+            alert.patient.as_ref().map(patient::contained),
             { "resourceType": "Location", "id": "location", "name": alert.location },
         ],
         "extension": [

@@ -3,16 +3,18 @@
 use serde_json::{Value, json};
 
 use super::{
-    Draft, FhirError, Problem, Resources, bundle, directory, instant, node::Node, part_url, patient, system,
-    tidy,
+    Draft, FhirError, Problem, Resources, bundle, consent, directory, instant, node::Node, part_url, patient,
+    system, tidy,
 };
 use crate::{
-    message::{Body, CircleBasis, CircleClass, CircleMember, CircleOpened, CircleStanding, moment},
+    message::{
+        Body, CircleBasis, CircleClass, CircleConsent, CircleMember, CircleOpened, CircleStanding, moment,
+    },
     thread::Circle,
 };
 use cercle_proto::id::GroupId;
 
-/// A circle: a bundle of `CareTeam`, Patient, and a resource for each member.
+/// A circle: a bundle of `CareTeam`, Patient, a resource for each member, and what the patient said about sharing.
 #[must_use]
 pub fn export(group: GroupId, title: &str, circle: &Circle) -> Value {
     let id = group.as_bytes();
@@ -41,6 +43,11 @@ pub fn export(group: GroupId, title: &str, circle: &Circle) -> Value {
     let mut resources = vec![(team_url, team), (patient_url.clone(), patient::export(&circle.patient))];
     for member in circle.members.values().filter_map(|entries| entries.last()) {
         resources.push((part_url(id, &member.user), tidy(person(member, &patient_url))));
+    }
+    for (number, said) in circle.consents.iter().enumerate() {
+        let counts = circle.consents[number + 1..].iter().all(|newer| newer.person != said.person);
+        let url = part_url(id, &format!("consent-{number}"));
+        resources.push((url, consent::export_said(said, counts, &patient_url)));
     }
     bundle(resources)
 }
@@ -72,7 +79,10 @@ pub(crate) fn import(node: &Node<'_>, resources: &Resources<'_>) -> Result<Draft
     let mut opened = CircleOpened::default();
     let subject = node.required("subject")?;
     match resources.resolve(node, &subject)? {
-        Some(person) => opened.patient = patient::import(&person, &mut problems)?,
+        Some(person) => {
+            opened.patient = patient::import(&person, &mut problems)?;
+            opened.consents = consents(&person, resources, &mut problems)?;
+        }
         None => problems.push(Problem::new(subject.path(), "is not in this file: name the patient yourself")),
     }
     if !matches!(node.required("status")?.text()?, "proposed" | "active" | "suspended" | "inactive") {
@@ -84,6 +94,23 @@ pub(crate) fn import(node: &Node<'_>, resources: &Resources<'_>) -> Result<Draft
         }
     }
     Ok(Draft::of(&Body::CircleOpened(opened), problems))
+}
+
+/// What the patient of a circle said, in the order of the file.
+fn consents(
+    person: &Node<'_>,
+    resources: &Resources<'_>,
+    problems: &mut Vec<Problem>,
+) -> Result<Vec<CircleConsent>, FhirError> {
+    let mut consents = Vec::new();
+    for said in resources.nodes.iter().filter(|node| node.is("Consent")) {
+        let Some(patient) = said.get("patient")? else { continue };
+        let his = resources.resolve(said, &patient)?.is_some_and(|found| found.path() == person.path());
+        if his {
+            consents.push(consent::import_said(said, problems)?);
+        }
+    }
+    Ok(consents)
 }
 
 fn member<'a>(

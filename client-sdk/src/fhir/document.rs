@@ -6,39 +6,65 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::{bundle, instant, part_url, system, tidy, user};
+use super::{bundle, instant, part_url, patient, system, tidy, user};
 use crate::{
     event::Message,
-    message::{Document, DocumentType, Language},
+    message::{Document, Language, Patient},
 };
 
-/// LOINC code of a type of document; empty if it has none that fits.
-const fn loinc(kind: DocumentType) -> &'static str {
-    match kind {
-        DocumentType::Prescription => "57833-6",
-        DocumentType::Report => "11488-4",
-        DocumentType::DischargeLetter => "34105-7",
-        DocumentType::Laboratory => "11502-2",
-        DocumentType::Photo => "72170-4",
-        DocumentType::Other | DocumentType::History => "",
-    }
+/// A document that the hub has accepted: a `DocumentReference` that contains the patient of its circle, or with
+/// its content a bundle of that and a Binary.
+#[must_use]
+pub fn export(
+    message: &Message,
+    document: &Document,
+    patient: Option<&Patient>,
+    content: Option<&[u8]>,
+) -> Value {
+    let sent = Sent {
+        identifier: json!({ "system": system::MESSAGE, "value": message.id.to_hex() }),
+        at_ms: message.at_ms,
+        author: user(message.sender.as_str(), &message.display_name),
+        subject: patient.map(|_| json!({ "reference": "#patient" })),
+        contained: patient.map(patient::contained).into_iter().collect(),
+    };
+    let urls = ["reference", "binary"].map(|part| part_url(message.id.as_bytes(), part));
+    let mut resources = resources(urls, document, sent, content);
+    if resources.len() > 1 { bundle(resources) } else { resources.remove(0).1 }
 }
 
-/// A document that the hub has accepted: a `DocumentReference`, or with its content a bundle of that and a
-/// Binary.
-#[must_use]
-pub fn export(message: &Message, document: &Document, content: Option<&[u8]>) -> Value {
-    let binary_url = part_url(message.id.as_bytes(), "binary");
-    let code = loinc(document.document_type);
-    let coding = if code.is_empty() { Value::Null } else { json!({ "system": system::LOINC, "code": code }) };
+/// Who sent a document, when, about whom.
+pub(super) struct Sent {
+    /// What names it among all documents.
+    pub(super) identifier: Value,
+    pub(super) at_ms: u64,
+    pub(super) author: Value,
+    pub(super) subject: Option<Value>,
+    /// What author and subject point at, if it lies in the document's own resource.
+    pub(super) contained: Vec<Value>,
+}
+
+/// The `DocumentReference` at the first URL, and if its content is at hand the Binary at the second.
+pub(super) fn resources(
+    [url, binary_url]: [String; 2],
+    document: &Document,
+    sent: Sent,
+    content: Option<&[u8]>,
+) -> Vec<(String, Value)> {
+    let coding = |(code, display)| json!({ "system": system::LOINC, "code": code, "display": display });
     let label = |flag: &String| json!({ "coding": [{ "system": system::LOCAL, "code": flag }] });
     let reference = tidy(json!({
         "resourceType": "DocumentReference",
-        "masterIdentifier": { "system": system::MESSAGE, "value": message.id.to_hex() },
+        "contained": sent.contained,
+        "masterIdentifier": sent.identifier,
         "status": "current",
-        "type": { "coding": [coding], "text": document.document_type.label(Language::French) },
-        "date": instant(message.at_ms),
-        "author": [user(message.sender.as_str(), &message.display_name)],
+        "type": {
+            "coding": [document.document_type.code().map(coding)],
+            "text": document.document_type.label(Language::French),
+        },
+        "subject": sent.subject,
+        "date": instant(sent.at_ms),
+        "author": [sent.author],
         "description": document.title,
         "securityLabel": document.confidentiality.iter().map(label).collect::<Vec<_>>(),
         "content": [{ "attachment": {
@@ -48,11 +74,13 @@ pub fn export(message: &Message, document: &Document, content: Option<&[u8]>) ->
             "title": document.name,
         } }],
     }));
-    let Some(content) = content else { return reference };
-    let binary = json!({
-        "resourceType": "Binary",
-        "contentType": document.media_type,
-        "data": STANDARD.encode(content),
+    let binary = content.map(|content| {
+        json!({
+            "resourceType": "Binary",
+            "contentType": document.media_type,
+            "data": STANDARD.encode(content),
+        })
     });
-    bundle(vec![(part_url(message.id.as_bytes(), "reference"), reference), (binary_url, binary)])
+    let binary = binary.map(|binary| (binary_url, binary));
+    [(url, reference)].into_iter().chain(binary).collect()
 }

@@ -88,6 +88,13 @@ pub fn export(patient: &Patient) -> Value {
     }))
 }
 
+/// The same inside the resource that is about the patient, which refers to `#patient`.
+pub(super) fn contained(patient: &Patient) -> Value {
+    let mut exported = export(patient);
+    exported["id"] = "patient".into();
+    exported
+}
+
 fn phone(number: &str) -> Value {
     if number.is_empty() { Value::Null } else { json!({ "system": "phone", "value": number }) }
 }

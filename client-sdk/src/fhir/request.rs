@@ -8,17 +8,27 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Draft, FhirError, Problem, Resources, bundle, consent, instant, node::Node, part_url, patient, system,
-    tidy, user,
+    Draft, FhirError, Problem, Resources,
+    attached::{self, Attached},
+    bundle, consent, instant,
+    node::Node,
+    part_url, patient,
+    role::{self, Roles},
+    system, tidy, user,
 };
 use crate::{
     message::{
-        Body, Document, Language, Patient, Request, RequestId, moment,
+        Body, Language, Patient, Request, RequestId, moment,
         request::{Need, Priority, Purpose, Situation},
         transition::Action,
     },
     thread::requests::{Course, State, Step},
 };
+
+pub use attached::Contents;
+
+/// The role of who took a step. `Annotation.author` of R4 may be a person, and no `PractitionerRole`.
+const ACTING_ROLE: &str = "urn:cercle:extension:acting-role";
 
 const PRIORITIES: [(Priority, &str); 4] = [
     (Priority::Routine, "routine"),
@@ -27,10 +37,10 @@ const PRIORITIES: [(Priority, &str); 4] = [
     (Priority::Stat, "stat"),
 ];
 
-/// A request and its standing at a time: a bundle of `ServiceRequest`, Task, and the patient if this device may
-/// know whom it is about.
+/// A request and its standing at a time: a bundle of `ServiceRequest`, Task, what the patient said, the patient
+/// if this device may know whom it is about, and the documents of the request and of its steps.
 #[must_use]
-pub fn export(course: &Course, patient: Option<&Patient>, now_ms: u64) -> Value {
+pub fn export(course: &Course, patient: Option<&Patient>, contents: &Contents, now_ms: u64) -> Value {
     let request = &course.request;
     let id = request.id.as_bytes();
     let [service_url, task_url, patient_url, consent_url] =
@@ -38,19 +48,27 @@ pub fn export(course: &Course, patient: Option<&Patient>, now_ms: u64) -> Value 
     let patient = patient.or(request.patient.as_ref());
     let subject = patient.map(|_| patient_url.as_str());
     let consent = request.consent.as_ref().map(|said| (consent_url.clone(), consent::export(said, subject)));
+    let documents = attached::all(course, subject, contents);
+    let consented = consent.as_ref().map(|_| json!({ "reference": consent_url }));
+    let informing = documents.iter().filter(|document| informs(course, document));
+    let supporting = consented.into_iter().chain(informing.map(|document| document.reference.clone()));
     let mut entries = vec![
-        (
-            service_url.clone(),
-            service(course, subject, consent.as_ref().map(|_| consent_url.as_str()), now_ms),
-        ),
-        (task_url, task(course, &service_url, now_ms)),
+        (service_url.clone(), service(course, subject, supporting.collect(), now_ms)),
+        (task_url, task(course, &service_url, &documents, now_ms)),
     ];
     entries.extend(consent);
-    entries.extend(patient.map(|patient| (patient_url, patient::export(patient))));
+    entries.extend(patient.map(|patient| (patient_url.clone(), patient::export(patient))));
+    entries.extend(documents.into_iter().flat_map(|document| document.resources));
     bundle(entries)
 }
 
-fn service(course: &Course, patient_url: Option<&str>, consent_url: Option<&str>, now_ms: u64) -> Value {
+/// Whether a document came from who asks: with the request, or when he was asked back.
+fn informs(course: &Course, document: &Attached) -> bool {
+    let step = document.step.and_then(|at| course.history.get(at));
+    step.is_none_or(|step| matches!(step.action, Action::GiveInfo { .. }))
+}
+
+fn service(course: &Course, patient_url: Option<&str>, supporting: Vec<Value>, now_ms: u64) -> Value {
     let request = &course.request;
     let kind = request.purpose.kind();
     let status = match course.state_at(now_ms) {
@@ -59,14 +77,14 @@ fn service(course: &Course, patient_url: Option<&str>, consent_url: Option<&str>
         _ => "active",
     };
     let priority = PRIORITIES.iter().find(|row| row.0 == request.priority).map_or("", |row| row.1);
-    let attached = |document: &Document| json!({ "display": document.name });
-    let consent = consent_url.map(|url| json!({ "reference": url }));
-    let supporting: Vec<Value> = consent.into_iter().chain(request.documents.iter().map(attached)).collect();
     let reference = (!request.reference.is_empty())
         .then(|| json!({ "system": system::REFERENCE, "value": request.reference }));
     let (performer_type, details) = details(&request.purpose);
+    let mut roles = Roles::default();
+    let requester = roles.reference(&course.requester, &course.requester_name, &request.situation);
     tidy(json!({
         "resourceType": "ServiceRequest",
+        "contained": roles.contained(),
         "identifier": [{ "system": system::MESSAGE, "value": request.id.to_hex() }, reference],
         "status": status,
         "intent": "order",
@@ -85,7 +103,7 @@ fn service(course: &Course, patient_url: Option<&str>, consent_url: Option<&str>
         ),
         "occurrencePeriod": { "end": request.due_ms.map(instant) },
         "authoredOn": instant(course.asked_at_ms),
-        "requester": user(course.requester.as_str(), &course.requester_name),
+        "requester": requester,
         "performerType": { "coding": [{ "system": system::PROFESSION, "code": performer_type }] },
         "performer": [request.assignee.as_ref().map(|assignee| user(assignee.as_str(), ""))],
         "reasonCode": [{ "text": request.reason }],
@@ -119,7 +137,7 @@ fn details(purpose: &Purpose) -> (&str, Vec<(&'static str, String)>) {
 }
 
 /// Where a request stands: Task.status, with our state as business status.
-fn task(course: &Course, service_url: &str, now_ms: u64) -> Value {
+fn task(course: &Course, service_url: &str, documents: &[Attached], now_ms: u64) -> Value {
     let state = course.state_at(now_ms);
     let status = match state {
         State::Open => "requested",
@@ -132,8 +150,19 @@ fn task(course: &Course, service_url: &str, now_ms: u64) -> Value {
         State::Expired => "failed",
     };
     let last = course.history.last().map_or(course.asked_at_ms, |step| step.at_ms);
+    let mut roles = Roles::default();
+    let requester = roles.reference(&course.requester, &course.requester_name, &course.request.situation);
+    let owner = course.standing.owner.as_ref().map(|owner| {
+        let own = course.history.iter().rfind(|step| step.by == owner.user);
+        let situation = own.map_or_else(Situation::default, |step| step.situation.clone());
+        roles.reference(&owner.user, &owner.name, &situation)
+    });
+    let notes: Vec<Value> = course.history.iter().map(|step| note(step, &mut roles)).collect();
+    let steps = course.history.iter().enumerate();
+    let outcomes: Vec<Value> = steps.flat_map(|(at, step)| outcomes(step, at, documents)).collect();
     tidy(json!({
         "resourceType": "Task",
+        "contained": roles.contained(),
         "identifier": [{ "system": system::MESSAGE, "value": course.request.id.to_hex() }],
         "status": status,
         "businessStatus": { "coding": [{ "system": system::LOCAL, "code": state.name() }] },
@@ -141,32 +170,37 @@ fn task(course: &Course, service_url: &str, now_ms: u64) -> Value {
         "focus": { "reference": service_url },
         "authoredOn": instant(course.asked_at_ms),
         "lastModified": instant(last),
-        "requester": user(course.requester.as_str(), &course.requester_name),
-        "owner": course.standing.owner.as_ref().map(|owner| user(owner.user.as_str(), &owner.name)),
+        "requester": requester,
+        "owner": owner,
         "restriction": { "period": { "end": course.request.due_ms.map(instant) } },
-        "note": course.history.iter().map(note).collect::<Vec<_>>(),
-        "output": course.history.iter().filter_map(outcome).collect::<Vec<_>>(),
+        "note": notes,
+        "output": outcomes,
     }))
 }
 
-/// A step that counted: who, when, what. All of them are the trace of the act.
-fn note(step: &Step) -> Value {
+/// A step that counted: who, in which situation, when, what. All of them are the trace of the act.
+fn note(step: &Step, roles: &mut Roles) -> Value {
+    let role = roles.place(&step.by, &step.name, &step.situation);
     json!({
+        "extension": [{ "url": ACTING_ROLE, "valueReference": { "reference": role } }],
         "authorReference": user(step.by.as_str(), &step.name),
         "time": instant(step.at_ms),
         "text": step.action.render(Language::French),
     })
 }
 
-/// What came of it: the expert's answer, the report.
-fn outcome(step: &Step) -> Option<Value> {
+/// What came of it: the expert's answer, the report, the documents that came with them.
+fn outcomes(step: &Step, at: usize, documents: &[Attached]) -> Vec<Value> {
     let (code, text) = match &step.action {
         Action::Answer { text, .. } => ("answer", text),
-        Action::Complete { report, .. } if !report.is_empty() => ("report", report),
-        _ => return None,
+        Action::Complete { report, .. } => ("report", report),
+        _ => return Vec::new(),
     };
     let kind = json!({ "coding": [{ "system": system::LOCAL, "code": code }] });
-    Some(json!({ "type": kind, "valueString": text }))
+    let said = (!text.is_empty()).then(|| json!({ "type": kind, "valueString": text }));
+    let came = documents.iter().filter(|document| document.step == Some(at));
+    let attached = came.map(|document| json!({ "type": kind, "valueReference": document.reference }));
+    said.into_iter().chain(attached).collect()
 }
 
 /// A `ServiceRequest` as a request that can be asked: its id follows from the identifier, so that an import
@@ -207,7 +241,9 @@ pub(crate) fn import(node: &Node<'_>, resources: &Resources<'_>) -> Result<Draft
             request.reference = identifier.text_of("value")?;
         }
     }
-    request.situation = Situation::default();
+    if let Some(requester) = node.get("requester")? {
+        request.situation = role::import(node, &requester, resources)?;
+    }
     if let Err(error) = request.check_asked(true) {
         problems.push(Problem::new(node.path(), error.to_string()));
     }

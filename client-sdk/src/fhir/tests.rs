@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use cercle_proto::id::{BlobId, DeviceId, GroupId, MessageId, UserId};
 use serde_json::{Value, json};
 
-use super::{circle, document, export, import, request};
+use super::{circle, document, export, import, request, request::Contents};
 use crate::{
     event::Message,
     message::{
@@ -19,9 +19,12 @@ use crate::{
     },
     thread::{
         Circle,
-        requests::{Course, Standing, State, Step},
+        requests::{Course, Owner, Standing, State, Step},
     },
 };
+
+mod circles;
+mod requests;
 
 const CARE_TEAM: &str = include_str!("samples/careteam.json");
 const ROLE: &str = include_str!("samples/practitioner_role.json");
@@ -103,15 +106,15 @@ fn course(purpose: Purpose) -> Course {
 fn an_alert_and_a_card_come_back_as_they_went() {
     for kind in ["event_alert", "directory_card"] {
         let body = filled(kind);
-        let exported = export(&message(body.clone())).unwrap();
+        let exported = export(&message(body.clone()), None).unwrap();
         assert_eq!(back(&exported), body, "{kind}");
     }
-    assert!(export(&message(filled("bulletin"))).is_none());
+    assert!(export(&message(filled("bulletin")), None).is_none());
 }
 
 #[test]
 fn an_alert_has_what_the_national_profile_requires() {
-    let exported = export(&message(filled("event_alert"))).unwrap();
+    let exported = export(&message(filled("event_alert")), None).unwrap();
     for element in ["subject", "requester", "payload", "authoredOn", "status", "medium", "contained"] {
         assert!(exported.get(element).is_some(), "{element}");
     }
@@ -165,9 +168,11 @@ fn every_kind_of_request_comes_back_as_it_went() {
     for purpose in purposes {
         let mut course = course(purpose);
         course.request.reference = text("VT-2026-0042");
+        course.request.situation = Situation { profession: text("10"), structure: text("1750000123") };
         let consent = RequestConsent { mode: RequestConsentMode::Oral, date: text("2026-11-20") };
         course.request.consent = Some(consent);
-        let Body::Request(read) = back(&request::export(&course, Some(&patient()), 0)) else {
+        let Body::Request(read) = back(&request::export(&course, Some(&patient()), &Contents::new(), 0))
+        else {
             panic!("a request")
         };
         assert!(read.patient == Some(patient()));
@@ -178,7 +183,7 @@ fn every_kind_of_request_comes_back_as_it_went() {
 #[test]
 fn a_request_without_known_patient_names_none_and_says_so_when_it_is_read() {
     let course = course(Purpose::Referral { recourse: 1, speciality: "SM15".to_owned() });
-    let exported = request::export(&course, None, 0);
+    let exported = request::export(&course, None, &Contents::new(), 0);
     assert_eq!(exported["entry"].as_array().unwrap().len(), 2, "no Patient");
     let drafts = import(&exported.to_string()).unwrap();
     assert_eq!(drafts[0].problems[0].element, "entry[0].resource(ServiceRequest).subject");
@@ -197,7 +202,7 @@ fn the_standing_of_a_request_is_the_status_of_its_task() {
     ] {
         let mut course = course(Purpose::Task);
         course.standing.state = state;
-        let exported = request::export(&course, None, now);
+        let exported = request::export(&course, None, &Contents::new(), now);
         assert_eq!(exported["entry"][0]["resource"]["status"], service);
         assert_eq!(exported["entry"][1]["resource"]["status"], task);
         assert_eq!(exported["entry"][1]["resource"]["businessStatus"]["coding"][0]["code"], state.name());
@@ -229,7 +234,7 @@ fn the_task_of_an_opinion_has_the_trace_of_the_act_and_the_answer() {
             state: State::Claimed,
         });
     }
-    let task = &request::export(&course, None, 0)["entry"][1]["resource"];
+    let task = &request::export(&course, None, &Contents::new(), 0)["entry"][1]["resource"];
     let notes = task["note"].as_array().unwrap();
     assert_eq!(notes.len(), 4);
     assert_eq!(notes[1]["authorReference"]["identifier"]["value"], "nadia.rossi@cpts.example");
@@ -304,10 +309,10 @@ fn a_document_goes_without_key_and_with_its_content_if_it_is_at_hand() {
         thumbnail: Vec::new(),
     };
     let message = message(Body::Document(attached.clone()));
-    let alone = export(&message).unwrap();
+    let alone = export(&message, None).unwrap();
     assert_eq!(alone["type"]["coding"][0]["code"], "57833-6");
     assert!(alone["content"][0]["attachment"].get("url").is_none());
-    let whole = document::export(&message, &attached, Some(b"%PDF-"));
+    let whole = document::export(&message, &attached, None, Some(b"%PDF-"));
     let [reference, binary] = [0, 1].map(|at| &whole["entry"][at]);
     assert_eq!(reference["resource"]["content"][0]["attachment"]["url"], binary["fullUrl"]);
     assert_eq!(binary["resource"]["data"], "JVBERi0=");
@@ -348,7 +353,7 @@ fn the_national_examples_are_read() {
 fn what_cercle_wrote_from_an_example_says_the_same_when_it_is_read_again() {
     let card = import(ROLE).unwrap().remove(0);
     let body: Body = serde_json::from_value(card.content.clone()).unwrap();
-    assert_eq!(back(&export(&message(body.clone())).unwrap()), body);
+    assert_eq!(back(&export(&message(body.clone()), None).unwrap()), body);
 
     // Somebody completes the alert, as its draft says.
     let mut event = import(EVENT).unwrap().remove(0).content;
@@ -356,7 +361,7 @@ fn what_cercle_wrote_from_an_example_says_the_same_when_it_is_read_again() {
     event["location"] = json!("Domicile");
     event["priority"] = json!("urgent");
     let body: Body = serde_json::from_value(event).unwrap();
-    assert_eq!(back(&export(&message(body.clone())).unwrap()), body);
+    assert_eq!(back(&export(&message(body.clone()), None).unwrap()), body);
 
     // And gives each member of the circle a basis: what FHIR does not know is asked for again.
     let team = import(CARE_TEAM).unwrap().remove(0);

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use cercle_sdk::message::{RsvpAnswer, availability::AvailabilityType};
 use clap::{ArgAction, Args, ValueEnum};
 
+use super::SituationArguments;
+
 /// Whether one comes to an event.
 #[derive(Debug, Args)]
 pub(crate) struct RsvpArguments {
@@ -57,7 +59,7 @@ pub(crate) struct ExportArguments {
     /// En FHIR R4 (JSON).
     #[arg(long, required = true, action = ArgAction::SetTrue)]
     pub(crate) fhir: bool,
-    /// Joint le contenu d'un document (Binary), 5 Mo au plus.
+    /// Joint le contenu du document, ou de ceux de la demande (Binary), 5 Mo en tout au plus.
     #[arg(long, requires = "id")]
     pub(crate) content: bool,
     /// Fichier à écrire ; sinon la sortie standard.
@@ -77,6 +79,8 @@ pub(crate) struct ImportArguments {
     /// Envoie dans ce groupe ce qui est complet.
     #[arg(long, value_name = "GROUPE")]
     pub(crate) post: Option<String>,
+    #[command(flatten)]
+    pub(crate) situation: SituationArguments,
 }
 
 /// An answer to an event, as an argument.

@@ -2,15 +2,19 @@
 
 use cercle_sdk::{
     client::now_ms,
-    core::{Ask, GroupSummary, Message},
-    fhir::{self, Draft},
-    message::Body,
+    core::{Ask, BoardFilter, BoardRow, GroupSummary, Message},
+    fhir::{self, Draft, request::Contents},
+    message::{
+        Body, Document, Request,
+        request::{RequestConsent, RequestConsentMode, Situation},
+    },
+    thread::{Thread, requests::Course},
 };
 use serde_json::Value;
 
-use super::{find_group, post::input, send};
+use super::{find_group, post::input, requests::situation, send};
 use crate::{
-    arguments::{ExportArguments, ImportArguments},
+    arguments::{ExportArguments, ImportArguments, SituationArguments},
     context::{Context, Enrolled},
     exit::Exit,
     failure::Failure,
@@ -18,14 +22,41 @@ use crate::{
     records::Record,
 };
 
+/// Something of a group that has a form in FHIR.
+enum Found {
+    Request(Box<Course>),
+    Message(Box<Message>),
+}
+
+impl Found {
+    fn documents(&self) -> Vec<&Document> {
+        match self {
+            Self::Request(course) => {
+                let later = course.history.iter().flat_map(|step| step.action.documents());
+                course.request.documents.iter().chain(later).collect()
+            }
+            Self::Message(message) => match &message.body {
+                Body::Document(document) => vec![document],
+                _ => Vec::new(),
+            },
+        }
+    }
+}
+
 /// Writes a circle, request or message as FHIR.
 pub(crate) async fn export(context: &Context<'_>, arguments: ExportArguments) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
     let group = find_group(context, &enrolled, &arguments.group).await?;
     let exported = match &arguments.id {
         None => circle(&enrolled, &group).await?,
-        Some(id) if arguments.content => with_content(context, &enrolled, &group, id).await?,
-        Some(id) => one(&enrolled, &group, id).await?,
+        Some(id) => {
+            let found = find(&enrolled, &group, id).await?;
+            let contents = match arguments.content {
+                true => contents(context, &enrolled, &found.documents()).await?,
+                false => Contents::new(),
+            };
+            resource(&enrolled, &group, &found, &contents).await?.ok_or_else(|| not_one(id))?
+        }
     };
     enrolled.close().await;
     let pretty = serde_json::to_string_pretty(&exported).map_err(|error| Failure::fault(&error))?;
@@ -43,9 +74,8 @@ pub(crate) async fn export(context: &Context<'_>, arguments: ExportArguments) ->
 
 async fn circle(enrolled: &Enrolled, group: &GroupSummary) -> Result<Value, Failure> {
     let (id, title) = (group.group, group.profile.title.clone());
-    let export = move |thread: &cercle_sdk::thread::Thread| {
-        thread.circle().map(|circle| fhir::circle::export(id, &title, circle))
-    };
+    let export =
+        move |thread: &Thread| thread.circle().map(|circle| fhir::circle::export(id, &title, circle));
     enrolled.client.with_thread(id, export).await?.ok_or_else(|| {
         Failure::new(
             Exit::NotFound,
@@ -58,32 +88,30 @@ async fn circle(enrolled: &Enrolled, group: &GroupSummary) -> Result<Value, Fail
     })
 }
 
-/// The document message whose id begins so, with its bytes.
-async fn with_content(
-    context: &Context<'_>,
-    enrolled: &Enrolled,
-    group: &GroupSummary,
-    prefix: &str,
-) -> Result<Value, Failure> {
-    let found = messages(enrolled, group, &prefix.trim().to_ascii_lowercase()).await?;
-    let [message] = found.as_slice() else { return Err(not_one(prefix)) };
-    let Body::Document(document) = &message.body else {
-        let what = text!("Ce message n'est pas un document."; "This message is no document.");
-        return Err(Failure::new(Exit::NotFound, what));
+/// The one request or message of a group whose id begins so.
+async fn find(enrolled: &Enrolled, group: &GroupSummary, prefix: &str) -> Result<Found, Failure> {
+    let wanted = prefix.trim().to_ascii_lowercase();
+    if wanted.len() < ID_PREFIX_DIGITS_MIN {
+        return Err(not_one(prefix));
+    }
+    let begin = wanted.clone();
+    let requests = move |thread: &Thread| {
+        let found = thread.requests.iter().filter(|course| course.request.id.to_hex().starts_with(&begin));
+        found.map(|course| Found::Request(Box::new(course.clone()))).collect::<Vec<_>>()
     };
-    context.online(enrolled).await?;
-    let what = text!("Réception du document…"; "Fetching the document…");
-    let fetching = Box::pin(enrolled.client.download_bytes(document, FHIR_CONTENT_BYTES_MAX));
-    let bytes = context.output.waiting(&what, fetching).await?;
-    Ok(fhir::document::export(message, document, Some(&bytes)))
+    let mut found = enrolled.client.with_thread(group.group, requests).await?;
+    let messages = messages(enrolled, group, &wanted).await?.into_iter();
+    let written = messages.filter(|message| fhir::export(message, None).is_some());
+    found.extend(written.map(|message| Found::Message(Box::new(message))));
+    match (found.pop(), found.pop()) {
+        (Some(found), None) => Ok(found),
+        _ => Err(not_one(prefix)),
+    }
 }
 
 /// The messages of a group whose id begins so.
 async fn messages(enrolled: &Enrolled, group: &GroupSummary, wanted: &str) -> Result<Vec<Message>, Failure> {
     let (mut after, mut found) = (0, Vec::new());
-    if wanted.len() < ID_PREFIX_DIGITS_MIN {
-        return Ok(found);
-    }
     loop {
         let page = enrolled.client.messages(group.group, after, PAGE_MESSAGES).await?;
         let Some(last) = page.last() else { return Ok(found) };
@@ -102,24 +130,63 @@ fn not_one(prefix: &str) -> Failure {
     )
 }
 
-/// The request or message whose id begins so.
-async fn one(enrolled: &Enrolled, group: &GroupSummary, prefix: &str) -> Result<Value, Failure> {
-    let wanted = prefix.trim().to_ascii_lowercase();
-    let (begin, now) = (wanted.clone(), now_ms());
-    let requests = move |thread: &cercle_sdk::thread::Thread| {
-        let found = thread.requests.iter().filter(|course| course.request.id.to_hex().starts_with(&begin));
-        let export = |course: &cercle_sdk::thread::requests::Course| {
-            let patient = thread.requests.handed_over(course.request.id, &course.requester);
-            fhir::request::export(course, patient, now)
-        };
-        found.map(export).collect::<Vec<_>>()
-    };
-    let mut found = enrolled.client.with_thread(group.group, requests).await?;
-    found.extend(messages(enrolled, group, &wanted).await?.iter().filter_map(fhir::export));
-    match (found.pop(), found.pop()) {
-        (Some(resource), None) if wanted.len() >= ID_PREFIX_DIGITS_MIN => Ok(resource),
-        _ => Err(not_one(prefix)),
+/// Fetches what documents hold.
+async fn contents(
+    context: &Context<'_>,
+    enrolled: &Enrolled,
+    documents: &[&Document],
+) -> Result<Contents, Failure> {
+    if documents.is_empty() {
+        let what = text!("Il n'y a pas de document ici."; "There is no document here.");
+        return Err(Failure::new(Exit::NotFound, what).mend(text!("Sans --content"; "Without --content")));
     }
+    if documents.iter().map(|document| document.size).sum::<u64>() > FHIR_CONTENT_BYTES_MAX {
+        let what = text!("Le contenu dépasse 5 Mo en tout."; "The content is above 5 MB in all.");
+        return Err(Failure::new(Exit::Usage, what).mend(text!(
+            "Sans --content, puis les documents un par un : cercle get";
+            "Without --content, then the documents one by one: cercle get"
+        )));
+    }
+    context.online(enrolled).await?;
+    let what = text!("Réception des documents…"; "Fetching the documents…");
+    let mut contents = Contents::new();
+    for document in documents {
+        let fetching = Box::pin(enrolled.client.download_bytes(document, FHIR_CONTENT_BYTES_MAX));
+        contents.insert(document.blob, context.output.waiting(&what, fetching).await?);
+    }
+    Ok(contents)
+}
+
+/// Writes what was found, with the patient as far as this device may know him.
+async fn resource(
+    enrolled: &Enrolled,
+    group: &GroupSummary,
+    found: &Found,
+    contents: &Contents,
+) -> Result<Option<Value>, Failure> {
+    let circle = |thread: &Thread| thread.circle().map(|circle| circle.patient.clone());
+    let circle = enrolled.client.with_thread(group.group, circle).await?;
+    let message = match found {
+        Found::Request(course) => {
+            // Whoever took a wide request on was told in another thread: the board knows.
+            let everything = BoardFilter { closed: true, ..BoardFilter::default() };
+            let rows = enrolled.client.board(everything).await?;
+            let is = |row: &BoardRow| (row.request, &row.requester) == (course.request.id, &course.requester);
+            let told = rows.into_iter().find(is).and_then(|row| row.patient);
+            let refused = |said: &RequestConsent| said.mode == RequestConsentMode::Refused;
+            let named = circle.filter(|_| !course.request.consent.as_ref().is_some_and(refused));
+            let patient = told.or(named);
+            return Ok(Some(fhir::request::export(course, patient.as_ref(), contents, now_ms())));
+        }
+        Found::Message(message) => message,
+    };
+    Ok(match &message.body {
+        Body::Document(document) => {
+            let content = contents.get(&document.blob).map(Vec::as_slice);
+            Some(fhir::document::export(message, document, circle.as_ref(), content))
+        }
+        _ => fhir::export(message, circle.as_ref()),
+    })
 }
 
 /// Reads a FHIR file into drafts, and posts them if asked to.
@@ -154,7 +221,7 @@ pub(crate) async fn import(context: &Context<'_>, arguments: ImportArguments) ->
     for draft in drafts {
         let body: Body = serde_json::from_value(draft.content).map_err(|error| Failure::fault(&error))?;
         exit = match body {
-            Body::Request(request) => ask(context, group, *request).await?,
+            Body::Request(request) => ask(context, group, *request, &arguments.situation).await?,
             body => Box::pin(send::post(context, group, body.into())).await?,
         };
     }
@@ -165,10 +232,18 @@ pub(crate) async fn import(context: &Context<'_>, arguments: ImportArguments) ->
 async fn ask(
     context: &Context<'_>,
     group: &str,
-    mut request: cercle_sdk::message::Request,
+    mut request: Request,
+    arguments: &SituationArguments,
 ) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
     let group = find_group(context, &enrolled, group).await?;
+    // The certificate says what somebody is; the file says for whom he works, if it does.
+    let own = situation(&enrolled, arguments);
+    let filled = |said: String, other: String| if said.is_empty() { other } else { said };
+    request.situation = Situation {
+        profession: filled(own.profession, request.situation.profession),
+        structure: filled(request.situation.structure, own.structure),
+    };
     context.online(&enrolled).await?;
     let patient = request.patient.take();
     let ask = Ask { request, groups: vec![group.group], widening: Vec::new(), patient };
