@@ -164,8 +164,9 @@ pub const GROUPS_MAX: usize = 10_000;
 /// Past epochs whose messages can still be read. The hub takes messages up to 2 epochs old; the rest is
 /// room for what was in flight when several commits followed each other.
 pub const PAST_EPOCHS: usize = 5;
-/// The same in a large group, where every decryption writes the secrets of all these epochs.
-pub const PAST_EPOCHS_LARGE_GROUP: usize = 3;
+/// The same in a large group, where every decryption writes the secrets and leaves of all these epochs: what
+/// the hub takes, and no more. Entries are read in the order of the log, so nothing older can come.
+pub const PAST_EPOCHS_LARGE_GROUP: usize = 2;
 /// Members from which a group is large in this sense.
 pub const LARGE_GROUP_MEMBERS: usize = 50;
 /// Messages of one sender that may arrive out of order. The log is ordered, so the need is small.
@@ -350,6 +351,7 @@ pub const ALERTS_PER_THREAD_MAX: usize = 256;
 pub const LISTING_ABOUT_CHARS_MAX: usize = 280;
 
 const _: () = assert!(PAST_EPOCHS >= 2, "the hub takes messages that are two epochs old");
+const _: () = assert!(PAST_EPOCHS_LARGE_GROUP >= 2, "the same in a large group");
 const _: () = assert!(TYPING_IN_A_ROW_MAX * 2 < FORWARD_MESSAGES, "signs must not cost a message");
 const _: () = assert!(KEY_PACKAGES_LOW < KEY_PACKAGES_STOCK);
 const _: () = assert!(HISTORY_INLINE_BYTES_MAX + 40 * 100 < CONTENT_BYTES_MAX);

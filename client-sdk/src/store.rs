@@ -165,8 +165,10 @@ impl Tx<'_> {
 
 /// Encodes a record: a version byte, then CBOR, which tolerates added fields.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Zeroizing<Vec<u8>> {
-    let mut out = Zeroizing::new(vec![RECORD_VERSION]);
-    ciborium::into_writer(value, &mut *out).expect("our records have no keys that CBOR cannot hold");
+    let out = cbor4ii::serde::to_vec(vec![RECORD_VERSION], value);
+    let out = Zeroizing::new(out.expect("memory is there, and serde's values all have a form in CBOR"));
+    #[cfg(test)]
+    tests::assert_written_as_ever(&out[1..], value);
     out
 }
 
@@ -177,7 +179,7 @@ pub(crate) fn encode<T: Serialize>(value: &T) -> Zeroizing<Vec<u8>> {
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, StoreError> {
     match bytes.split_first() {
         Some((&RECORD_VERSION, rest)) => {
-            ciborium::from_reader(rest).map_err(|_| StoreError::Damaged("a record does not decode"))
+            cbor4ii::serde::from_slice(rest).map_err(|_| StoreError::Damaged("a record does not decode"))
         }
         _ => Err(StoreError::Damaged("a record of an unknown version")),
     }
@@ -193,4 +195,17 @@ fn integer(value: u64) -> i64 {
 /// A sequence number or time as SQLite stored it.
 fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Serialize;
+
+    /// Stores were first written by `ciborium`, and openmls finds its rows by their encoded keys: every
+    /// record that any test of this crate writes must be the same to the byte.
+    pub(super) fn assert_written_as_ever<T: Serialize>(written: &[u8], value: &T) {
+        let mut before = Vec::new();
+        ciborium::into_writer(value, &mut before).unwrap();
+        assert!(written == before, "{} is written in another way", std::any::type_name::<T>());
+    }
 }

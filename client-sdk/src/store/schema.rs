@@ -75,6 +75,8 @@ pub(crate) fn configure(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "secure_delete", "ON")?;
+    // What a savepoint would undo stays in memory instead of in a file: each message is decrypted under one.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(())
 }
 

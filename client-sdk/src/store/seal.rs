@@ -5,16 +5,17 @@
 //! file learns is that two values are equal, their lengths, and the clear columns of the schema.
 
 use chacha20poly1305::{
-    KeyInit, XChaCha20Poly1305, XNonce,
+    AeadInPlace, KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Payload},
 };
-use hkdf::Hkdf;
+use hkdf::{Hkdf, HkdfExtract};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{StoreError, StoreKey};
 
 const NONCE_BYTES: usize = 24;
+const TAG_BYTES: usize = 16;
 /// First byte of each sealed value: version of this format.
 const VERSION: u8 = 1;
 
@@ -50,12 +51,17 @@ impl Sealer {
     pub(crate) fn seal(&self, context: &[&[u8]], plaintext: &[u8]) -> Vec<u8> {
         let context = join(context);
         let nonce = self.nonce(&context, plaintext);
-        let payload = Payload { msg: plaintext, aad: &context };
-        let ciphertext = self
+        // Encrypted where it lies: the state of a large group is a megabyte, written with each message.
+        let mut sealed = Vec::with_capacity(1 + NONCE_BYTES + plaintext.len() + TAG_BYTES);
+        sealed.push(VERSION);
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(plaintext);
+        let tag = self
             .cipher
-            .encrypt(XNonce::from_slice(&nonce), payload)
+            .encrypt_in_place_detached(XNonce::from_slice(&nonce), &context, &mut sealed[1 + NONCE_BYTES..])
             .expect("XChaCha20-Poly1305 fails only above 256 GiB");
-        [&[VERSION], nonce.as_slice(), &ciphertext].concat()
+        sealed.extend_from_slice(&tag);
+        sealed
     }
 
     /// Opens a value that was sealed for the same place.
@@ -77,9 +83,11 @@ impl Sealer {
 
     /// HKDF-Extract is HMAC (RFC 5869 section 2.2): the nonce is a keyed hash of all that is sealed.
     fn nonce(&self, context: &[u8], plaintext: &[u8]) -> [u8; NONCE_BYTES] {
-        let length = (context.len() as u64).to_be_bytes();
-        let input = Zeroizing::new([&length, context, plaintext].concat());
-        let (hash, _) = Hkdf::<Sha256>::extract(Some(self.nonce_key.as_slice()), &input);
+        let mut extract = HkdfExtract::<Sha256>::new(Some(self.nonce_key.as_slice()));
+        extract.input_ikm(&(context.len() as u64).to_be_bytes());
+        extract.input_ikm(context);
+        extract.input_ikm(plaintext);
+        let (hash, _) = extract.finalize();
         hash[..NONCE_BYTES].try_into().expect("SHA-256 has 32 bytes")
     }
 }
