@@ -2,9 +2,10 @@
 //!
 //! **What "without names" means.** MLS authenticates the sender of every message to every member, so no answer in
 //! a group is anonymous, and this project does not pretend otherwise. A form with
-//! [`FormResults::WithoutNames`] has its results counted and shown without names, and an answer is not shown as a
-//! line of the conversation; but the device of each member has each answer with its sender, and a program that
-//! reads the store sees them. The heading of the form says so to whoever is asked.
+//! [`FormResults::WithoutNames`] has its results counted and shown without names. An answer to any form is neither
+//! a line of the conversation nor an event of the timeline, is not counted as unread and not found by search; but
+//! the device of each member has each answer with its sender, and a program that reads the store sees them. The
+//! heading of the form says so to whoever is asked.
 
 use std::collections::BTreeSet;
 

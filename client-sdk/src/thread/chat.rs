@@ -5,7 +5,9 @@
 //! - only the author edits, and only a text; the last edit counts;
 //! - the author withdraws, or whoever administers the group at that place; the first withdrawal counts, and
 //!   nothing counts for the message after it;
-//! - receipts are cumulative, and never reach beyond their own place.
+//! - receipts are cumulative, and never reach beyond their own place;
+//! - an answer to a form is no message of the conversation: it shows in the results of its form alone, which may
+//!   leave names out ([`message::form`](crate::message::form)).
 //!
 //! It holds no texts but those of edits: a view is made of it and of the stored messages.
 
@@ -106,7 +108,7 @@ impl Chat {
             Body::Retract(retract) => return self.retract(message, retract),
             Body::Pin(pin) => self.pin(pin),
             Body::Receipt(receipt) => self.receipt(message, receipt),
-            Body::GroupProfile(_) | Body::Typing(_) => {}
+            Body::GroupProfile(_) | Body::Typing(_) | Body::FormAnswer(_) => {}
             Body::Unknown { fallback } if fallback.is_empty() => {}
             _ => return self.add(message),
         }

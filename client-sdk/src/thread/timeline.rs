@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Kinds that are talk about the care, or upkeep of the group, and no events of it.
-const NO_EVENTS: [&str; 12] = [
+const NO_EVENTS: [&str; 13] = [
     "text",
     "group_profile",
     "history_handed_over",
@@ -23,6 +23,8 @@ const NO_EVENTS: [&str; 12] = [
     "typing",
     "pin",
     "directory_card",
+    // Its form has the results, perhaps without names.
+    "form_answer",
     // Nobody knows whether it is one.
     "unknown",
 ];
@@ -145,7 +147,7 @@ mod tests {
     use super::*;
 
     /// Kinds that have a line.
-    const EVENTS: [&str; 27] = [
+    const EVENTS: [&str; 26] = [
         "document",
         "event_alert",
         "event_alert_ack",
@@ -157,7 +159,6 @@ mod tests {
         "event",
         "rsvp",
         "form",
-        "form_answer",
         "assessment",
         "care_plan",
         "care_plan_validation",

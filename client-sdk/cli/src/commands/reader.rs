@@ -181,8 +181,10 @@ impl<'a> Reader<'a> {
     fn message(&self, title: &str, message: &Message) -> bool {
         let language = self.context.output.language();
         let text = message.body.render(language);
-        // Neither the title of a group nor a receipt is something that somebody said.
-        if text.is_empty() || matches!(message.body, Body::GroupProfile(_) | Body::Receipt(_)) {
+        // Neither the title of a group nor a receipt is something that somebody said; an answer to a form counts
+        // in its results.
+        let silent = matches!(message.body, Body::GroupProfile(_) | Body::Receipt(_) | Body::FormAnswer(_));
+        if text.is_empty() || silent {
             self.context.output.record(&Record::Message(MessageRecord::new(title, message, language)));
             return false;
         }

@@ -183,3 +183,16 @@ fn what_was_handed_over_to_a_newcomer_is_shown_but_not_unread() {
     chat.apply(&message(2, 1, false, Body::text("après")));
     assert_eq!((chat.lines().len(), chat.unread(&user(3), 0)), (2, (1, 0)));
 }
+
+#[test]
+fn an_answer_to_a_form_is_no_line_and_not_unread_so_that_nothing_says_who_answered() {
+    let mut chat = Chat::default();
+    let of = |kind: &str| serde_json::from_str(crate::message::template::of(kind).unwrap()).unwrap();
+    assert_eq!(chat.apply(&message(1, 1, false, of("form"))), Effect::Added);
+    assert_eq!(chat.apply(&message(2, 2, false, of("form_answer"))), Effect::Nothing);
+    assert_eq!((chat.lines().len(), chat.unread(&user(3), 0)), (1, (1, 0)));
+    // Nothing can be said about it either.
+    let reaction = Reaction { message: id(2), emoji: "👍".into(), removed: false };
+    chat.apply(&message(3, 3, false, Body::Reaction(reaction)));
+    assert!(chat.line(id(2)).is_none());
+}
