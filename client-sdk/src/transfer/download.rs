@@ -45,28 +45,40 @@ pub(super) async fn download(
 }
 
 async fn run(device: &Device, document: &Document, mut sink: Sink) -> Result<Arrived, TransferError> {
+    match fill(device, document, &mut sink).await {
+        Ok(()) => sink.finish(),
+        Err(error) => {
+            if sink.arrived() == 0 || is_final(&error) {
+                sink.discard();
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Whether no later try can go on with what has arrived: its content is not left lying about.
+const fn is_final(error: &TransferError) -> bool {
+    matches!(error, TransferError::Damaged(_) | TransferError::Gone | TransferError::NotMember)
+}
+
+/// Until every chunk is in the sink.
+async fn fill(device: &Device, document: &Document, sink: &mut Sink) -> Result<(), TransferError> {
     let mut tries = Tries::impatient(device, Command::OpenBlob { blob: document.blob });
     let mut progress = Progress::new(device, document.blob, document.size);
     while sink.next_sealed_bytes() > 0 {
         let ticket = tries.ticket().await?;
         if ticket.size != sealed_size(document.size) {
-            sink.discard();
             return Err(Damaged.into());
         }
         let hub = device.hub().await?;
-        match attempt(&hub, &ticket, &mut sink, &mut progress).await {
+        match attempt(&hub, &ticket, sink, &mut progress).await {
             Ended::Complete => {}
             Ended::Failed(failure) => tries.failed(failure, sink.arrived()).await?,
-            Ended::Over(error) => {
-                if matches!(error, TransferError::Damaged(_)) {
-                    sink.discard();
-                }
-                return Err(error);
-            }
+            Ended::Over(error) => return Err(error),
         }
     }
     progress.at(document.size);
-    sink.finish()
+    Ok(())
 }
 
 async fn attempt(hub: &Hub, ticket: &Ticket, sink: &mut Sink, progress: &mut Progress<'_>) -> Ended {

@@ -1,6 +1,6 @@
 //! Documents that must not go out, must not come in, or are not what they claim to be.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use cercle_proto::{ErrorCode, id::BlobId};
 use cercle_sdk::{
@@ -9,8 +9,10 @@ use cercle_sdk::{
     event::{Event, TransferFailure},
     limits::DOCUMENT_BYTES_MAX,
     message::{Body, Document, DocumentType},
-    transfer::{AttachOptions, TransferError},
+    sealing::CHUNK_BYTES,
+    transfer::{AttachOptions, Destination, TransferError},
 };
+use cercle_server::{clock::Clock, limits::DAY_MS};
 
 use crate::{
     client_documents::{into_folder, until_document},
@@ -94,12 +96,77 @@ async fn who_is_not_in_the_group_gets_nothing_even_with_id_and_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_hub_no_longer_has_is_said_to_be_gone() {
+async fn what_the_hub_never_had_is_said_to_be_gone() {
     let hub = Hub::start().await;
     let (alice, bob) = (hub.enrol("alice").await, hub.enrol("bob").await);
     let document = Document { blob: BlobId::new([7; 16]), ..sent(&alice, &bob).await };
     let gone = soon(bob.download_bytes(&document, SIZE)).await;
     assert!(matches!(gone, Err(TransferError::Gone)), "{gone:?}");
+}
+
+/// Between two questions to the hub.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Files below a folder, of which the hub may be deleting one.
+fn files(folder: &std::path::Path) -> usize {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    let paths = entries.map_while(Result::ok).map(|entry| entry.path());
+    paths.map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_past_its_time_is_deleted_by_the_hub_and_said_to_be_gone() {
+    // It is kept for a day: the certificates of the devices, whose clocks go on as they are, last longer.
+    let clock = Clock::manual(Clock::system().now());
+    let settings =
+        [("CERCLE_SERVER_ATTACHMENT_RETENTION_DAYS", "1"), ("CERCLE_SERVER_HOUSEKEEPING_INTERVAL_MS", "10")];
+    let hub = Hub::start_by(clock.clone(), &settings).await;
+    let (alice, bob) = (hub.enrol("alice").await, hub.enrol("bob").await);
+    let group = pair(&alice, &bob).await;
+    let mut heard = bob.events();
+    let options = || AttachOptions { name: Some("ordonnance.pdf".to_owned()), ..AttachOptions::default() };
+    soon(alice.attach(group, content(), options())).await.unwrap();
+    let old = until_document(&mut heard).await;
+    clock.advance(DAY_MS - 1);
+    soon(alice.attach(group, content(), options())).await.unwrap();
+    let young = until_document(&mut heard).await;
+    let home = tempfile::tempdir().unwrap();
+    for document in [&old, &young] {
+        let options = Destination { overwrite: true, ..into_folder(home.path()) };
+        let path = soon(bob.fetch(document, options)).await.unwrap();
+        assert!(fs::read(path).unwrap() == content());
+    }
+    assert!(files(&hub.attachments()) >= 2);
+    let on_disk = files(&hub.attachments());
+
+    clock.advance(1);
+    let empty = tempfile::tempdir().unwrap();
+    let failure = soon(async {
+        loop {
+            let destination = Destination { overwrite: true, ..into_folder(home.path()) };
+            match bob.fetch(&old, destination).await {
+                Ok(_) => tokio::time::sleep(ASK_AGAIN).await,
+                Err(failure) => return failure,
+            }
+        }
+    })
+    .await;
+    assert!(matches!(failure, TransferError::Gone), "{failure:?}");
+    // What an earlier try has left of it can never be made whole.
+    let part = empty.path().join(format!(".{}.part", old.blob.to_hex()));
+    fs::write(&part, &content()[..CHUNK_BYTES]).unwrap();
+    let again = soon(bob.fetch(&old, into_folder(empty.path()))).await;
+    assert!(matches!(again, Err(TransferError::Gone)), "{again:?}");
+    assert_eq!(fs::read_dir(empty.path()).unwrap().count(), 0, "nothing is left of the attempts");
+    // Its bytes are gone from the disk, and nobody else's.
+    soon(async {
+        while files(&hub.attachments()) * 2 > on_disk {
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+    })
+    .await;
+    let kept = soon(bob.fetch(&young, into_folder(empty.path()))).await.unwrap();
+    assert!(fs::read(kept).unwrap() == content());
 }
 
 #[tokio::test(flavor = "multi_thread")]
