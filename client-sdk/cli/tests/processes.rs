@@ -21,6 +21,8 @@ mod chaos_clock;
 mod chaos_slow;
 #[path = "processes/circle.rs"]
 mod circle;
+#[path = "processes/circle_standing.rs"]
+mod circle_standing;
 #[path = "processes/client_crash.rs"]
 mod client_crash;
 #[path = "processes/confidentiality.rs"]
@@ -33,6 +35,8 @@ mod demo;
 mod directory;
 #[path = "processes/documents.rs"]
 mod documents;
+#[path = "processes/every_kind.rs"]
+mod every_kind;
 #[path = "processes/exit_codes.rs"]
 mod exit_codes;
 #[path = "processes/fhir.rs"]
@@ -61,6 +65,8 @@ mod offline;
 mod profiles;
 #[path = "processes/recovery.rs"]
 mod recovery;
+#[path = "processes/request_steps.rs"]
+mod request_steps;
 #[path = "processes/requests.rs"]
 mod requests;
 #[path = "processes/restored.rs"]

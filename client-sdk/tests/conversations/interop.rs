@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use cercle_proto::{
     id::{GroupId, UserId},
-    v1::{Entry, EntryKind, server_frame::Body},
+    v1::{Entry, EntryKind, server_frame},
 };
 use cercle_sdk::{
     client::Client,
     core::{Command, PolicyTemplate},
     event::{Event, GapReason},
+    message::{Body, Reaction},
+    search::Search,
+    thread::view::Range,
 };
 use mls_rs::client_builder::MlsConfig;
 
@@ -134,6 +137,60 @@ async fn a_group_made_by_another_library_is_joined_and_used_by_ours() {
     assert_eq!(bruno.members(group), 2);
 }
 
+/// The fields of an envelope with a body of number 1000, which this version does not know.
+fn newer_kind(fallback: &str) -> Vec<u8> {
+    let bytes = |tag: &[u8], content: &[u8]| [tag, &[u8::try_from(content.len()).unwrap()], content].concat();
+    let body = bytes(&[0xc2, 0x3e], b"what only a newer version can read");
+    [bytes(&[0x1a], fallback.as_bytes()), body].concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_that_only_a_newer_client_knows_is_shown_by_its_fallback_answered_and_kept() {
+    let hub = Hub::start().await;
+    let anne = hub.enrol("anne").await;
+    let invitation = hub.invitation("bruno").await;
+    let mut bruno = enrol(Line::dial(&invitation).await, &invitation).await;
+    let mut annes = anne.events();
+    let group = soon(anne.create_group("Deux versions", PolicyTemplate::Conversation)).await.unwrap();
+    soon(anne.invite(group, vec![bruno.user.clone()])).await.unwrap();
+    bruno.until(|bruno| bruno.groups.contains_key(&group)).await;
+
+    let poll = bruno.post(group, &newer_kind("Sondage : quel jour ?")).await;
+    bruno.post(group, &newer_kind("")).await;
+    bruno.send(group, "et ceci, vous le lisez ?").await;
+    let fallback = Body::Unknown { fallback: "Sondage : quel jour ?".into() };
+    let shown = fallback.clone();
+    until(&mut annes, |event| matches!(event, Event::MessageReceived(message) if message.body == shown))
+        .await;
+    until_text(&mut annes, "et ceci, vous le lisez ?").await;
+    let reaction = Reaction { message: poll, emoji: "👍".into(), removed: false };
+    let reacted = soon(anne.post(group, Body::Reaction(reaction).into())).await.unwrap();
+    until(&mut annes, |event| matches!(event, Event::MessageAccepted { message, .. } if *message == reacted))
+        .await;
+    soon(anne.send(group, "oui")).await.unwrap();
+    bruno.reads(group, "oui").await;
+
+    // It is the same after the program was closed, and for who reads the store then.
+    let before = anne.thread(group, Range::newest(10)).await.unwrap();
+    anne.close().await;
+    let anne = hub.reopen("anne").await;
+    soon(anne.caught_up()).await.unwrap();
+    let after = anne.thread(group, Range::newest(10)).await.unwrap();
+    for thread in [&before, &after] {
+        let bodies: Vec<&Body> = thread.messages.iter().map(|view| &view.message.body).collect();
+        let [second, last] = ["et ceci, vous le lisez ?", "oui"].map(Body::text);
+        assert_eq!(bodies, [&fallback, &second, &last], "without words it is not shown");
+        let poll_shown = &thread.messages[0];
+        assert_eq!((poll_shown.message.id, poll_shown.reactions.len()), (poll, 1));
+        assert_eq!(poll_shown.reactions[0].emoji, "👍");
+    }
+    let hits = anne.search(Search::everywhere("sondage", 10)).await.unwrap();
+    assert_eq!(hits.iter().map(|hit| hit.message.id).collect::<Vec<_>>(), [poll]);
+    let mut annes = anne.events();
+    bruno.send(group, "à lundi").await;
+    until_text(&mut annes, "à lundi").await;
+}
+
 #[tokio::test]
 async fn ours_comes_back_by_external_commit_into_what_another_library_made() {
     let mut world = World::with(&["anne"]).await;
@@ -147,7 +204,7 @@ async fn ours_comes_back_by_external_commit_into_what_another_library_made() {
     // The next commit does not reach our device whole.
     let mut damaged = false;
     world.devices[0].lose(move |frame| {
-        let Some(Body::Entries(entries)) = &mut frame.body else { return true };
+        let Some(server_frame::Body::Entries(entries)) = &mut frame.body else { return true };
         let commit = |entry: &&mut Entry| entry.kind == i32::from(EntryKind::Commit) && !entry.mls.is_empty();
         if let Some(entry) = entries.entries.iter_mut().find(commit).filter(|_| !damaged) {
             entry.mls = entry.mls.slice(..entry.mls.len() / 2);

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use cercle_proto::{
     certificate::{self, CertificateError, Root, Validity},
     frame,
-    id::{DeviceId, GroupId, UserId},
+    id::{DeviceId, GroupId, MessageId, UserId},
     invitation::Invitation,
     policy::{self, Policy},
     signing,
@@ -472,21 +472,31 @@ impl<C: MlsConfig> Peer<C> {
 
     /// Posts a text and waits until the hub has it.
     pub(crate) async fn send(&mut self, id: GroupId, text: &str) {
+        let text = Envelope { text: Some(Text { text: text.to_owned() }), ..Envelope::default() };
+        self.post(id, &text.encode_to_vec()).await;
+    }
+
+    /// Posts an envelope with these fields beside its time and epoch, as they are, and waits until the hub has it.
+    pub(crate) async fn post(&mut self, id: GroupId, fields: &[u8]) -> MessageId {
         let group = &mut self.groups.get_mut(&id).unwrap().group;
         let envelope = Envelope {
             sent_at_ms: MlsTime::now().seconds_since_epoch() * 1_000,
             epoch_authenticator: group.epoch_authenticator().unwrap()[..8].to_vec(),
-            text: Some(Text { text: text.to_owned() }),
+            text: None,
         };
-        let message = group.encrypt_application_message(&envelope.encode_to_vec(), Vec::new()).unwrap();
+        // Fields of protobuf may come one after the other.
+        let plaintext = [&envelope.encode_to_vec(), fields].concat();
+        let message = group.encrypt_application_message(&plaintext, Vec::new()).unwrap();
+        let message_id = next_id();
         let send = v1::SendApplication {
             group: id.to_bytes(),
-            message_id: next_id(),
+            message_id: message_id.clone(),
             mls: message.to_bytes().unwrap().into(),
             blobs: Vec::new(),
         };
         let answer = self.ask(Request::SendApplication(send)).await;
         assert!(matches!(answer, Answer::Accepted(_)), "{answer:?}");
+        MessageId::try_from(&message_id).unwrap()
     }
 
     /// Waits until it has read this text.

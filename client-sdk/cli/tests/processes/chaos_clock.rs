@@ -42,12 +42,13 @@ int clock_gettime(clockid_t id, struct timespec *at) {
 "#;
 
 /// A clock that can be set, for one process.
-struct HandClock {
+pub(crate) struct HandClock {
     folder: TempDir,
 }
 
 impl HandClock {
-    fn new() -> Option<Self> {
+    /// A clock that is right; `None` where nothing can be compiled.
+    pub(crate) fn new() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("clock.c"), LIBRARY).unwrap();
         let clock = Self { folder };
@@ -67,14 +68,14 @@ impl HandClock {
     }
 
     /// Seconds ahead of the machine's clock from now on. Whole: whoever reads meanwhile has the one or the other.
-    fn set(&self, seconds: i64) {
+    pub(crate) fn set(&self, seconds: i64) {
         let next = self.folder.path().join("next");
         std::fs::write(&next, seconds.to_string()).unwrap();
         std::fs::rename(next, self.offset()).unwrap();
     }
 
     /// The words in front of a hub's command line.
-    fn wrapper(&self) -> [String; 3] {
+    pub(crate) fn wrapper(&self) -> [String; 3] {
         let variable = |name: &str, path: &Path| format!("{name}={}", path.display());
         [
             "env".to_owned(),

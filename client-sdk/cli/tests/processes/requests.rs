@@ -61,7 +61,8 @@ fn ask_for_a_visit(anne: &Person) -> String {
     line["request"].as_str().unwrap().to_owned()
 }
 
-fn only(person: &Person, arguments: &[&str]) -> Value {
+/// The one request that a command shows.
+pub(crate) fn only(person: &Person, arguments: &[&str]) -> Value {
     let finished = person.run(arguments);
     let mut rows = finished.expect_exit(0).of_type("request");
     let row = rows.next().unwrap_or_else(|| panic!("{finished:#?}")).clone();
@@ -71,7 +72,12 @@ fn only(person: &Person, arguments: &[&str]) -> Value {
 
 /// The first row that fits. What the asking device owes to others it does while it is connected, and no command
 /// waits for that: so it and the person connect until it is done.
-fn row_in_the_end(asking: &Person, person: &Person, arguments: &[&str], fits: fn(&Value) -> bool) -> Value {
+pub(crate) fn row_in_the_end(
+    asking: &Person,
+    person: &Person,
+    arguments: &[&str],
+    fits: fn(&Value) -> bool,
+) -> Value {
     for _ in 0..20 {
         asking.run(&["recv"]);
         person.run(&["recv"]);

@@ -163,15 +163,16 @@ impl Purpose {
                 let word = language.pick("recours", "recourse");
                 format!("{word} {recourse}, {speciality}")
             }
-            Self::TeleExpertise { question, .. } => question.clone(),
+            Self::TeleExpertise { question, speciality } => with_code(question, speciality),
             Self::UnscheduledCare { profession, act, commune, delay_hours } => {
                 let within = language.pick("sous", "within");
                 format!("{act} ({profession}), {commune}, {within} {delay_hours} h")
             }
             Self::PatientWithoutGp { commune, needs } => format!("{commune} : {needs}"),
             Self::Discharge { facility, date, needs } => {
-                let needs: Vec<&str> = needs.iter().map(|need| need.what.as_str()).collect();
-                format!("{facility}, {date} : {}", needs.join(", "))
+                let needs: Vec<String> =
+                    needs.iter().map(|need| with_code(&need.what, &need.profession)).collect();
+                format!("{facility}, {} : {}", moment::day(date, language), needs.join(", "))
             }
             Self::Prescription { structure, prescriber, date } => {
                 let date = moment::day(date, language);
@@ -296,4 +297,9 @@ impl Purpose {
             Wire::Task(wire::Task {}) => Self::Task,
         })
     }
+}
+
+/// What is asked for, and whom by code, if that is said.
+fn with_code(what: &str, code: &str) -> String {
+    if code.is_empty() { what.to_owned() } else { format!("{what} ({code})") }
 }

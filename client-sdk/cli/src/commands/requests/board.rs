@@ -6,7 +6,10 @@ use cercle_proto::id::GroupId;
 use cercle_sdk::{
     client::{Client, now_ms},
     core::{BoardFilter, BoardRow, Part},
-    message::{Kind as _, request::PurposeKind},
+    message::{
+        Kind as _, RequestId,
+        request::{Priority, PurposeKind},
+    },
 };
 
 use super::find;
@@ -65,6 +68,10 @@ pub(super) async fn show(context: &Context<'_>, prefix: &str) -> Result<Exit, Fa
             let requester = &course.requester_name;
             context.output.say(&text!("    {requester} : {acting}"; "    {requester}: {acting}"));
         }
+        for term in terms(&row, course.request.part_of) {
+            let (fr, en) = (&term.fr, &term.en);
+            context.output.say(&text!("    {fr}"; "    {en}"));
+        }
         let language = context.output.language();
         for step in &course.history {
             let time = moment::time(step.at_ms);
@@ -83,6 +90,23 @@ pub(super) async fn show(context: &Context<'_>, prefix: &str) -> Result<Exit, Fa
     Ok(Exit::Done)
 }
 
+/// Who alone is asked, until when, and what it is a part of.
+fn terms(row: &BoardRow, part_of: Option<RequestId>) -> Vec<Text> {
+    let assignee = row.assignee.as_ref().map(|user| {
+        let user = user.as_str();
+        text!("Adressée à {user} seulement"; "To {user} alone")
+    });
+    let expires = row.expires_ms.map(|expires_ms| {
+        let time = moment::time(expires_ms);
+        text!("À prendre en charge avant le {time}"; "To be taken on before {time}")
+    });
+    let part_of = part_of.map(|whole| {
+        let whole = &whole.to_hex()[..8];
+        text!("Partie de la demande {whole}"; "Part of request {whole}")
+    });
+    [assignee, expires, part_of].into_iter().flatten().collect()
+}
+
 /// Whether the request does not say whom it is about, and this device knows.
 pub(super) async fn is_withheld(client: &Client, row: &BoardRow) -> Result<bool, Failure> {
     let courses = client.request_history(row.request).await?;
@@ -98,6 +122,10 @@ pub(crate) fn line(row: &BoardRow, titles: &HashMap<GroupId, String>) -> Text {
     let groups = groups.join(", ");
     let sentence = |language: Language| {
         let kind = PurposeKind::label(row.kind, language);
+        let kind = match row.priority {
+            Priority::Routine => kind.to_owned(),
+            priority => format!("{kind}, {}", priority.label(language)),
+        };
         let mut parts = vec![row.state.label(language).to_owned()];
         if let Some(owner) = &row.owner {
             let name = if owner.name.is_empty() { owner.user.as_str() } else { &owner.name };
