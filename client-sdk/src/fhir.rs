@@ -37,6 +37,7 @@ pub mod patient;
 pub mod request;
 mod role;
 
+pub use document::DraftDocument;
 pub use node::FhirError;
 use node::Node;
 
@@ -71,6 +72,8 @@ pub(crate) mod system {
 pub struct Draft {
     /// The JSON form, with `kind`; empty fields where the resource says nothing.
     pub content: Value,
+    /// Documents that the file holds for it: uploaded and named in it before it is posted.
+    pub documents: Vec<DraftDocument>,
     /// What a person must look at; none: it can be posted as it is.
     pub problems: Vec<Problem>,
 }
@@ -103,7 +106,7 @@ impl Draft {
             problems.push(Problem::new(body.name(), error.to_string()));
         }
         let content = serde_json::to_value(body).expect("content has text, numbers and lists only");
-        Self { content, problems }
+        Self { content, documents: Vec::new(), problems }
     }
 }
 
@@ -195,8 +198,17 @@ impl<'a> Resources<'a> {
         holder: &Node<'a>,
         reference: &Node<'a>,
     ) -> Result<Option<Node<'a>>, FhirError> {
-        let Some(target) = reference.get("reference")? else { return Ok(None) };
-        let target = target.text()?;
+        match reference.get("reference")? {
+            Some(target) => self.at(holder, target.text()?),
+            None => Ok(None),
+        }
+    }
+
+    /// What an address means, among the entries and what `holder` contains.
+    pub(crate) fn at(&self, holder: &Node<'a>, target: &str) -> Result<Option<Node<'a>>, FhirError> {
+        if target.is_empty() {
+            return Ok(None);
+        }
         if let Some(id) = target.strip_prefix('#') {
             for inner in holder.list("contained")? {
                 if inner.get("id")?.is_some_and(|found| found.text().is_ok_and(|found| found == id)) {

@@ -234,6 +234,7 @@ pub(crate) enum Record<'a> {
     Draft {
         kind: &'a str,
         content: &'a serde_json::Value,
+        documents: Vec<serde_json::Value>,
         problems: &'a [cercle_sdk::fhir::Problem],
     },
     Imported {

@@ -10,13 +10,16 @@ use sha2::{Digest as _, Sha256};
 use super::{
     Draft, FhirError, Problem, Resources,
     attached::{self, Attached},
-    bundle, consent, instant,
+    bundle, consent,
+    document::{self, DraftDocument},
+    instant,
     node::Node,
     part_url, patient,
     role::{self, Roles},
     system, tidy, user,
 };
 use crate::{
+    limits,
     message::{
         Body, Language, Patient, Request, RequestId, moment,
         request::{Need, Priority, Purpose, Situation},
@@ -229,13 +232,7 @@ pub(crate) fn import(node: &Node<'_>, resources: &Resources<'_>) -> Result<Draft
             }
         }
     }
-    for attached in node.list("supportingInfo")? {
-        if let Some(said) = resources.resolve(node, &attached)?.filter(|found| found.is("Consent")) {
-            request.consent = consent::import(&said, &mut problems)?;
-            continue;
-        }
-        problems.push(Problem::new(attached.path(), "attach the document yourself"));
-    }
+    let documents = supporting(node, resources, &mut request, &mut problems)?;
     for identifier in node.list("identifier")? {
         if identifier.text_of("system")? == system::REFERENCE {
             request.reference = identifier.text_of("value")?;
@@ -247,7 +244,41 @@ pub(crate) fn import(node: &Node<'_>, resources: &Resources<'_>) -> Result<Draft
     if let Err(error) = request.check_asked(true) {
         problems.push(Problem::new(node.path(), error.to_string()));
     }
-    Ok(Draft::of(&Body::Request(Box::new(request)), problems))
+    request.documents = documents.iter().map(DraftDocument::stand_in).collect();
+    let draft = Draft::of(&Body::Request(Box::new(request)), problems);
+    let mut content = draft.content;
+    content["documents"] = json!([]);
+    Ok(Draft { content, documents, problems: draft.problems })
+}
+
+/// What informs whoever is asked: the patient's consent, and documents, as far as the file holds them.
+fn supporting<'a>(
+    node: &Node<'a>,
+    resources: &Resources<'a>,
+    request: &mut Request,
+    problems: &mut Vec<Problem>,
+) -> Result<Vec<DraftDocument>, FhirError> {
+    let mut documents = Vec::new();
+    for attached in node.list("supportingInfo")? {
+        let found = resources.resolve(node, &attached)?;
+        if let Some(said) = found.as_ref().filter(|found| found.is("Consent")) {
+            request.consent = consent::import(said, problems)?;
+            continue;
+        }
+        let read = match found.filter(|found| found.is("DocumentReference")) {
+            // Each is read into memory: a short file can name one of them many times.
+            Some(_) if documents.len() >= limits::DOCUMENTS_PER_MESSAGE_MAX => {
+                Err("is one more than a message can name: attach the document yourself")
+            }
+            Some(found) => document::import(&found, request.patient.as_ref(), resources)?,
+            None => Err("attach the document yourself"),
+        };
+        match read {
+            Ok(document) => documents.push(document),
+            Err(problem) => problems.push(Problem::new(attached.path(), problem)),
+        }
+    }
+    Ok(documents)
 }
 
 fn title(node: &Node<'_>) -> Result<String, FhirError> {

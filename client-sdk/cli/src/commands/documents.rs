@@ -11,7 +11,7 @@ use cercle_sdk::{
     core::{Message, PendingUpload},
     event::Event,
     message::{Body, Document},
-    transfer::{AttachOptions, Destination, TransferError},
+    transfer::{AttachOptions, Destination, Source, TransferError},
 };
 use tokio::time::{sleep, timeout};
 
@@ -199,10 +199,21 @@ pub(crate) async fn upload(
     options: AttachOptions,
 ) -> Result<Document, Failure> {
     readable(&path)?;
+    upload_from(context, enrolled, group, path.into(), options).await
+}
+
+/// The same, from a file or from bytes.
+pub(crate) async fn upload_from(
+    context: &Context<'_>,
+    enrolled: &Enrolled,
+    group: GroupId,
+    source: Source,
+    options: AttachOptions,
+) -> Result<Document, Failure> {
     let noted: Vec<BlobId> =
         enrolled.client.transfers().await?.into_iter().map(|upload| upload.blob).collect();
     let events = enrolled.client.events();
-    let uploading = enrolled.client.upload(group, path, options);
+    let uploading = enrolled.client.upload(group, source, options);
     // Others may go on beside it: those that were noted as messages of their own.
     moving(context, events, Box::pin(uploading), |transfer| !noted.contains(&transfer)).await
 }

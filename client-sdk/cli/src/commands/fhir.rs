@@ -3,16 +3,23 @@
 use cercle_sdk::{
     client::now_ms,
     core::{Ask, BoardFilter, BoardRow, GroupSummary, Message},
-    fhir::{self, Draft, request::Contents},
+    fhir::{self, Draft, DraftDocument, Problem, request::Contents},
     message::{
         Body, Document, Request,
         request::{RequestConsent, RequestConsentMode, Situation},
     },
     thread::{Thread, requests::Course},
+    transfer::AttachOptions,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{find_group, post::input, requests::situation, send};
+use super::{
+    documents::upload_from,
+    find_group, kept,
+    post::input,
+    requests::{ask::accepted, situation},
+    send,
+};
 use crate::{
     arguments::{ExportArguments, ImportArguments, SituationArguments},
     context::{Context, Enrolled},
@@ -197,17 +204,8 @@ pub(crate) async fn import(context: &Context<'_>, arguments: ImportArguments) ->
             text!("Ce fichier FHIR ne se lit pas : {error}"; "This FHIR file cannot be read: {error}"),
         )
     })?;
-    for Draft { content, problems } in &drafts {
-        let kind = content["kind"].as_str().unwrap_or_default();
-        let shown = serde_json::to_string_pretty(content).map_err(|error| Failure::fault(&error))?;
-        let record = Record::Draft { kind, content, problems };
-        context.output.result(&record, &text!("{shown}"; "{shown}"));
-        for problem in problems {
-            let (element, problem) = (&problem.element, &problem.problem);
-            context
-                .output
-                .note(&text!("À revoir : {element} : {problem}"; "To be looked at: {element}: {problem}"));
-        }
+    for draft in &drafts {
+        show(context, draft)?;
     }
     let Some(group) = &arguments.post else { return Ok(Exit::Done) };
     if drafts.iter().any(|draft| !draft.problems.is_empty()) {
@@ -221,18 +219,45 @@ pub(crate) async fn import(context: &Context<'_>, arguments: ImportArguments) ->
     for draft in drafts {
         let body: Body = serde_json::from_value(draft.content).map_err(|error| Failure::fault(&error))?;
         exit = match body {
-            Body::Request(request) => ask(context, group, *request, &arguments.situation).await?,
+            Body::Request(request) => {
+                ask(context, group, (*request, draft.documents), &arguments.situation).await?
+            }
             body => Box::pin(send::post(context, group, body.into())).await?,
         };
     }
     Ok(exit)
 }
 
+fn show(context: &Context<'_>, draft: &Draft) -> Result<(), Failure> {
+    let Draft { content, documents, problems } = draft;
+    let kind = content["kind"].as_str().unwrap_or_default();
+    let shown = serde_json::to_string_pretty(content).map_err(|error| Failure::fault(&error))?;
+    let listed = |one: &DraftDocument| {
+        let (name, title, size) = (&one.name, &one.title, one.content.len());
+        json!({ "name": name, "document_type": one.document_type, "title": title, "size": size })
+    };
+    let record = Record::Draft { kind, content, documents: documents.iter().map(listed).collect(), problems };
+    context.output.result(&record, &text!("{shown}"; "{shown}"));
+    for document in documents {
+        let (name, size) = (&document.name, document.content.len());
+        context.output.note(&text!(
+            "Document du fichier : {name} ({size} octets) ; --post l'envoie avec la demande.";
+            "Document of the file: {name} ({size} bytes); --post sends it with the request."
+        ));
+    }
+    for Problem { element, problem } in problems {
+        context
+            .output
+            .note(&text!("À revoir : {element} : {problem}"; "To be looked at: {element}: {problem}"));
+    }
+    Ok(())
+}
+
 /// Asks an imported request; in a wide thread the patient stays here until somebody takes it on.
 async fn ask(
     context: &Context<'_>,
     group: &str,
-    mut request: Request,
+    (mut request, documents): (Request, Vec<DraftDocument>),
     arguments: &SituationArguments,
 ) -> Result<Exit, Failure> {
     let enrolled = context.enrolled().await?;
@@ -246,11 +271,32 @@ async fn ask(
     };
     context.online(&enrolled).await?;
     let patient = request.patient.take();
-    let ask = Ask { request, groups: vec![group.group], widening: Vec::new(), patient };
-    let id = enrolled.client.ask(ask).await?.to_hex();
+    let mut ask = Ask { request, groups: vec![group.group], widening: Vec::new(), patient };
+    if !documents.is_empty() {
+        // What is missing is said before anything is sent.
+        enrolled.client.check_ask(ask.clone()).await?;
+    }
+    for document in documents {
+        let DraftDocument { name, document_type, title, confidentiality, content } = document;
+        let options = AttachOptions {
+            name: Some(name),
+            document_type,
+            title,
+            confidentiality,
+            ..AttachOptions::default()
+        };
+        let sending = upload_from(context, &enrolled, group.group, content.into(), options);
+        ask.request.documents.push(Box::pin(sending).await?);
+    }
+    let mut events = enrolled.client.events();
+    let id = enrolled.client.ask(ask).await?;
+    let (request, group_id) = (id.to_hex(), group.group.to_hex());
+    if !accepted(context, &enrolled, &mut events, (id, 1)).await {
+        return Ok(kept(context, enrolled, Some(group_id), Some(request)).await);
+    }
     let title = &group.profile.title;
     context.output.result(
-        &Record::Imported { group: group.group.to_hex(), request: id },
+        &Record::Imported { group: group_id, request },
         &text!("Demande envoyée dans « {title} »."; "Request sent to \"{title}\"."),
     );
     enrolled.close().await;

@@ -1,6 +1,6 @@
 //! `cercle ask`, `board`, `claim` and the other steps: somebody asks, somebody has it, it is handled.
 
-mod ask;
+pub(super) mod ask;
 pub(crate) mod board;
 pub(crate) mod step;
 

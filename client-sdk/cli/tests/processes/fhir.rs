@@ -129,6 +129,28 @@ fn who_took_a_wide_request_on_exports_its_patient_and_nobody_else_in_the_group_c
     assert_eq!(notes.len(), 2);
 }
 
+/// Bruno posts the opinion of a file again, and Anne fetches its documents.
+fn assert_posted_with_its_documents(anne: &Person, bruno: &Person, thread: &str, whole: &Value) {
+    let post = ["import", "-", "--fhir", "--post", thread];
+    let posted = bruno.run_with_input(&post, &whole.to_string());
+    let draft = posted.expect_exit(0).of_type("draft").next().unwrap();
+    let brought = draft["documents"].as_array().unwrap().iter().map(|one| (&one["name"], &one["size"]));
+    assert_eq!(
+        brought.collect::<Vec<_>>(),
+        [(&"lesion.txt".into(), &13.into()), (&"pres.txt".into(), &14.into())]
+    );
+    let again = posted.of_type("imported").next().unwrap()["request"].clone();
+    let received = anne.run(&["recv"]);
+    let is = |line: &&Value| line["kind"] == "request" && line["content"]["id"] == again;
+    let message = received.of_type("message").find(is).unwrap_or_else(|| panic!("{received:#?}"));
+    let folder = anne.profile();
+    let place = format!("{thread}:{}", message["seq"]);
+    let got = anne.run(&["get", &place, "-o", folder.to_str().unwrap(), "--force"]);
+    let fetched = got.expect_exit(0).of_type("fetched").map(|line| line["path"].as_str().unwrap());
+    let texts: Vec<String> = fetched.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    assert_eq!(texts, ["photo fictive", "photo de près"]);
+}
+
 #[test]
 fn an_opinion_goes_out_with_every_document_and_with_their_bytes_if_that_is_wanted() {
     let hub = Hub::start();
@@ -188,6 +210,13 @@ fn an_opinion_goes_out_with_every_document_and_with_their_bytes_if_that_is_wante
     let problems = draft["problems"].as_array().unwrap();
     let places: Vec<&str> = problems.iter().map(|problem| problem["element"].as_str().unwrap()).collect();
     assert!(places.len() == 2 && places.iter().all(|place| place.contains("supportingInfo")), "{places:?}");
+    // With their bytes they go along: nothing is typed or attached again.
+    assert_posted_with_its_documents(
+        &anne,
+        &bruno,
+        &thread,
+        &fhir(&anne, &["export", &thread, &id, "--content"]),
+    );
     // A request without documents has no content to add.
     let bare = request(&anne.run(&["ask", "tâche", "--to", &thread, "--title", "Rappeler"]));
     anne.run(&["export", &thread, &bare, "--fhir", "--content"]).expect_exit(7);

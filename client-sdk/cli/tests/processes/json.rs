@@ -136,7 +136,7 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("kind", &["kind"]),
     ("template", &["kind", "content"]),
     ("state", &["group", "kind", "state"]),
-    ("draft", &["kind", "content", "problems"]),
+    ("draft", &["kind", "content", "documents", "problems"]),
     ("fhir", &["resource"]),
     (
         "circle",

@@ -165,8 +165,104 @@ fn documents_of_a_request_that_is_read_are_for_a_person_to_attach() {
     assert_eq!(named, [0, 1].map(|at| format!("{service}.supportingInfo[{at}]")));
 }
 
+/// What the documents of an opinion hold that its request brings.
+fn photos() -> Contents {
+    BTreeMap::from([1, 2].map(|number| (BlobId::new([number; 16]), vec![number; 7])))
+}
+
+/// The first `DocumentReference` of a bundle.
+fn first_document(bundle: &mut Value) -> &mut Value {
+    let mut entries = bundle["entry"].as_array_mut().unwrap().iter_mut();
+    let entry = entries.find(|entry| entry["resource"]["resourceType"] == "DocumentReference");
+    &mut entry.unwrap()["resource"]
+}
+
 #[test]
-fn an_ordonnance_comes_back_but_for_its_document() {
+fn documents_that_a_file_holds_come_with_its_draft() {
+    let course = opinion();
+    let mut bundle = request::export(&course, Some(&patient()), &photos(), 0);
+    let draft = import(&bundle.to_string()).unwrap().remove(0);
+    assert_eq!(draft.problems, []);
+    assert_eq!(draft.content["documents"], json!([]), "until they are uploaded");
+    let names: Vec<&str> = draft.documents.iter().map(|document| document.name.as_str()).collect();
+    assert_eq!(names, ["document-1.pdf", "document-2.pdf"]);
+    let second = &draft.documents[1];
+    assert_eq!((second.document_type, &second.content), (Some(DocumentType::Photo), &vec![2; 7]));
+    assert!(!format!("{draft:?}{second:?}").contains("document-2"), "no word of it in logs");
+
+    // As other tools write it: the bytes in lines, in the reference itself, a code of ours from before, a label.
+    let document = first_document(&mut bundle);
+    document["content"][0]["attachment"] = json!({ "contentType": "application/pdf", "data": "AQ\nID" });
+    document["type"] = json!({ "coding": [{ "system": "http://loinc.org", "code": "34105-7" }] });
+    let normal = json!({ "system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "N" });
+    let hidden = json!({ "system": "urn:cercle:code", "code": "MASQUE_PS" });
+    document["securityLabel"] = json!([{ "coding": [normal] }, { "coding": [hidden] }]);
+    document.as_object_mut().unwrap().remove("subject");
+    let draft = import(&bundle.to_string()).unwrap().remove(0);
+    assert_eq!(draft.problems, []);
+    let first = &draft.documents[0];
+    assert_eq!((first.name.as_str(), first.document_type), ("document", Some(DocumentType::DischargeLetter)));
+    assert_eq!(
+        (&first.content, first.confidentiality.as_slice()),
+        (&vec![1, 2, 3], ["MASQUE_PS".to_owned()].as_slice())
+    );
+}
+
+#[test]
+fn a_document_of_another_patient_or_with_a_label_that_is_not_known_is_for_a_person_to_attach() {
+    let whole = request::export(&opinion(), Some(&patient()), &photos(), 0);
+    let problem = |change: &dyn Fn(&mut Value)| {
+        let mut bundle = whole.clone();
+        change(first_document(&mut bundle));
+        let draft = import(&bundle.to_string()).unwrap().remove(0);
+        assert_eq!((draft.documents.len(), draft.problems.len()), (1, 1));
+        assert!(draft.problems[0].element.ends_with("supportingInfo[0]"));
+        draft.problems[0].problem.clone()
+    };
+    let other = Patient { birth_date: "1984-10-03".to_owned(), ..patient() };
+    let others = problem(&|document| {
+        document["subject"] = json!({ "reference": "#patient" });
+        document["contained"] = json!([super::super::patient::contained(&other)]);
+    });
+    assert!(others.contains("not about the patient"), "{others}");
+    let unknown = problem(&|document| document["subject"] = json!({ "reference": "Patient/7" }));
+    assert!(unknown.contains("not about the patient"), "{unknown}");
+    let secret = problem(&|document| {
+        document["securityLabel"] =
+            json!([{ "coding": [{ "system": "urn:cercle:code", "code": "NOUVEAU" }] }]);
+    });
+    assert!(secret.contains("confidential"), "{secret}");
+    let two = problem(&|document| {
+        let content = document["content"][0].clone();
+        document["content"].as_array_mut().unwrap().push(content);
+    });
+    assert!(two.contains("exactly one"), "{two}");
+    let nothing = problem(&|document| document["content"][0]["attachment"]["url"] = "urn:uuid:7".into());
+    assert!(nothing.contains("no content"), "{nothing}");
+
+    let mut broken = whole.clone();
+    first_document(&mut broken)["content"][0]["attachment"]["data"] = "AQ#D".into();
+    let error = import(&broken.to_string()).unwrap_err();
+    assert!(error.element.ends_with("content[0].attachment.data"), "{error}");
+    // Nobody knows of whom the request is: then a document that names somebody does not go with it.
+    let mut unnamed = whole.clone();
+    unnamed["entry"][0]["resource"].as_object_mut().unwrap().remove("subject");
+    let draft = import(&unnamed.to_string()).unwrap().remove(0);
+    assert_eq!((draft.documents.len(), draft.problems.len()), (0, 2));
+}
+
+#[test]
+fn a_file_that_names_a_document_a_thousand_times_is_read_into_memory_a_few_times_only() {
+    let mut bundle = request::export(&opinion(), Some(&patient()), &photos(), 0);
+    let reference = bundle["entry"][0]["resource"]["supportingInfo"][0].clone();
+    bundle["entry"][0]["resource"]["supportingInfo"] = vec![reference; 1_000].into();
+    let draft = import(&bundle.to_string()).unwrap().remove(0);
+    assert_eq!(draft.documents.len() + draft.problems.len(), 1_000);
+    assert!(draft.documents.len() <= crate::limits::DOCUMENTS_PER_MESSAGE_MAX);
+}
+
+#[test]
+fn an_ordonnance_comes_back_and_without_its_bytes_that_is_said() {
     let mut course = course(Purpose::Prescription {
         structure: "Officine du Port".to_owned(),
         prescriber: "Dr Claire MARTIN".to_owned(),
@@ -178,9 +274,23 @@ fn an_ordonnance_comes_back_but_for_its_document() {
     let wanted: Vec<&str> = draft.problems.iter().map(|problem| problem.problem.as_str()).collect();
     assert!(wanted[0].contains("attach the document") && wanted[1].contains("documents"), "{wanted:?}");
     assert_eq!(wanted.len(), 2);
-    let Body::Request(read) = serde_json::from_value(draft.content).unwrap() else { panic!("a request") };
+    let whole = request::export(
+        &course,
+        Some(&patient()),
+        &BTreeMap::from([(BlobId::new([1; 16]), b"%PDF-".to_vec())]),
+        0,
+    );
+    let complete = import(&whole.to_string()).unwrap().remove(0);
+    assert_eq!(
+        (complete.problems.len(), complete.documents.len()),
+        (0, 1),
+        "with its bytes nothing is missing"
+    );
     let asked = Request { documents: Vec::new(), patient: Some(patient()), ..course.request };
-    assert!(*read == asked);
+    for draft in [draft, complete] {
+        let Body::Request(read) = serde_json::from_value(draft.content).unwrap() else { panic!("a request") };
+        assert!(*read == asked);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `cercle ask`: posts a request and waits until the hub has it.
 
 use cercle_sdk::{
-    client::{ClientError, now_ms},
+    client::{ClientError, Events, now_ms},
     core::Ask,
     error::Error,
     message::{
@@ -40,16 +40,7 @@ pub(super) async fn run(context: &Context<'_>, arguments: AskArguments) -> Resul
     if !online {
         return Ok(kept(context, enrolled, None, Some(id.to_hex())).await);
     }
-    let what = text!("Envoi…"; "Sending…");
-    let accepted = async {
-        let posted = async || find(&enrolled.client, &id.to_hex()).await.map_or(0, |row| row.groups.len());
-        while posted().await < asked_groups {
-            if events.next().await.is_none() {
-                break;
-            }
-        }
-    };
-    if context.output.waiting(&what, Box::pin(timeout(context.patience, accepted))).await.is_err() {
+    if !accepted(context, &enrolled, &mut events, (id, asked_groups)).await {
         return Ok(kept(context, enrolled, None, Some(id.to_hex())).await);
     }
     let row = find(&enrolled.client, &id.to_hex()).await?;
@@ -70,6 +61,25 @@ pub(super) async fn run(context: &Context<'_>, arguments: AskArguments) -> Resul
     }
     enrolled.close().await;
     Ok(Exit::Done)
+}
+
+/// Waits until the hub has a request in so many groups, as long as the user wants to wait.
+pub(in crate::commands) async fn accepted(
+    context: &Context<'_>,
+    enrolled: &Enrolled,
+    events: &mut Events,
+    (id, groups): (RequestId, usize),
+) -> bool {
+    let what = text!("Envoi…"; "Sending…");
+    let posted = async || find(&enrolled.client, &id.to_hex()).await.map_or(0, |row| row.groups.len());
+    let accepted = async {
+        while posted().await < groups {
+            if events.next().await.is_none() {
+                break;
+            }
+        }
+    };
+    context.output.waiting(&what, Box::pin(timeout(context.patience, accepted))).await.is_ok()
 }
 
 async fn prepare(
