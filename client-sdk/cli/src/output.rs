@@ -121,11 +121,25 @@ impl Output {
     }
 }
 
+/// Lines hold what other people wrote: a control character among it would be an order to the terminal.
 fn write_line(to: &mut impl Write, line: &str) {
-    write_raw(to, &format!("{line}\n"));
+    let order = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    write_raw(to, &format!("{}\n", line.replace(order, "\u{fffd}")));
 }
 
 fn write_raw(to: &mut impl Write, text: &str) {
     // A reader that has gone wants no more: `cercle recv | head -1` is no failure.
     let _ = to.write_all(text.as_bytes()).and_then(|()| to.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_gives_the_terminal_no_orders() {
+        let mut written = Vec::new();
+        write_line(&mut written, "un\u{1b}[2J\u{9b}31m\rdeux\n\ttrois");
+        assert_eq!(String::from_utf8(written).unwrap(), "un\u{fffd}[2J\u{fffd}31m\u{fffd}deux\n\ttrois\n");
+    }
 }

@@ -42,6 +42,11 @@ fn what_is_said_about_a_message_is_shown_with_it() {
     assert_eq!(visit["reactions"][0]["emoji"], "👍");
     assert_eq!(visit["replies"][0], answer["id"]);
     assert_eq!(answer["content"]["mentions"][0], "alice@cpts.example");
+    alice.run(&["send", "plaies", "effacé\u{1b}[2J"]).expect_exit(0);
+    bob.run(&["recv"]).expect_exit(0);
+    let shown = bob.human_command(&["thread", "plaies"]).output().unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("effacé\u{fffd}[2J") && !shown.contains('\u{1b}'), "{shown:?}");
     let header = alice.run(&["thread", "plaies"]);
     assert_eq!(header.of_type("thread").next().unwrap()["mentions"], 1);
 }
