@@ -83,6 +83,7 @@
 //! ```
 
 pub mod bare;
+pub mod calendar;
 pub mod client;
 pub mod connection;
 pub mod core;

@@ -110,6 +110,8 @@ pub const OWN_HISTORY_WAITING_MAX: usize = 4;
 pub const OWN_HISTORY_PAUSE_MS: TimestampMs = 300;
 /// Longest file name of a document in an export, bytes of UTF-8; the place and number come before it.
 pub const EXPORT_NAME_BYTES_MAX: usize = 120;
+/// Longest line of an iCalendar file without its end, bytes (RFC 5545 section 3.1).
+pub const ICALENDAR_LINE_BYTES_MAX: usize = 75;
 /// Largest manifest of an export that is read, bytes: 100 000 files.
 pub const EXPORT_MANIFEST_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Delay between two administrators' devices in removing somebody whose period has ended: enough for one to

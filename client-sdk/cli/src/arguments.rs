@@ -21,7 +21,9 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 pub(crate) use answer::Answer;
-pub(crate) use kinds::{AvailabilityArguments, ExportArguments, ImportArguments, RsvpArguments};
+pub(crate) use kinds::{
+    AvailabilityArguments, CalendarArguments, ExportArguments, ImportArguments, RsvpArguments,
+};
 pub(crate) use requests::{
     AskArguments, BoardArguments, DetailArguments, PatientArguments, ReasonArguments, RequestCommand,
     SituationArguments, TextArguments,
@@ -185,6 +187,8 @@ pub(crate) enum Command {
     Rsvp(RsvpArguments),
     /// Dit aux membres d'un groupe quand vous êtes disponible.
     Availability(AvailabilityArguments),
+    /// Écrit les évènements et disponibilités d'un groupe pour un agenda (iCalendar).
+    Calendar(CalendarArguments),
     /// Écrit un cercle de soins, une demande ou un message en FHIR R4 (JSON).
     Export(ExportArguments),
     #[command(about = "Lit un fichier FHIR R4 (CareTeam, ServiceRequest…) et en fait des brouillons.")]

@@ -2,6 +2,7 @@
 
 mod administration;
 mod alert;
+mod calendar;
 mod chat;
 mod circle;
 mod devices;
@@ -85,6 +86,7 @@ async fn dispatch(context: &Context<'_>, command: Command) -> Result<Exit, Failu
         Command::Template { kind } => post::example(context, kind.as_deref()),
         Command::State { group, kind } => Box::pin(post::state(context, &group, kind.as_deref())).await,
         Command::Rsvp(arguments) => Box::pin(post::rsvp(context, arguments)).await,
+        Command::Calendar(arguments) => Box::pin(calendar::run(context, arguments)).await,
         Command::Export(arguments) => Box::pin(fhir::export(context, arguments)).await,
         Command::Import(arguments) => Box::pin(fhir::import(context, arguments)).await,
         Command::Availability(arguments) => Box::pin(post::availability(context, arguments)).await,

@@ -231,6 +231,11 @@ pub(crate) enum Record<'a> {
     Fhir {
         resource: serde_json::Value,
     },
+    Calendar {
+        group: String,
+        /// The file, as RFC 5545 has it.
+        content: &'a str,
+    },
     Draft {
         kind: &'a str,
         content: &'a serde_json::Value,

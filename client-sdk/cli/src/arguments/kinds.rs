@@ -83,6 +83,17 @@ pub(crate) struct ImportArguments {
     pub(crate) situation: SituationArguments,
 }
 
+/// What to write as iCalendar.
+#[derive(Debug, Args)]
+pub(crate) struct CalendarArguments {
+    /// Titre ou identifiant du groupe, ou leur début.
+    #[arg(value_name = "GROUPE")]
+    pub(crate) group: String,
+    /// Fichier à écrire ; sinon la sortie standard.
+    #[arg(short, long, value_name = "FICHIER")]
+    pub(crate) output: Option<PathBuf>,
+}
+
 /// An answer to an event, as an argument.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Coming {

@@ -137,6 +137,7 @@ const FIELDS: &[(&str, &[&str])] = &[
     ("template", &["kind", "content"]),
     ("state", &["group", "kind", "state"]),
     ("draft", &["kind", "content", "documents", "problems"]),
+    ("calendar", &["group", "content"]),
     ("fhir", &["resource"]),
     (
         "circle",
@@ -292,6 +293,7 @@ fn typed_messages(bob: &Person, mut run: impl FnMut(&[&str]) -> Finished) {
     let id = accepted.of_type("accepted").next().unwrap()["id"].as_str().unwrap().to_owned();
     run(&["availability", "champs", "on-duty", "2099-12-31"]);
     run(&["state", "champs"]);
+    run(&["calendar", "champs"]);
     let exported = run(&["export", "champs", &id, "--fhir"]);
     std::fs::write(&card, exported.of_type("fhir").next().unwrap()["resource"].to_string()).unwrap();
     run(&["import", card.to_str().unwrap(), "--fhir"]);

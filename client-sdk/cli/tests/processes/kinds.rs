@@ -39,6 +39,22 @@ fn a_form_and_an_event_collect_answers_from_the_command_line() {
     assert!(!state("form").to_string().contains("bob@"), "shown without names");
     assert_eq!(state("event")["coming"].as_array().unwrap().len(), 1);
     assert_eq!(state("availability")["availability"]["availability_type"], "accepts_new_patients");
+    let file = bob.profile().join("agenda.ics");
+    let arguments = ["calendar", "équipe", "-o", file.to_str().unwrap()];
+    let calendar = |person: &Person, arguments: &[&str]| {
+        let finished = person.run(arguments);
+        let content = &finished.expect_exit(0).of_type("calendar").next().unwrap()["content"];
+        content.as_str().unwrap().to_owned()
+    };
+    let of_bob = calendar(&bob, &arguments);
+    assert_eq!(std::fs::read_to_string(file).unwrap(), of_bob);
+    for line in [&format!("UID:{event}"), "DTSTART:20261203T183000Z", "LOCATION:Salle des fêtes\\, Goulven"]
+    {
+        assert!(of_bob.contains(&format!("\r\n{line}\r\n")), "{line}: {of_bob}");
+    }
+    assert_eq!(of_bob.matches("BEGIN:VEVENT").count(), 2, "and when he takes new patients: {of_bob}");
+    assert!(of_bob.contains("TRANSP:OPAQUE"), "he comes");
+    assert!(!calendar(&alice, &["calendar", "équipe"]).contains("TRANSP:OPAQUE"), "she does not say");
     alice.run(&["rsvp", "équipe", "ffffffff", "yes"]).expect_exit(7);
     alice.run(&["state", "équipe", "--kind", "inconnu"]).expect_exit(2);
 }
