@@ -164,11 +164,12 @@ async fn a_kind_that_only_a_newer_client_knows_is_shown_by_its_fallback_answered
         .await;
     until_text(&mut annes, "et ceci, vous le lisez ?").await;
     let reaction = Reaction { message: poll, emoji: "👍".into(), removed: false };
-    let reacted = soon(anne.post(group, Body::Reaction(reaction).into())).await.unwrap();
-    until(&mut annes, |event| matches!(event, Event::MessageAccepted { message, .. } if *message == reacted))
-        .await;
-    soon(anne.send(group, "oui")).await.unwrap();
+    soon(anne.post(group, Body::Reaction(reaction).into())).await.unwrap();
+    let last = soon(anne.send(group, "oui")).await.unwrap();
+    // Both have it: the other may read it before its sender hears that it was taken.
     bruno.reads(group, "oui").await;
+    until(&mut annes, |event| matches!(event, Event::MessageAccepted { message, .. } if *message == last))
+        .await;
 
     // It is the same after the program was closed, and for who reads the store then.
     let before = anne.thread(group, Range::newest(10)).await.unwrap();
