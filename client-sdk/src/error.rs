@@ -69,6 +69,10 @@ pub enum Error {
         /// What is wrong and how to mend it, without the value.
         problem: std::borrow::Cow<'static, str>,
     },
+    /// A patient circle and a direct thread stay what they are, and nothing else becomes one; nothing was sent.
+    /// Open a circle or a direct thread instead.
+    #[error("a patient circle or a direct thread is opened as such and stays it")]
+    KindIsFixed,
     /// A message about one patient belongs in the patient's circle or in a direct thread; nothing was sent.
     #[error("a message of kind {kind} says who a patient is: post it in a patient circle or a direct thread")]
     IdentityInWideThread {

@@ -430,7 +430,8 @@ pub enum TransferFailure {
 pub enum RefusedReason {
     /// This device is no longer in the group.
     NotMember,
-    /// The group's policy does not let this user post.
+    /// The group's policy does not let this user post, or the message names a patient and somebody else was put
+    /// into the direct thread meanwhile.
     Denied,
     /// The hub takes no message of this kind or size.
     Refused(cercle_proto::ErrorCode),

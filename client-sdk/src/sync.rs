@@ -9,7 +9,7 @@
 //! - [`verdict`]: what a refusal by the hub means for the request that it answers;
 //! - [`listing`]: which groups there are, subscribing, signs of a restored store or hub;
 //! - [`content`]: what a stored message means for this device; [`agenda`]: what it does by itself at a time;
-//! - [`direct`]: the thread of two people; [`permission`]: may this be said here; [`reading`]: marks and
+//! - [`direct`]: the thread of two people; [`kind`]: what kind a thread is; [`permission`]: may this be said here; [`reading`]: marks and
 //!   receipts; [`typing`]: the ephemeral lane; [`finding`]: search;
 //! - [`entries`]: applying the log; [`membership`]: what commits change;
 //! - [`inbox`]: welcomes and reports;
@@ -76,6 +76,7 @@ pub(crate) mod forgotten;
 pub(crate) mod history;
 pub(crate) mod inbox;
 pub(crate) mod intents;
+pub(crate) mod kind;
 pub(crate) mod listing;
 pub(crate) mod membership;
 pub(crate) mod outbox;

@@ -64,6 +64,8 @@ mod core_documents;
 mod core_history;
 #[path = "conversations/core_hostile_hub.rs"]
 mod core_hostile_hub;
+#[path = "conversations/core_kind.rs"]
+mod core_kind;
 #[path = "conversations/core_membership.rs"]
 mod core_membership;
 #[path = "conversations/core_own_devices.rs"]

@@ -219,6 +219,7 @@ impl From<Error> for Failure {
             Error::CircleRefused(_)
             | Error::CircleExists(_)
             | Error::Field { .. }
+            | Error::KindIsFixed
             | Error::IdentityInWideThread { .. } => content_refused(&error),
             Error::Invalid(what) => {
                 let french = in_french(what);
@@ -281,6 +282,17 @@ fn content_refused(error: &Error) -> Failure {
             let french = in_french(problem);
             Failure::new(Exit::Usage, text!("{field} : {french}."; "{field}: {problem}."))
         }
+        Error::KindIsFixed => Failure::new(
+            Exit::Refused,
+            text!(
+                "Un cercle de soins ou un fil direct le reste, et aucun autre fil ne le devient.";
+                "A patient circle or a direct thread stays one, and no other thread becomes one."
+            ),
+        )
+        .mend(text!(
+            "Ouvrez-en un : cercle circle new, cercle direct.";
+            "Open one: cercle circle new, cercle direct."
+        )),
         Error::IdentityInWideThread { kind } => Failure::new(
             Exit::Refused,
             text!(
@@ -289,8 +301,8 @@ fn content_refused(error: &Error) -> Failure {
             ),
         )
         .mend(text!(
-            "Écrivez dans le cercle de soins du patient, ou à une seule personne.";
-            "Write in the patient's circle, or to one person."
+            "Écrivez dans un cercle de soins ouvert pour le patient, ou à une seule personne, à deux.";
+            "Write in a circle that was opened for the patient, or to one person, with no third."
         )),
         other => Failure::fault(other),
     }

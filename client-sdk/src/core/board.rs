@@ -137,8 +137,8 @@ impl Core {
     /// As the command [`Ask`](super::Command::Ask).
     pub fn check_ask(&mut self, ask: Ask, now: TimestampMs) -> Result<(), Error> {
         let tx = self.store.begin()?;
-        let cx = Cx { tx: &tx, m: &mut self.memory, now, actions: Vec::new() };
-        cx.check_ask(ask)
+        let mut cx = Cx { tx: &tx, m: &mut self.memory, now, actions: Vec::new() };
+        cx.check_ask(ask)?
     }
 
     /// The life of a request in each group where this device knows it, the furthest first.

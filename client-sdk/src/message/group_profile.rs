@@ -17,7 +17,7 @@ pub struct GroupProfile {
     pub title: String,
     /// A few lines; may be empty.
     pub topic: String,
-    /// What the thread is for.
+    /// What the thread is for. Among kinds that [may become](ThreadKind::may_become) each other it can be changed.
     pub thread: ThreadKind,
     /// INSEE codes of the communes that it is about.
     pub communes: Vec<String>,
@@ -100,6 +100,18 @@ impl ThreadKind {
 }
 
 impl ThreadKind {
+    /// Whether a thread of this kind may be made into one of the other. A patient circle and a direct thread are
+    /// made as such and stay it, and nothing else becomes one: who reads about a patient is decided by rules that
+    /// nobody may switch off by giving the thread another name.
+    #[must_use]
+    pub const fn may_become(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::PatientCircle, Self::PatientCircle) | (Self::Direct, Self::Direct) => true,
+            (Self::PatientCircle | Self::Direct, _) | (_, Self::PatientCircle | Self::Direct) => false,
+            _ => true,
+        }
+    }
+
     /// Whether the directory may say who is in a thread of this kind: not where each member has a reason of his own.
     #[must_use]
     pub const fn may_follow_directory(self) -> bool {

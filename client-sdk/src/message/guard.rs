@@ -1,7 +1,7 @@
 //! Who a message is about may be said only where everybody takes part in that person's care: in the patient's
 //! circle, and between two professionals (CSP L1110-4).
 //!
-//! Called before a message is queued. A kind says by [`Kind::about_patient`](super::Kind::about_patient) whether
+//! Called before a message is queued, with the kind that counts for this (`sync/kind.rs`). A kind says by [`Kind::about_patient`](super::Kind::about_patient) whether
 //! it carries identity traits, or makes sense for one known patient only.
 
 use super::{Body, ThreadKind};

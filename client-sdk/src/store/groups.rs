@@ -24,6 +24,10 @@ pub(crate) struct GroupRecord {
     /// it. Later only those of administrators do.
     #[serde(default)]
     pub(crate) profile_awaited: bool,
+    /// User who let this device in, until he has said what the group is: on which side of
+    /// [`ThreadKind::may_become`](crate::message::ThreadKind::may_become) it stands is his word alone.
+    #[serde(default)]
+    pub(crate) let_in_by: Option<String>,
     /// Whether it can be used.
     pub(crate) state: GroupState,
     /// MLS epoch.
@@ -120,6 +124,7 @@ impl GroupRecord {
         Self {
             profile: GroupProfile::default(),
             profile_awaited: true,
+            let_in_by: None,
             state,
             epoch,
             joined_at,

@@ -11,7 +11,7 @@ use cercle_proto::{
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
 
-use super::{Cx, Step, agenda::Appointment};
+use super::{Cx, Step, agenda::Appointment, user_ids};
 use crate::{
     core::{GroupState, NewCircle, Outcome, PolicyTemplate, RefusalRecord},
     error::Error,
@@ -141,10 +141,20 @@ impl Cx<'_, '_> {
     }
 
     /// Whether people may be added to a group by a plain invitation: into a circle only those who have an
-    /// entry, with further devices, and nobody against an objection.
+    /// entry, with further devices, and nobody against an objection; into a direct thread no third person.
     pub(crate) fn may_invite(&mut self, group: GroupId, users: &[UserId]) -> Step<Begun> {
         let now = self.now;
-        let Some(circle) = self.known_circle(group)? else { return Ok(Ok(())) };
+        if let Some(user) = self.third_person(group, users)? {
+            return self.refuse(Some(group), user.as_str(), Refusal::ThirdInDirect).map(Err);
+        }
+        let Some(circle) = self.known_circle(group)? else {
+            let kind = self.profile_of(group).map(|profile| profile.thread);
+            return match users.first().filter(|_| kind == Some(ThreadKind::PatientCircle)) {
+                // Whoever it is: as long as its opening is not known, nobody has a basis.
+                Some(user) => self.refuse(Some(group), user.as_str(), Refusal::NoBasis).map(Err),
+                None => Ok(Ok(())),
+            };
+        };
         if let Some(user) = users.iter().find(|user| circle.decision(user) == ConsentDecision::Objection) {
             return self.refuse(Some(group), user.as_str(), Refusal::Objection).map(Err);
         }
@@ -211,7 +221,8 @@ impl Cx<'_, '_> {
         let now = self.now;
         for group in self.circles_about(patient, CircleAudience::Professionals)? {
             let ended = self.circle(group)?.is_none_or(|circle| circle.has_ended(user, now));
-            if !ended && self.usable(group).is_ok() && self.others_in(group)?.contains(user) {
+            let circle = self.thread_kind(group)? == ThreadKind::PatientCircle;
+            if circle && !ended && self.usable(group).is_ok() && self.others_in(group)?.contains(user) {
                 return Ok(Some(group));
             }
         }
@@ -274,14 +285,19 @@ impl Cx<'_, '_> {
     }
 
     /// Why the people whose key packages were claimed for an invitation may not be added after all: the
-    /// patient has objected since it was asked for, or a certificate names another class than the entry.
+    /// patient has objected since it was asked for, somebody else is in the direct thread by now, or a certificate
+    /// names another class than the entry.
     pub(crate) fn admission_refused(&mut self, row: &IntentRow) -> Step<Option<Error>> {
-        if let Change::Invite { users, .. } = &row.intent.change
-            && let Some(circle) = self.known_circle(row.group)?
-        {
-            let users = users.iter().filter_map(|user| UserId::parse(user).ok());
-            let objected = users.into_iter().find(|user| circle.decision(user) == ConsentDecision::Objection);
-            if let Some(user) = objected {
+        if let Change::Invite { users, .. } = &row.intent.change {
+            let users = user_ids(users);
+            if let Some(user) = self.third_person(row.group, &users)? {
+                return self.refuse(Some(row.group), user.as_str(), Refusal::ThirdInDirect).map(Some);
+            }
+            let objects =
+                |circle: &Circle, user: &UserId| circle.decision(user) == ConsentDecision::Objection;
+            if let Some(circle) = self.known_circle(row.group)?
+                && let Some(user) = users.iter().find(|user| objects(circle, user))
+            {
                 return self.refuse(Some(row.group), user.as_str(), Refusal::Objection).map(Some);
             }
         }

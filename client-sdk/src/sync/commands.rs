@@ -33,7 +33,7 @@ impl Cx<'_, '_> {
     /// The app wants something.
     pub(crate) fn command(&mut self, id: u64, command: Command) -> Step {
         let begun = match command {
-            Command::CreateGroup { profile, policy } => self.create_group(id, profile, policy)?,
+            Command::CreateGroup { profile, policy } => self.plain_group(id, profile, policy)?,
             Command::Send { group, draft } => self.send(id, group, &draft)?,
             Command::MarkRead { group, up_to } => {
                 let marked = self.mark_read(group, up_to)?;
@@ -247,6 +247,15 @@ impl Cx<'_, '_> {
             return Ok(Err(Error::Denied(PolicyError::NoAdministrator)));
         }
         self.change(id, group, Change::Leave)
+    }
+
+    /// Makes a group that is no patient circle: that begins with its patient and a basis
+    /// ([`Command::OpenCircle`]).
+    fn plain_group(&mut self, id: u64, profile: GroupProfile, template: PolicyTemplate) -> Step<Begun> {
+        if profile.thread == ThreadKind::PatientCircle {
+            return Ok(Err(Error::KindIsFixed));
+        }
+        self.create_group(id, profile, template)
     }
 
     pub(super) fn create_group(

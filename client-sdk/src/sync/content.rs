@@ -7,9 +7,9 @@ use cercle_proto::{certificate::Root, id::GroupId};
 
 use super::{Cx, Memory, Step, entries::read_message};
 use crate::{
-    event::{Event, Message},
+    event::Message,
     limits,
-    message::{Body, Content, GroupProfile},
+    message::{Body, Content},
     store::Tx,
     thread::{Thread, chat::Effect},
 };
@@ -89,29 +89,6 @@ impl Cx<'_, '_> {
             Body::OwnState(state) => self.own_state_told(message, state)?,
             Body::HistoryHandedOver(handed) => self.history_announced(message, handed)?,
             _ => {}
-        }
-        Ok(())
-    }
-
-    /// Somebody says what the group is. Administrators may change it; members who add others only repeat it
-    /// for them, which is all that a newcomer has.
-    fn profile_said(&mut self, message: &Message, profile: &GroupProfile) -> Step {
-        let Some(lane) = self.lane(message.group) else { return Ok(()) };
-        let record = &mut lane.row.record;
-        let unknown = record.profile.title.is_empty() || record.profile_awaited && !message.own;
-        if !message.by_administrator && !unknown {
-            return Ok(());
-        }
-        let awaited = record.profile_awaited && message.own;
-        if record.profile == *profile && record.profile_awaited == awaited {
-            return Ok(());
-        }
-        let changed = record.profile != *profile;
-        record.profile.clone_from(profile);
-        record.profile_awaited = awaited;
-        self.save(message.group)?;
-        if changed {
-            self.emit(Event::GroupChanged { group: message.group });
         }
         Ok(())
     }

@@ -349,9 +349,8 @@ impl Cx<'_, '_> {
             self.remember_closed(history, before_seq)?;
         }
         if let Some(lane) = self.lane(history.group)
-            && lane.row.record.profile.title.is_empty()
+            && lane.row.record.settle(&history.profile)
         {
-            lane.row.record.profile.clone_from(&history.profile);
             self.save(history.group)?;
             self.emit(Event::GroupChanged { group: history.group });
         }

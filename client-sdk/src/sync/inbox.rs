@@ -70,11 +70,12 @@ impl Cx<'_, '_> {
         self.m.cache.forget(id);
         self.tx.mark(0)?;
         match welcome::join(&provider, &me, id, &welcome.welcome) {
-            Ok(joined) => {
+            Ok((joined, inviter)) => {
                 self.tx.keep_since_mark(0)?;
                 let epoch = joined.epoch().as_u64();
                 let mut record = GroupRecord::new(GroupState::Active, epoch, welcome.joined_at);
                 record.enter_epoch(epoch, group::authenticator(&joined));
+                record.let_in_by = Some(inviter.user.as_str().to_owned());
                 self.m.cache.keep(id, joined);
                 Ok(Ok(record))
             }
@@ -88,7 +89,11 @@ impl Cx<'_, '_> {
     fn joined(&mut self, group: GroupId, joined_at: Seq, mut record: GroupRecord) -> Step {
         let old = self.m.groups.remove(&group);
         if let Some(old) = &old {
-            record.profile.clone_from(&old.row.record.profile);
+            let known = &old.row.record;
+            record.profile.clone_from(&known.profile);
+            if !known.profile.title.is_empty() && known.let_in_by.is_none() {
+                record.let_in_by = None;
+            }
         }
         self.m.groups.insert(group, Lane::new(GroupRow { cursor: joined_at, record }));
         self.save(group)?;

@@ -15,7 +15,7 @@ use crate::{
     core::GroupState,
     event::{Event, RefusedReason},
     limits,
-    message::{self, Body, Content},
+    message::{self, Body, Content, guard::may_identify},
     mls::{application, group},
     store::{
         messages::{MessageRecord, MessageRow},
@@ -100,6 +100,9 @@ impl Cx<'_, '_> {
         }
         let mls = match stored {
             Some((_, mls)) => mls,
+            None if self.is_overheard(group, row.id, &row.content)? => {
+                return self.deny(group, row.id).map(|()| false);
+            }
             None => match self.encrypt(group, row.id, &row.content)? {
                 Some(mls) => mls,
                 None => return Ok(false),
@@ -124,6 +127,23 @@ impl Cx<'_, '_> {
         Ok(true)
     }
 
+    /// Whether a message that names a patient would be read by more people than when it was written: a third
+    /// person was put into the direct thread. What was in the log once may be said again.
+    fn is_overheard(&mut self, group: GroupId, message: MessageId, content: &[u8]) -> Step<bool> {
+        if !queued_body(content).about_patient() || self.tx.has_message(group, message)? {
+            return Ok(false);
+        }
+        Ok(!may_identify(self.thread_kind(group)?))
+    }
+
+    /// Drops a message that may not be said.
+    fn deny(&mut self, group: GroupId, message: MessageId) -> Step {
+        self.tx.delete_outbox(message)?;
+        self.emit(Event::MessageRefused { group, message, reason: RefusedReason::Denied });
+        self.touch(group);
+        Ok(())
+    }
+
     /// Encrypts a message in the current epoch and stores the ciphertext. `None`: not possible now.
     fn encrypt(&mut self, group: GroupId, message: MessageId, content: &[u8]) -> Step<Option<Vec<u8>>> {
         let encrypted = self.with_group(group, |provider, _, loaded, author| {
@@ -146,12 +166,7 @@ impl Cx<'_, '_> {
                 self.proposal_waits(group)?;
                 Ok(None)
             }
-            Ok(Encrypted::Denied) => {
-                self.tx.delete_outbox(message)?;
-                self.emit(Event::MessageRefused { group, message, reason: RefusedReason::Denied });
-                self.touch(group);
-                Ok(None)
-            }
+            Ok(Encrypted::Denied) => self.deny(group, message).map(|()| None),
             Err(error) => {
                 tracing::error!(group.id = ?group, %error, "a message cannot be encrypted");
                 Ok(None)

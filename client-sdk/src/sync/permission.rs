@@ -18,11 +18,12 @@ impl Cx<'_, '_> {
     ///
     /// # Errors
     /// Inner: [`Error::Field`] if the message that it is about is unknown, withdrawn, or somebody else's, or a
-    /// thread is to become a library in which everybody writes;
+    /// thread is to become a library in which everybody writes; [`Error::KindIsFixed`] if it may not become
+    /// what it is to become;
     /// [`Error::IdentityInWideThread`] if the thread may not know the patient;
     /// [`Error::Denied`] if only administrators may; [`Error::Invalid`] for what is never stored.
     pub(crate) fn permitted(&mut self, group: GroupId, body: &Body) -> Step<Result<(), Error>> {
-        if let Err(error) = guard::check(body, self.thread_kind(group)) {
+        if let Err(error) = guard::check(body, self.thread_kind(group)?) {
             return Ok(Err(error));
         }
         match body {
@@ -42,6 +43,9 @@ impl Cx<'_, '_> {
     fn about_the_thread(&mut self, group: GroupId, profile: &GroupProfile) -> Step<Result<(), Error>> {
         if !self.administers(group)? {
             return Ok(Err(Error::Denied(PolicyError::Change)));
+        }
+        if self.profile_of(group).is_some_and(|known| !known.thread.may_become(profile.thread)) {
+            return Ok(Err(Error::KindIsFixed));
         }
         let restricted =
             self.with_group(group, |_, _, loaded, _| Ok(group::policy(loaded)?.posting_is_restricted()))?;

@@ -208,6 +208,8 @@ impl Cx<'_, '_> {
         lane.row.cursor = seq;
         lane.row.record.state = GroupState::Active;
         lane.row.record.profile_awaited = true;
+        // What he said may be in the gap.
+        lane.row.record.let_in_by = None;
         lane.row.record.authenticators.clear();
         lane.row.record.enter_epoch(epoch, authenticator);
         self.save(group)?;

@@ -17,7 +17,7 @@ use cercle_proto::id::{GroupId, TimestampMs};
 use super::{Cx, Step};
 use crate::{
     event::{Event, Message},
-    message::{self, Body, Draft, RequestId, ThreadKind, transition::Action},
+    message::{self, Body, Draft, RequestId, transition::Action},
     thread::requests::Course,
 };
 
@@ -87,11 +87,6 @@ impl Cx<'_, '_> {
                 Ok(())
             }
         }
-    }
-
-    /// What a thread of this device is for.
-    pub(crate) fn thread_kind(&self, group: GroupId) -> ThreadKind {
-        self.m.groups.get(&group).map(|lane| lane.row.record.profile.thread).unwrap_or_default()
     }
 }
 

@@ -143,6 +143,7 @@ impl Cx<'_, '_> {
     /// The external commit into a group of the user's is in the log.
     pub(crate) fn joined_as_sibling(&mut self, group: GroupId, seq: Seq) -> Step {
         let policy = self.with_group(group, |_, _, loaded, _| group::policy(loaded))?;
+        let own = self.m.me.as_ref().map(|me| me.identity.user.as_str().to_owned());
         let linked = self.tx.note::<LinkNote>(LINK, &[])?.is_some();
         if let Some(lane) = self.lane(group) {
             let record = &mut lane.row.record;
@@ -151,6 +152,10 @@ impl Cx<'_, '_> {
             record.joined_by_itself = true;
             record.personal = policy.is_ok_and(|policy| policy.is_personal());
             record.history_awaited = (linked && !record.personal).then(Vec::new);
+            if linked && !record.personal && record.profile.title.is_empty() {
+                // The device that linked this one hands over what the group is.
+                record.let_in_by = own;
+            }
         }
         self.save(group)?;
         self.emit(Event::GroupJoined { group });

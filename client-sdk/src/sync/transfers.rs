@@ -49,6 +49,12 @@ impl Cx<'_, '_> {
             Ok(content) => content,
             Err(error) => return Ok(Err(error)),
         };
+        if let Err(error) = self.may_send(group, draft)? {
+            return Ok(Err(error));
+        }
+        if let Err(error) = self.permitted(group, &draft.body)? {
+            return Ok(Err(error));
+        }
         if self.tx.notes::<UploadRecord>(KIND)?.len() >= limits::UPLOADS_MAX {
             return Ok(Err(Error::OutboxFull));
         }

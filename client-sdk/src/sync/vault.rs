@@ -243,7 +243,7 @@ impl Cx<'_, '_> {
     ) -> Step {
         let Some(lane) = self.m.groups.get(&group) else { return Ok(()) };
         let (cursor, record) = (lane.row.cursor, &lane.row.record);
-        if !record.profile.title.is_empty() {
+        if !record.profile.title.is_empty() && record.let_in_by.is_none() {
             entry.profile = Some(profile_to_wire(&record.profile));
         }
         entry.closed = record.state == crate::core::GroupState::Closed;
@@ -416,14 +416,13 @@ impl Cx<'_, '_> {
     fn return_to(&mut self, entry: &VaultGroup) -> Step {
         let Ok(group) = GroupId::try_from(entry.group.as_slice()) else { return Ok(()) };
         let profile = entry.profile.clone().and_then(profile_from_wire).unwrap_or_default();
-        match self.lane(group) {
+        match self.lane(group).map(|lane| lane.row.record.settle(&profile)) {
             // The user is no longer in it.
             None if !entry.chunks.is_empty() => {
                 let history = OwnHistory { group, profile, closed: true, read_up_to: 0 };
                 self.remember_closed(&history, entry.up_to + 1)?;
             }
-            Some(lane) if lane.row.record.profile.title.is_empty() => {
-                lane.row.record.profile = profile;
+            Some(true) => {
                 self.save(group)?;
                 self.emit(Event::GroupChanged { group });
             }

@@ -56,11 +56,13 @@ pub enum Refusal {
     PeriodOver,
     /// The person's certificate names another class.
     OtherClass,
+    /// A direct thread is of two people.
+    ThirdInDirect,
 }
 
 impl Refusal {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NoBasis,
         Self::NoConsent,
         Self::Objection,
@@ -69,6 +71,7 @@ impl Refusal {
         Self::Closed,
         Self::PeriodOver,
         Self::OtherClass,
+        Self::ThirdInDirect,
     ];
 
     /// Name in JSON and scripts.
@@ -83,6 +86,7 @@ impl Refusal {
             Self::Closed => "closed",
             Self::PeriodOver => "period_over",
             Self::OtherClass => "other_class",
+            Self::ThirdInDirect => "third_in_direct",
         }
     }
 
@@ -117,6 +121,10 @@ impl Refusal {
             Self::OtherClass => language.pick(
                 "Le certificat de la personne indique une autre classe.",
                 "The person's certificate names another class.",
+            ),
+            Self::ThirdInDirect => language.pick(
+                "Un fil direct est à deux : ouvrez un cercle de soins, ou un autre groupe.",
+                "A direct thread is of two people: open a patient circle, or another group.",
             ),
         }
     }

@@ -9,8 +9,8 @@ use cercle_sdk::{
     error::Error,
     event::Event,
     message::{
-        Body, Document, DocumentType, GroupProfile, Language, Patient, Request, RequestId, ThreadKind,
-        Transition,
+        Body, Document, DocumentType, GroupProfile, HistoryPolicy, Language, Patient, Request, RequestId,
+        ThreadKind, Transition,
         patient::{Gender, Reliability},
         request::{Need, Priority, Purpose, PurposeKind, RequestConsent, RequestConsentMode, Situation},
         transition::{Action, PrescriptionStep},
@@ -21,7 +21,10 @@ use cercle_sdk::{
     },
 };
 
-use super::core_world::World;
+use super::{
+    core_circle::{self, open},
+    core_world::World,
+};
 
 pub(crate) fn request(purpose: Purpose, title: &str) -> Request {
     Request::new(RequestId::new([0; 16]), purpose, title)
@@ -394,9 +397,7 @@ async fn an_identity_is_refused_where_more_than_the_caring_would_read_it() {
     assert!(matches!(refused, Err(Error::IdentityInWideThread { .. })), "{refused:?}");
     assert_eq!(world.devices[0].core().outbox().unwrap().len(), 0);
 
-    let profile = GroupProfile { thread: ThreadKind::PatientCircle, ..GroupProfile::titled("Cercle") };
-    let made = world.run(0, Command::CreateGroup { profile, policy: Default::default() }).await;
-    let Ok(Outcome::GroupCreated(circle)) = made else { panic!("{made:?}") };
+    let circle = open(&mut world, 0, core_circle::circle(HistoryPolicy::Nothing)).await;
     let ask = Ask { request: visit(), groups: vec![circle], widening: Vec::new(), patient: Some(patient()) };
     let id = ask_with(&mut world, 0, ask).await;
     world.until(|world| course(world, 0, circle, id).is_some()).await;

@@ -115,7 +115,7 @@ pub(crate) enum Talk {
 /// What a thread is for.
 #[derive(Debug, Default, Args)]
 pub(crate) struct ProfileArguments {
-    /// Type : conversation, theme, territory, structure, patient-circle, library, coordination.
+    /// Type : conversation, theme, territory, structure, library, coordination.
     #[arg(long, value_name = "TYPE", hide_possible_values = true)]
     kind: Option<Kind>,
     /// Sujet, en quelques lignes.
@@ -134,14 +134,14 @@ pub(crate) struct ProfileArguments {
     receipts: Option<Switch>,
 }
 
-/// What a thread is for, as an argument. Direct threads are opened with `cercle direct`.
+/// What a thread is for, as an argument. Direct threads are opened with `cercle direct`, circles with
+/// `cercle circle new`.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Kind {
     Conversation,
     Theme,
     Territory,
     Structure,
-    PatientCircle,
     Library,
     Coordination,
 }
@@ -189,7 +189,6 @@ const fn thread_kind(kind: Kind) -> ThreadKind {
         Kind::Theme => ThreadKind::Theme,
         Kind::Territory => ThreadKind::Territory,
         Kind::Structure => ThreadKind::Structure,
-        Kind::PatientCircle => ThreadKind::PatientCircle,
         Kind::Library => ThreadKind::Library,
         Kind::Coordination => ThreadKind::Coordination,
     }
@@ -248,7 +247,7 @@ pub(super) const SENTENCES: &[(&str, &str, &str)] = &[
 
 const MESSAGE: &str = "Message: the beginning of its id, or group:number (cercle thread).";
 const GROUP: &str = "Title or id of the group, or its beginning.";
-const KIND: &str = "Kind: conversation, theme, territory, structure, patient-circle, library, coordination.";
+const KIND: &str = "Kind: conversation, theme, territory, structure, library, coordination.";
 const TOPIC: &str = "Topic, a few lines.";
 const COMMUNE: &str = "INSEE code of a commune that it is about.";
 const PROFESSION: &str = "Code of a profession that it is for (TRE_G15).";

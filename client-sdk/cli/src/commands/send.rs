@@ -159,8 +159,8 @@ pub(crate) fn refused(reason: RefusedReason) -> Failure {
             "Not sent: you are no longer a member of this group."
         ),
         RefusedReason::Denied => text!(
-            "Message non envoyé : seuls les administrateurs écrivent dans ce groupe.";
-            "Not sent: only administrators write in this group."
+            "Message non envoyé : seuls les administrateurs écrivent dans ce groupe, ou le message nomme un patient et quelqu'un d'autre y est entré.";
+            "Not sent: only administrators write in this group, or the message names a patient and somebody else has come in."
         ),
         RefusedReason::Refused(code) => {
             let (number, meaning) = (code.number(), code.meaning());

@@ -46,6 +46,9 @@ fn a_circle_is_opened_joined_read_exported_and_checked() {
     anne.run(&NEW).expect_exit(5);
     anne.run(&["send", "cercle", "Pansement refait."]).expect_exit(0);
 
+    // No other name is a way around the rules.
+    anne.run(&["new", "Sans patient", "--kind", "patient-circle"]).expect_exit(2);
+    anne.run(&["set-profile", "cercle", "--kind", "conversation"]).expect_exit(5);
     anne.run(&["circle", "add", "cercle", "ines", "--role", "infirmière"]).expect_exit(5);
     anne.run(&["invite", "cercle", "ines"]).expect_exit(5);
     let consent = ["circle", "add", "cercle", "ines", "--role", "infirmière", "--basis", "consent"];

@@ -1,5 +1,7 @@
 //! Posting a request, and what the device that asked keeps of it.
 
+use std::collections::BTreeMap;
+
 use cercle_proto::id::{GroupId, RegisterId, TimestampMs};
 use serde::{Deserialize, Serialize};
 
@@ -85,7 +87,7 @@ impl Asked {
 impl Cx<'_, '_> {
     /// Posts a request in its groups. Durable, all or nothing.
     pub(crate) fn ask_others(&mut self, id: u64, ask: Ask) -> Step<Result<(), Error>> {
-        let prepared = self.prepare(ask, Documents::Named);
+        let prepared = self.prepare(ask, Documents::Named)?;
         let Prepared { request, envelope, groups, patient } = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return Ok(Err(error)),
@@ -123,11 +125,24 @@ impl Cx<'_, '_> {
     }
 
     /// Whether a request would be posted once the documents that it is to name are uploaded.
-    pub(crate) fn check_ask(&self, ask: Ask) -> Result<(), Error> {
-        self.prepare(ask, Documents::ToCome).map(drop)
+    pub(crate) fn check_ask(&mut self, ask: Ask) -> Step<Result<(), Error>> {
+        Ok(self.prepare(ask, Documents::ToCome)?.map(drop))
     }
 
-    fn prepare(&self, ask: Ask, documents: Documents) -> Result<Prepared, Error> {
+    fn prepare(&mut self, ask: Ask, documents: Documents) -> Step<Result<Prepared, Error>> {
+        let mut kinds = Vec::new();
+        for group in &ask.groups {
+            kinds.push((*group, self.thread_kind(*group)?));
+        }
+        Ok(self.prepare_for(&kinds.into_iter().collect(), ask, documents))
+    }
+
+    fn prepare_for(
+        &self,
+        kinds: &BTreeMap<GroupId, ThreadKind>,
+        ask: Ask,
+        documents: Documents,
+    ) -> Result<Prepared, Error> {
         let Ask { mut request, mut groups, widening, patient } = ask;
         groups.sort();
         groups.dedup();
@@ -142,6 +157,7 @@ impl Cx<'_, '_> {
         for named in patient.iter().chain(&request.patient) {
             self.check_patient(named)?;
         }
+        let kind_of = |group: &GroupId| kinds.get(group).copied().unwrap_or_default();
         request.id = RequestId::new(self.random());
         let alone = groups.len() == 1 && widening.is_empty();
         if !alone && (documents == Documents::ToCome || !request.documents.is_empty()) {
@@ -156,10 +172,10 @@ impl Cx<'_, '_> {
             Audience::Several(Several { register, groups: groups.clone(), widening })
         };
         let mut withheld = patient;
-        if alone && may_identify(self.thread_kind(first)) {
+        if alone && may_identify(kind_of(&first)) {
             request.patient = request.patient.take().or_else(|| withheld.take());
         }
-        let kind = self.thread_kind(first);
+        let kind = kind_of(&first);
         let named = withheld.is_some() || request.patient.is_some() || kind == ThreadKind::PatientCircle;
         request.check_asked(named)?;
         if withheld.is_some() && request.consent.as_ref().is_some_and(|consent| !consent.allows_naming()) {
@@ -171,7 +187,7 @@ impl Cx<'_, '_> {
         }
         let body = Body::Request(Box::new(request.clone()));
         for group in &groups {
-            guard::check(&body, self.thread_kind(*group))?;
+            guard::check(&body, kind_of(group))?;
         }
         let envelope = match message::compose(&Draft::from(body), self.now) {
             Err(Error::Field { field: "documents", .. }) if documents == Documents::ToCome => Vec::new(),
