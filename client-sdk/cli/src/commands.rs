@@ -12,6 +12,7 @@ mod enrol;
 mod export;
 mod fhir;
 mod groups;
+mod history;
 mod join;
 mod link;
 mod members;

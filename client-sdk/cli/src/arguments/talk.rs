@@ -99,7 +99,7 @@ pub(crate) enum Talk {
         #[arg(value_name = "PERSONNE")]
         user: String,
     },
-    /// Change le titre, le sujet ou le type d'un fil (administrateurs).
+    /// Change le titre, le sujet, le type ou l'historique des nouveaux d'un fil (administrateurs).
     SetProfile {
         /// Titre ou identifiant du groupe, ou leur début.
         #[arg(value_name = "GROUPE")]
@@ -132,6 +132,9 @@ pub(crate) struct ProfileArguments {
     /// Accusés de lecture : on ou off ; sinon selon le type.
     #[arg(long, value_name = "ON|OFF", hide_possible_values = true)]
     receipts: Option<Switch>,
+    /// Ce que lit un nouveau membre : none, all, ou un nombre de jours.
+    #[arg(long, value_name = "HISTORIQUE")]
+    pub(crate) history: Option<String>,
 }
 
 /// What a thread is for, as an argument. Direct threads are opened with `cercle direct`, circles with
@@ -159,7 +162,7 @@ impl ProfileArguments {
         matches!(self.kind, Some(Kind::Library))
     }
 
-    /// Puts what was said over a profile; what was not said stays.
+    /// Puts what was said over a profile; what was not said stays. The history is read by the command.
     pub(crate) fn apply_to(self, profile: &mut GroupProfile) {
         if let Some(kind) = self.kind {
             profile.thread = thread_kind(kind);
@@ -202,6 +205,7 @@ pub(super) const SENTENCES: &[(&str, &str, &str)] = &[
     ("new", "profession", PROFESSION),
     ("new", "structure", STRUCTURE),
     ("new", "receipts", RECEIPTS),
+    ("new", "history", HISTORY),
     ("send", "mention", "Person to call by name."),
     ("reply", "", "Answers a message."),
     ("reply", "message", MESSAGE),
@@ -234,7 +238,7 @@ pub(super) const SENTENCES: &[(&str, &str, &str)] = &[
     ("search", "limit", "How many messages at most."),
     ("direct", "", "Opens the direct thread with a person, or finds it again."),
     ("direct", "user", "Id, for example claire.martin."),
-    ("set-profile", "", "Changes title, topic or kind of a thread (administrators)."),
+    ("set-profile", "", "Changes title, topic, kind, or what newcomers read of a thread (administrators)."),
     ("set-profile", "group", GROUP),
     ("set-profile", "title", "New title."),
     ("set-profile", "kind", KIND),
@@ -243,6 +247,7 @@ pub(super) const SENTENCES: &[(&str, &str, &str)] = &[
     ("set-profile", "profession", PROFESSION),
     ("set-profile", "structure", STRUCTURE),
     ("set-profile", "receipts", RECEIPTS),
+    ("set-profile", "history", HISTORY),
 ];
 
 const MESSAGE: &str = "Message: the beginning of its id, or group:number (cercle thread).";
@@ -252,4 +257,5 @@ const TOPIC: &str = "Topic, a few lines.";
 const COMMUNE: &str = "INSEE code of a commune that it is about.";
 const PROFESSION: &str = "Code of a profession that it is for (TRE_G15).";
 const STRUCTURE: &str = "Id of the structure (FINESS or idNat_Struct).";
+const HISTORY: &str = "What a newcomer reads: none, all, or a number of days.";
 const RECEIPTS: &str = "Read receipts: on or off; else what is usual for the kind.";

@@ -8,14 +8,14 @@ use cercle_sdk::{
     core::{GroupSummary, NewCircle},
     message::{
         Body, CircleAudience, CircleBasis, CircleConsent, CircleIdentity, CircleMember, CircleStanding,
-        CircleStatus, GroupProfile, HistoryPolicy, Kind as _, Language, Patient,
+        CircleStatus, GroupProfile, Kind as _, Language, Patient,
         patient::{Reliability, warning::IdentityWarning},
     },
     thread::{Circle, timeline::TimelineFilter},
 };
 use jiff::{ToSpan as _, civil::Date, tz::TimeZone};
 
-use super::{durable, find_group, kept, patient_file};
+use super::{durable, find_group, history, kept, patient_file};
 use crate::{
     arguments::circle::{self as arguments, Circle as Command},
     context::{Context, Enrolled},
@@ -45,7 +45,7 @@ pub(crate) async fn run(context: &Context<'_>, command: Command) -> Result<Exit,
 }
 
 async fn open(context: &Context<'_>, new: arguments::New) -> Result<Exit, Failure> {
-    let history = history(&new.history)?;
+    let history = history::policy(&new.history)?;
     let enrolled = context.enrolled().await?;
     let patient = match &new.patient_file {
         Some(path) => patient_file::read(path)?,
@@ -114,9 +114,14 @@ async fn show_circle(
     let (traits, title) = (circle.patient.traits(language), &group.profile.title);
     let standing = circle.standing;
     let (fr, en) = (standing.label(Language::French), standing.label(Language::English));
+    let newcomers = history::clause(group.profile.history);
+    let (newcomers_fr, newcomers_en) = (newcomers.fr, newcomers.en);
     context.output.result(
         &Record::Circle(CircleRecord::new(group, &circle, language)),
-        &text!("« {title} », cercle {fr}\n  {traits}"; "\"{title}\", circle {en}\n  {traits}"),
+        &text!(
+            "« {title} », cercle {fr}, {newcomers_fr}\n  {traits}";
+            "\"{title}\", circle {en}, {newcomers_en}\n  {traits}"
+        ),
     );
     warn_of(context, circle.patient.warnings());
     if circle.is_objected_to() {
@@ -359,22 +364,6 @@ async fn known_circle(enrolled: &Enrolled, group: &GroupSummary) -> Result<Circl
         )
         .mend(text!("Pour en ouvrir un : cercle circle new"; "To open one: cercle circle new"))
     })
-}
-
-fn history(text: &str) -> Result<HistoryPolicy, Failure> {
-    match text {
-        "none" => Ok(HistoryPolicy::Nothing),
-        "all" => Ok(HistoryPolicy::All),
-        days => days.parse().map(HistoryPolicy::Days).map_err(|_| {
-            Failure::new(
-                Exit::Usage,
-                text!(
-                    "L'historique est none, all ou un nombre de jours.";
-                    "The history is none, all, or a number of days."
-                ),
-            )
-        }),
-    }
 }
 
 /// The first moment of a day, in the time zone of this machine.

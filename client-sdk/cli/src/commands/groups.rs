@@ -60,7 +60,7 @@ pub(crate) async fn create(
     let enrolled = context.enrolled().await?;
     let restricted = announcements || arguments.is_library();
     let mut profile = GroupProfile::titled(title);
-    arguments.apply_to(&mut profile);
+    super::history::describe(arguments, &mut profile)?;
     let policy = if restricted { PolicyTemplate::Announcements } else { PolicyTemplate::Conversation };
     let what = text!("Création du groupe…"; "Making the group…");
     let creating = enrolled.client.create_group(profile, policy);

@@ -165,7 +165,7 @@ async fn set_profile(
     if let Some(title) = title {
         profile.title = title;
     }
-    arguments.apply_to(&mut profile);
+    super::history::describe(arguments, &mut profile)?;
     let title = profile.title.clone();
     let done = text!("Le fil s'appelle « {title} »."; "The thread is called \"{title}\".");
     deliver(context, enrolled, &group, Body::GroupProfile(profile).into(), &done).await

@@ -135,7 +135,12 @@ fn header(thread: &ThreadView) -> Text {
     } else {
         ("sans accusé de lecture", "without read receipts")
     };
-    text!("« {title} », {fr}, {unread} non lu(s)"; "\"{title}\", {en}, {unread} unread")
+    let newcomers = super::history::clause(thread.profile.history);
+    let (newcomers_fr, newcomers_en) = (newcomers.fr, newcomers.en);
+    text!(
+        "« {title} », {fr}, {newcomers_fr}, {unread} non lu(s)";
+        "\"{title}\", {en}, {newcomers_en}, {unread} unread"
+    )
 }
 
 fn line(view: &MessageView, thread: &ThreadView, members: &[Member]) -> Text {

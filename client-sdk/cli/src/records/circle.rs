@@ -4,7 +4,9 @@ use cercle_proto::id::{GroupId, to_hex};
 use cercle_sdk::{
     core::{GroupSummary, RefusalRecord},
     export::{Exported, Verified},
-    message::{CircleAudience, CircleConsent, CircleMember, CircleStanding, Language, Patient},
+    message::{
+        CircleAudience, CircleConsent, CircleMember, CircleStanding, HistoryPolicy, Language, Patient,
+    },
     thread::{Circle, timeline::TimelineEntry},
 };
 use serde::Serialize;
@@ -21,6 +23,8 @@ pub(crate) struct CircleRecord<'a> {
     warnings: Vec<&'static str>,
     audience: CircleAudience,
     standing: CircleStanding,
+    /// What a newcomer reads of before.
+    history: HistoryPolicy,
     consents: &'a [CircleConsent],
     /// The patient objects to the circle as a whole.
     objection: bool,
@@ -91,6 +95,7 @@ impl<'a> CircleRecord<'a> {
             warnings: circle.patient.warnings().into_iter().map(|warning| warning.name()).collect(),
             audience: circle.audience,
             standing: circle.standing,
+            history: group.profile.history,
             consents: &circle.consents,
             objection: circle.is_objected_to(),
             summary: circle.summary,

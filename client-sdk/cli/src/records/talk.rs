@@ -2,7 +2,7 @@
 
 use cercle_proto::id::{MessageId, UserId};
 use cercle_sdk::{
-    message::{Language, ThreadKind},
+    message::{HistoryPolicy, Language, ThreadKind},
     search::Hit,
     thread::{
         chat::{Place, Reactions},
@@ -23,6 +23,8 @@ pub(crate) struct ThreadRecord<'a> {
     professions: &'a [String],
     structure: &'a str,
     read_receipts: bool,
+    /// What a newcomer reads of before.
+    history: HistoryPolicy,
     unread: u64,
     mentions: u64,
     read_up_to: u64,
@@ -88,6 +90,7 @@ impl<'a> ThreadRecord<'a> {
             professions: &profile.professions,
             structure: &profile.structure,
             read_receipts: profile.read_receipts,
+            history: profile.history,
             unread: thread.unread.messages,
             mentions: thread.unread.mentions,
             read_up_to: thread.unread.read_up_to,

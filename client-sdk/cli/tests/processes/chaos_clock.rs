@@ -3,10 +3,7 @@
 //! Nobody sets the clock of the machine that the tests run on. A small library, made by the system's C compiler and
 //! loaded before the others, adds to what the system says the time is; a file says how much.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::PathBuf, process::Command};
 
 use tempfile::TempDir;
 
@@ -41,7 +38,7 @@ int clock_gettime(clockid_t id, struct timespec *at) {
 }
 "#;
 
-/// A clock that can be set, for one process.
+/// A clock that can be set, for the processes that it is put before.
 pub(crate) struct HandClock {
     folder: TempDir,
 }
@@ -74,14 +71,16 @@ impl HandClock {
         std::fs::rename(next, self.offset()).unwrap();
     }
 
+    /// The variables that give a process this clock.
+    pub(crate) fn variables(&self) -> [(&'static str, String); 2] {
+        let path = |path: PathBuf| path.display().to_string();
+        [("LD_PRELOAD", path(self.library())), ("CLOCK_OFFSET_FILE", path(self.offset()))]
+    }
+
     /// The words in front of a hub's command line.
     pub(crate) fn wrapper(&self) -> [String; 3] {
-        let variable = |name: &str, path: &Path| format!("{name}={}", path.display());
-        [
-            "env".to_owned(),
-            variable("LD_PRELOAD", &self.library()),
-            variable("CLOCK_OFFSET_FILE", &self.offset()),
-        ]
+        let [library, offset] = self.variables().map(|(name, value)| format!("{name}={value}"));
+        ["env".to_owned(), library, offset]
     }
 }
 

@@ -4,7 +4,11 @@ use std::{fs, path::Path};
 
 use serde_json::Value;
 
-use crate::world::{Finished, Hub, Person};
+use crate::{
+    chaos::skip,
+    chaos_clock::HandClock,
+    world::{Finished, Hub, Person, until},
+};
 
 /// Nobody: the identity is invented, and provisional.
 pub(crate) const NEW: [&str; 13] = [
@@ -126,4 +130,87 @@ fn traits_are_corrected_one_by_one_and_an_objection_is_shown_and_kept() {
     let lines = timeline.expect_exit(0).of_type("timeline");
     let kinds: Vec<&str> = lines.map(|line| line["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["circle_opened", "circle_identity", "circle_identity", "circle_consent"]);
+}
+
+/// The end of a command with results as sentences.
+fn sentences(person: &Person, arguments: &[&str]) -> String {
+    let output = person.human_command(arguments).env("CERCLE_LANG", "fr").output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn what_newcomers_read_is_chosen_shown_to_everybody_and_kept_to() {
+    let hub = Hub::start();
+    let (anne, ines) = (hub.enrol("anne"), hub.enrol("ines"));
+    let opened = anne.run(&[&NEW[..], &["--history", "none"]].concat());
+    assert_eq!(one(opened.expect_exit(0), "circle")["history"], "nothing");
+    anne.run(&["send", "cercle", "avant"]).expect_exit(0);
+    let added = ["circle", "add", "cercle", "ines", "--role", "infirmière", "--basis", "team"];
+    anne.run(&added).expect_exit(0);
+    anne.run(&["send", "cercle", "après"]).expect_exit(0);
+    let received = ines.run(&["recv"]);
+    assert_eq!(received.expect_exit(0).texts(), ["après"]);
+    assert_eq!(received.of_type("gap").count(), 0, "nothing is missing: {received:#?}");
+    let texts: Vec<String> = ines.history("cercle").into_iter().map(|(_, _, text)| text).collect();
+    assert_eq!(texts, ["après"]);
+    let members = ines.run(&["circle", "members", "cercle"]);
+    let circle = one(members.expect_exit(0), "circle");
+    assert_eq!((&circle["history"], &circle["summary"]), (&"nothing".into(), &true.into()));
+
+    anne.run(&["set-profile", "cercle", "--history", "hier"]).expect_exit(2);
+    ines.run(&["set-profile", "cercle", "--history", "all"]).expect_exit(5);
+    anne.run(&["set-profile", "cercle", "--history", "30"]).expect_exit(0);
+    ines.run(&["recv"]).expect_exit(0);
+    let shown = ines.run(&["thread", "cercle"]);
+    assert_eq!(one(shown.expect_exit(0), "thread")["history"], serde_json::json!({ "days": 30 }));
+    for command in [&["thread", "cercle"][..], &["circle", "members", "cercle"]] {
+        let text = sentences(&ines, command);
+        assert!(text.contains("les nouveaux lisent les 30 derniers jours"), "{text}");
+    }
+
+    anne.run(&["new", "Plaies", "--kind", "theme", "--history", "all"]).expect_exit(0);
+    anne.run(&["send", "plaies", "d'avant"]).expect_exit(0);
+    anne.run(&["invite", "plaies", "ines"]).expect_exit(0);
+    until(|| {
+        anne.run(&["recv"]).expect_exit(0);
+        ines.run(&["recv"]).expect_exit(0);
+        ines.history("plaies").len() == 1
+    });
+    let shown = ines.run(&["thread", "plaies"]);
+    assert_eq!(one(shown.expect_exit(0), "thread")["history"], "all");
+    assert_eq!(one(&shown, "thread_message")["exported_by"], "anne@cpts.example");
+}
+
+#[test]
+fn a_policy_of_days_gives_a_newcomer_these_days() {
+    let Some(clock) = HandClock::new() else {
+        return skip("there is no C compiler, and so no other clock");
+    };
+    let mut hub = Hub::start();
+    let (anne, ines) = (hub.enrol("anne"), hub.enrol("ines"));
+    hub.stop();
+    let wrapper = clock.wrapper();
+    hub.spawn_under(&wrapper.each_ref().map(String::as_str));
+    let variables = clock.variables();
+    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let run = |person: &Person, arguments: &[&str]| {
+        let finished = person.run_among(&variables, arguments);
+        finished.expect_exit(0);
+        finished
+    };
+    run(&anne, &[&NEW[..], &["--history", "2"]].concat());
+    run(&anne, &["send", "cercle", "il y a trois jours"]);
+    clock.set(3 * 86_400);
+    run(&anne, &["send", "cercle", "aujourd'hui"]);
+    run(&anne, &["circle", "add", "cercle", "ines", "--role", "infirmière", "--basis", "team"]);
+    until(|| {
+        run(&anne, &["recv"]);
+        let received = run(&ines, &["recv"]);
+        assert_eq!(received.of_type("gap").count(), 0, "{received:#?}");
+        !ines.history("cercle").is_empty()
+    });
+    let texts: Vec<String> = ines.history("cercle").into_iter().map(|(_, _, text)| text).collect();
+    assert_eq!(texts, ["aujourd'hui"]);
+    let everything: Vec<String> = anne.history("cercle").into_iter().map(|(_, _, text)| text).collect();
+    assert_eq!(everything, ["il y a trois jours", "aujourd'hui"]);
 }

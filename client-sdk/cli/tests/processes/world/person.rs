@@ -74,8 +74,13 @@ impl Person {
 
     /// Runs a command that may use identities of tests.
     pub(crate) fn run_with_test_identities(&self, arguments: &[&str]) -> Finished {
+        self.run_among(&[("CERCLE_TEST_IDENTITIES", "1")], arguments)
+    }
+
+    /// Runs a command with these variables around it.
+    pub(crate) fn run_among(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Finished {
         let mut command = self.command(arguments);
-        command.env("CERCLE_TEST_IDENTITIES", "1").stdin(Stdio::null());
+        command.envs(variables.iter().copied()).stdin(Stdio::null());
         Finished::of(arguments, command.output().unwrap())
     }
 
