@@ -2,7 +2,7 @@
 //!
 //! | ours | FHIR R4 | profile that it follows |
 //! |---|---|---|
-//! | [`Patient`](crate::message::Patient) | Patient | fr-core-patient, fr-core-patient-ins |
+//! | [`Patient`] | Patient | fr-core-patient, fr-core-patient-ins |
 //! | `event_alert` | `CommunicationRequest` | notification d'évènements, flux 3 |
 //! | document | `DocumentReference`, Binary | IHE MHD |
 //! | `directory_card` | Practitioner, `PractitionerRole`, Organization | annuaire santé |
