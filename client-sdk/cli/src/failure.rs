@@ -416,6 +416,9 @@ fn in_french(what: &str) -> &str {
         "this device is about to leave the group" => "cet appareil est en train de quitter le groupe",
         "this device is in as many groups as it can hold" => "cet appareil est déjà dans trop de groupes",
         "is missing" => "ce champ manque",
+        "is not whom this circle is about; write in that patient's circle or a direct thread" => {
+            "ce n'est pas le patient de ce cercle ; écrivez dans le sien ou dans un fil direct"
+        }
         "must be a day: YYYY-MM-DD" => "il faut un jour : AAAA-MM-JJ",
         "must be a moment with its offset: 2026-11-21T14:30:00+01:00" => {
             "il faut une date et une heure avec leur décalage : 2026-11-21T14:30:00+01:00"

@@ -43,6 +43,10 @@ struct Followup {
     class: Option<CircleClass>,
 }
 
+/// What is wrong with a message about somebody else in a circle.
+const OTHER_PATIENT: &str =
+    "is not whom this circle is about; write in that patient's circle or a direct thread";
+
 impl Cx<'_, '_> {
     /// The circle that a group is.
     pub(crate) fn circle(&mut self, group: GroupId) -> Step<Option<&Circle>> {
@@ -197,6 +201,26 @@ impl Cx<'_, '_> {
             return Ok(None);
         }
         self.circle(group)
+    }
+
+    /// Whether a message names, if anybody, whom the circle that it is meant for is about: nobody else may be
+    /// named to people who were let in for this patient.
+    ///
+    /// # Errors
+    /// Inner: [`Error::Field`] if it names somebody else.
+    pub(crate) fn names_the_circles_patient(
+        &mut self,
+        group: GroupId,
+        body: &Body,
+    ) -> Step<Result<(), Error>> {
+        if matches!(body, Body::CircleOpened(_) | Body::CircleIdentity(_)) {
+            return Ok(Ok(()));
+        }
+        let Some(circle) = self.known_circle(group)? else { return Ok(Ok(())) };
+        if body.patients().iter().all(|named| circle.patient.same_person(named)) {
+            return Ok(Ok(()));
+        }
+        Ok(Err(Error::Field { field: "patient", problem: OTHER_PATIENT.into() }))
     }
 
     /// Whether an identity may be used: that of a test not in production.

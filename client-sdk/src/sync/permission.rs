@@ -17,13 +17,17 @@ impl Cx<'_, '_> {
     /// Checks what depends on the thread and on who this user is in it.
     ///
     /// # Errors
-    /// Inner: [`Error::Field`] if the message that it is about is unknown, withdrawn, or somebody else's, or a
+    /// Inner: [`Error::Field`] if the message that it is about is unknown, withdrawn, or somebody else's, if it
+    /// names somebody else than the patient of the circle, or a
     /// thread is to become a library in which everybody writes; [`Error::KindIsFixed`] if it may not become
     /// what it is to become;
     /// [`Error::IdentityInWideThread`] if the thread may not know the patient;
     /// [`Error::Denied`] if only administrators may; [`Error::Invalid`] for what is never stored.
     pub(crate) fn permitted(&mut self, group: GroupId, body: &Body) -> Step<Result<(), Error>> {
         if let Err(error) = guard::check(body, self.thread_kind(group)?) {
+            return Ok(Err(error));
+        }
+        if let Err(error) = self.names_the_circles_patient(group, body)? {
             return Ok(Err(error));
         }
         match body {

@@ -186,12 +186,19 @@ pub(crate) fn user(name: &str) -> UserId {
 
 /// A group of two, in which the second has heard the first.
 pub(crate) async fn pair(first: &Client, second: &Client) -> GroupId {
-    let mut heard = second.events();
+    let (mut heard, mut own) = (second.events(), first.events());
     let group = soon(first.create_group("Deux", PolicyTemplate::Conversation)).await.unwrap();
     let id = second.identity().await.unwrap().unwrap().user;
     soon(first.invite(group, vec![id])).await.unwrap();
     soon(first.send(group, "bonjour")).await.unwrap();
     until_text(&mut heard, "bonjour").await;
+    // The other may read it before its sender has heard that it was accepted.
+    soon(async {
+        while !first.outbox().await.unwrap().is_empty() {
+            own.next().await;
+        }
+    })
+    .await;
     group
 }
 

@@ -18,7 +18,7 @@ use mls_rs::client_builder::MlsConfig;
 use prost::Message as _;
 
 use super::{
-    core_circle::{admit, circle, entry, open},
+    core_circle::{admit, circle, entry, open, patient},
     core_world::World,
     interop_peer::{Line, Peer, enrol},
 };
@@ -98,7 +98,10 @@ async fn rename(world: &mut World, group: GroupId, thread: ThreadKind) -> Result
 
 /// Tries to say who a patient is.
 async fn name_patient(world: &mut World, device: usize, group: GroupId) -> Result<Outcome, Error> {
-    let alert: Body = serde_json::from_str(template::of("event_alert").unwrap()).unwrap();
+    let mut alert: Body = serde_json::from_str(template::of("event_alert").unwrap()).unwrap();
+    if let Body::EventAlert(alert) = &mut alert {
+        alert.patient = Some(patient());
+    }
     world.run(device, Command::Send { group, draft: alert.into() }).await
 }
 

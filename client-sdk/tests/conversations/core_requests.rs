@@ -5,7 +5,7 @@ use cercle_proto::{
     v1::client_frame::Body as Sent,
 };
 use cercle_sdk::{
-    core::{Act, Ask, BoardFilter, Command, Outcome, Part},
+    core::{Act, Ask, BoardFilter, Command, NewCircle, Outcome, Part},
     error::Error,
     event::Event,
     message::{
@@ -397,11 +397,32 @@ async fn an_identity_is_refused_where_more_than_the_caring_would_read_it() {
     assert!(matches!(refused, Err(Error::IdentityInWideThread { .. })), "{refused:?}");
     assert_eq!(world.devices[0].core().outbox().unwrap().len(), 0);
 
-    let circle = open(&mut world, 0, core_circle::circle(HistoryPolicy::Nothing)).await;
+    let about = NewCircle { patient: patient(), ..core_circle::circle(HistoryPolicy::Nothing) };
+    let circle = open(&mut world, 0, about).await;
     let ask = Ask { request: visit(), groups: vec![circle], widening: Vec::new(), patient: Some(patient()) };
     let id = ask_with(&mut world, 0, ask).await;
     world.until(|world| course(world, 0, circle, id).is_some()).await;
     assert!(course(&mut world, 0, circle, id).unwrap().request.patient == Some(patient()));
+
+    // Who is in a circle was let in for this patient and reads nothing about another.
+    let reliability = Reliability::Provisional;
+    let other = Patient {
+        birth_name: "Autre".into(),
+        ins: String::new(),
+        ins_oid: String::new(),
+        reliability,
+        ..patient()
+    };
+    let ask =
+        Ask { request: visit(), groups: vec![circle], widening: Vec::new(), patient: Some(other.clone()) };
+    let refused = world.run(0, Command::Ask(Box::new(ask))).await;
+    assert!(matches!(refused, Err(Error::Field { field: "patient", .. })), "{refused:?}");
+    let mut named = visit();
+    named.patient = Some(other);
+    let draft = Body::Request(Box::new(named)).into();
+    let refused = world.run(0, Command::Send { group: circle, draft }).await;
+    assert!(matches!(refused, Err(Error::Field { field: "patient", .. })), "{refused:?}");
+    assert_eq!(world.devices[0].core().outbox().unwrap().len(), 0);
 }
 
 #[tokio::test]

@@ -134,7 +134,15 @@ impl Cx<'_, '_> {
         for group in &ask.groups {
             kinds.push((*group, self.thread_kind(*group)?));
         }
-        Ok(self.prepare_for(&kinds.into_iter().collect(), ask, documents))
+        let prepared = self.prepare_for(&kinds.into_iter().collect(), ask, documents);
+        let Ok(Prepared { request, groups, .. }) = &prepared else { return Ok(prepared) };
+        let body = Body::Request(Box::new(request.clone()));
+        for group in groups {
+            if let Err(error) = self.names_the_circles_patient(*group, &body)? {
+                return Ok(Err(error));
+            }
+        }
+        Ok(prepared)
     }
 
     fn prepare_for(
