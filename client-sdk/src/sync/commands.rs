@@ -193,6 +193,20 @@ impl Cx<'_, '_> {
     }
 
     fn send(&mut self, id: u64, group: GroupId, draft: &Draft) -> Step<Begun> {
+        let content = match self.sendable(group, draft)? {
+            Ok(content) => content,
+            Err(error) => return Ok(Err(error)),
+        };
+        if self.tx.outbox_length()? >= limits::OUTBOX_MESSAGES_MAX {
+            return Ok(Err(Error::OutboxFull));
+        }
+        let message = self.queue(group, &content)?;
+        self.finish(id, Ok(Outcome::Queued(message)));
+        Ok(Ok(()))
+    }
+
+    /// The envelope of a message that this user may send in this group, now or once its document is uploaded.
+    pub(super) fn sendable(&mut self, group: GroupId, draft: &Draft) -> Step<Result<Vec<u8>, Error>> {
         if let Err(error) = self.usable(group) {
             return Ok(Err(error));
         }
@@ -203,15 +217,7 @@ impl Cx<'_, '_> {
             Ok(content) => content,
             Err(error) => return Ok(Err(error)),
         };
-        if let Err(error) = self.permitted(group, &draft.body)? {
-            return Ok(Err(error));
-        }
-        if self.tx.outbox_length()? >= limits::OUTBOX_MESSAGES_MAX {
-            return Ok(Err(Error::OutboxFull));
-        }
-        let message = self.queue(group, &content)?;
-        self.finish(id, Ok(Outcome::Queued(message)));
-        Ok(Ok(()))
+        Ok(self.permitted(group, &draft.body)?.map(|()| content))
     }
 
     pub(super) fn change_members(

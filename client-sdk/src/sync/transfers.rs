@@ -16,7 +16,7 @@ use crate::{
     error::Error,
     event::Event,
     limits,
-    message::{self, Content, Draft},
+    message::{Content, Draft},
     store::Tx,
 };
 
@@ -42,19 +42,10 @@ impl Cx<'_, '_> {
         sealed_bytes: u64,
         draft: &Draft,
     ) -> Step<Begun> {
-        if let Err(error) = self.usable(group) {
-            return Ok(Err(error));
-        }
-        let content = match message::compose(draft, self.now) {
+        let content = match self.sendable(group, draft)? {
             Ok(content) => content,
             Err(error) => return Ok(Err(error)),
         };
-        if let Err(error) = self.may_send(group, draft)? {
-            return Ok(Err(error));
-        }
-        if let Err(error) = self.permitted(group, &draft.body)? {
-            return Ok(Err(error));
-        }
         if self.tx.notes::<UploadRecord>(KIND)?.len() >= limits::UPLOADS_MAX {
             return Ok(Err(Error::OutboxFull));
         }

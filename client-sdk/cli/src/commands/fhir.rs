@@ -6,7 +6,7 @@ use cercle_sdk::{
     fhir::{self, Draft, DraftDocument, Problem, request::Contents},
     message::{
         Body, Document, Request,
-        request::{RequestConsent, RequestConsentMode, Situation},
+        request::{RequestConsent, Situation},
     },
     thread::{Thread, requests::Course},
     transfer::AttachOptions,
@@ -180,8 +180,8 @@ async fn resource(
             let rows = enrolled.client.board(everything).await?;
             let is = |row: &BoardRow| (row.request, &row.requester) == (course.request.id, &course.requester);
             let told = rows.into_iter().find(is).and_then(|row| row.patient);
-            let refused = |said: &RequestConsent| said.mode == RequestConsentMode::Refused;
-            let named = circle.filter(|_| !course.request.consent.as_ref().is_some_and(refused));
+            let may_name = course.request.consent.as_ref().is_none_or(RequestConsent::allows_naming);
+            let named = circle.filter(|_| may_name);
             let patient = told.or(named);
             return Ok(Some(fhir::request::export(course, patient.as_ref(), contents, now_ms())));
         }
