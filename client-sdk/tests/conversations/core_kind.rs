@@ -2,10 +2,9 @@
 //! given to a thread switches a rule off. The changed client is one on another implementation of MLS: it sends
 //! what ours refuse to send.
 
-use bytes::Bytes;
 use cercle_proto::{
     id::{GroupId, UserId},
-    v1::{self, client_frame::Body as Request, server_frame::Body as Answer},
+    v1::server_frame::Body as Answer,
 };
 use cercle_sdk::{
     core::{Command, NewCircle, Outcome},
@@ -23,13 +22,9 @@ use super::{
     interop_peer::{Line, Peer, enrol},
 };
 
-/// The plaintext of a profile, or of a text.
+/// The field of an envelope that holds a profile.
 #[derive(Clone, PartialEq, prost::Message)]
-struct Envelope {
-    #[prost(uint64, tag = "1")]
-    sent_at_ms: u64,
-    #[prost(bytes = "vec", tag = "2")]
-    epoch_authenticator: Vec<u8>,
+struct Said {
     #[prost(message, optional, tag = "17")]
     profile: Option<Profile>,
 }
@@ -60,23 +55,8 @@ async fn catch_up<C: MlsConfig>(world: &mut World, device: usize, peer: &mut Pee
 
 /// The stranger says what a group is, then a text, so that it is known when it was read.
 async fn profess<C: MlsConfig>(peer: &mut Peer<C>, group: GroupId, kind: i32, then: &str) {
-    let mls = &mut peer.groups.get_mut(&group).unwrap().group;
-    let envelope = Envelope {
-        sent_at_ms: 1,
-        epoch_authenticator: mls.epoch_authenticator().unwrap()[..8].to_vec(),
-        profile: Some(Profile { title: "Autrement dit".into(), kind }),
-    };
-    let message = mls.encrypt_application_message(&envelope.encode_to_vec(), Vec::new()).unwrap();
-    let mut id = [0; 16];
-    getrandom::fill(&mut id).unwrap();
-    let send = v1::SendApplication {
-        group: group.to_bytes(),
-        message_id: Bytes::copy_from_slice(&id),
-        mls: message.to_bytes().unwrap().into(),
-        blobs: Vec::new(),
-    };
-    let answer = peer.ask(Request::SendApplication(send)).await;
-    assert!(matches!(answer, Answer::Accepted(_)), "{answer:?}");
+    let said = Said { profile: Some(Profile { title: "Autrement dit".into(), kind }) };
+    peer.post(group, &said.encode_to_vec()).await;
     peer.send(group, then).await;
 }
 

@@ -77,10 +77,16 @@ impl HandClock {
         [("LD_PRELOAD", path(self.library())), ("CLOCK_OFFSET_FILE", path(self.offset()))]
     }
 
-    /// The words in front of a hub's command line.
-    pub(crate) fn wrapper(&self) -> [String; 3] {
+    /// Has a running hub go by this clock from now on.
+    pub(crate) fn take_over(&self, hub: &mut Hub) {
+        hub.stop();
+        self.start(hub);
+    }
+
+    /// Starts a hub that goes by this clock.
+    pub(crate) fn start(&self, hub: &mut Hub) {
         let [library, offset] = self.variables().map(|(name, value)| format!("{name}={value}"));
-        ["env".to_owned(), library, offset]
+        hub.spawn_under(&["env", &library, &offset]);
     }
 }
 
@@ -111,9 +117,7 @@ fn a_clock_that_jumps_a_day_ahead_and_an_hour_back_loses_and_doubles_nothing() {
     let mut hub = Hub::start();
     let (alice, bob) = (hub.enrol("alice"), hub.enrol("bob"));
     group(&[&alice, &bob], "Horloge");
-    hub.stop();
-    let wrapper = clock.wrapper();
-    hub.spawn_under(&wrapper.each_ref().map(String::as_str));
+    clock.take_over(&mut hub);
     let mut chat = alice.start(&["chat", "horloge"]);
     let mut said = Vec::new();
     let mut expected = |chat: &mut Running, text: &str| {
@@ -128,7 +132,7 @@ fn a_clock_that_jumps_a_day_ahead_and_an_hour_back_loses_and_doubles_nothing() {
     expected(&mut chat, "une heure plus tôt");
     // It is killed and starts again while its clock is wrong.
     hub.kill();
-    hub.spawn_under(&wrapper.each_ref().map(String::as_str));
+    clock.start(&mut hub);
     expected(&mut chat, "encore plus tôt");
     clock.set(0);
     expected(&mut chat, "de nouveau à l'heure");

@@ -188,9 +188,7 @@ fn a_policy_of_days_gives_a_newcomer_these_days() {
     };
     let mut hub = Hub::start();
     let (anne, ines) = (hub.enrol("anne"), hub.enrol("ines"));
-    hub.stop();
-    let wrapper = clock.wrapper();
-    hub.spawn_under(&wrapper.each_ref().map(String::as_str));
+    clock.take_over(&mut hub);
     let variables = clock.variables();
     let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
     let run = |person: &Person, arguments: &[&str]| {

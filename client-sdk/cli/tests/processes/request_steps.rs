@@ -96,9 +96,7 @@ fn nobody_takes_on_a_request_after_its_end_by_the_clock_of_the_hub() {
     let mut hub = Hub::start();
     let (anne, bruno) = (hub.enrol("anne"), hub.enrol("bruno"));
     group(&[&anne, &bruno], "Nord");
-    hub.stop();
-    let wrapper = clock.wrapper();
-    hub.spawn_under(&wrapper.each_ref().map(String::as_str));
+    clock.take_over(&mut hub);
     let task = ["ask", "task", "--to", "nord", "--title", "Avant ce soir", "--expires", "2h"];
     let id = asked(&anne, &task);
     anne.run(&["ask", "task", "--to", "nord", "--title", "Trop tard", "--expires", "0m"]).expect_exit(2);
