@@ -2,7 +2,7 @@
 
 use cercle_proto::id::GroupId;
 use cercle_sdk::{
-    core::{Command, Outcome},
+    core::{Command, GroupSummary, Outcome},
     error::Error,
     message::ThreadKind,
 };
@@ -14,6 +14,13 @@ async fn direct(world: &mut World, device: usize, user: &str) -> GroupId {
         Ok(Outcome::DirectThread(group)) => group,
         other => panic!("{other:?}"),
     }
+}
+
+/// Whether a device knows both members of a thread, and that it is a direct one.
+fn is_shared(world: &mut World, device: usize, group: GroupId) -> bool {
+    let core = world.devices[device].core();
+    let direct = |known: GroupSummary| known.group == group && known.profile.thread == ThreadKind::Direct;
+    core.groups().unwrap().into_iter().any(direct) && core.members(group).unwrap().len() == 2
 }
 
 #[tokio::test]
@@ -46,6 +53,10 @@ async fn two_that_make_one_at_the_same_time_use_the_same_from_then_on() {
     world.send(1, second, "B");
     world.reads(1, first, &["A"]).await;
     world.reads(0, second, &["B"]).await;
+    // The first message may be there before its thread's name, and before its author has merged his commit.
+    for (device, group) in [(0, first), (1, first), (0, second), (1, second)] {
+        world.until(|world| is_shared(world, device, group)).await;
+    }
     let smaller = first.min(second);
     assert_eq!(
         (direct(&mut world, 0, "bruno").await, direct(&mut world, 1, "anne").await),
