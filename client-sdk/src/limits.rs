@@ -228,10 +228,20 @@ pub const MEMBERSHIP_BATCH_USERS: usize = 50;
 /// The same step when this device has messages waiting, which must not be sent over an open proposal
 /// (RFC 9420 section 12.4): nobody should wait long, a conflict is cheap.
 pub const URGENT_DUTY_STEP_MS: TimestampMs = 20;
-/// Devices added by one commit from which members renew their keys later, so that commits shrink.
-pub const LAZY_UPDATE_ADDED_MIN: usize = 8;
-/// Time over which the members of a group spread such renewals.
+/// In a group of more members than this, who has joined renews his keys later, so that commits shrink.
+pub const LAZY_UPDATE_MEMBERS_MIN: usize = 8;
+/// Time over which the newcomers of a small group spread such renewals.
 pub const LAZY_UPDATE_SPREAD_MS: TimestampMs = 30 * MINUTE_MS;
+/// Between two such renewals in a group, on average, if all of its members have just come: each is a commit
+/// that costs every member, so a larger group takes longer and not more of them at a time.
+pub const LAZY_UPDATE_STEP_MS: TimestampMs = MINUTE_MS;
+
+/// Time over which the newcomers of a group of so many members spread the renewal of their keys.
+#[must_use]
+pub fn lazy_update_spread_ms(members: usize) -> TimestampMs {
+    let steps = TimestampMs::try_from(members).unwrap_or(TimestampMs::MAX);
+    LAZY_UPDATE_STEP_MS.saturating_mul(steps).max(LAZY_UPDATE_SPREAD_MS)
+}
 /// Time over which a device spreads the commits that carry its renewed certificate into its groups.
 pub const CREDENTIAL_SPREAD_MS: TimestampMs = HOUR_MS;
 

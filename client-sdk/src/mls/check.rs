@@ -30,8 +30,6 @@ pub(crate) struct CommitView {
     pub(crate) self_removed: bool,
     /// The policy is another one.
     pub(crate) policy_changed: bool,
-    /// Leaves that the commit put into the tree by key package.
-    pub(crate) leaves_added: usize,
 }
 
 /// On whose wish a device was removed.
@@ -67,7 +65,6 @@ pub(crate) fn judge(
         let leaf = proposal.add_proposal().key_package().leaf_node();
         added.push(verify_new(leaf, me, now)?);
     }
-    let leaves_added = added.len();
     let external = matches!(sender, Sender::NewMemberCommit);
     if external {
         added.push(committer.clone());
@@ -88,7 +85,6 @@ pub(crate) fn judge(
         removed: removed.map(|(_, identity, wish)| (identity, wish)).collect(),
         self_removed: staged.self_removed(),
         policy_changed: group::policy(before)? != profile::policy_of(staged.group_context().extensions())?,
-        leaves_added,
     })
 }
 

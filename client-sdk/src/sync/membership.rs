@@ -54,7 +54,6 @@ impl Cx<'_, '_> {
         }
         let devices: Vec<_> = view.added.iter().map(|identity| identity.device).collect();
         self.hand_over_to_linked(group, &devices)?;
-        self.plan_refresh_after_adds(group, view.leaves_added);
         if view.external {
             self.another_came(group);
         }

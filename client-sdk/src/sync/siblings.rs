@@ -159,7 +159,6 @@ impl Cx<'_, '_> {
         }
         self.save(group)?;
         self.emit(Event::GroupJoined { group });
-        self.plan_refresh_after_join(group)?;
         self.import_deferred(group)?;
         self.tell_if_settled();
         Ok(())

@@ -185,30 +185,26 @@ impl Cx<'_, '_> {
         Ok(())
     }
 
-    /// After many members were added at once, own keys are renewed some time later. The caller saves the
-    /// group.
-    pub(crate) fn plan_refresh_after_adds(&mut self, group: GroupId, added: usize) {
-        if !self.m.settings.lazy_updates || added < limits::LAZY_UPDATE_ADDED_MIN {
-            return;
-        }
-        let at = self.now + self.random_below(limits::LAZY_UPDATE_SPREAD_MS);
-        if let Some(lane) = self.lane(group) {
-            lane.row.record.refresh_at.get_or_insert(at);
-        }
-    }
-
-    /// After a join: if the group is large, and if the key package held an old certificate.
+    /// After a join: own keys are renewed some time later if the group is large, or the key package held an old
+    /// certificate.
+    ///
+    /// Only who came does so: every part of the tree that an add leaves blank or unmerged (RFC 9420 section
+    /// 7.7) lies above a newcomer, and his commit fills it. If all others renewed theirs as well, a group would
+    /// see as many commits as it has members after each add, and each of them costs every member.
     pub(crate) fn plan_refresh_after_join(&mut self, group: GroupId) -> Step {
         let state = self.with_group(group, |_, _, loaded, author| {
             Ok((loaded.members().count(), commit::leaf_is_outdated(loaded, author.me)))
         })?;
         let Ok((members, outdated)) = state else { return Ok(()) };
-        self.plan_refresh_after_adds(group, members.saturating_sub(1));
+        if self.m.settings.lazy_updates && members > limits::LAZY_UPDATE_MEMBERS_MIN {
+            let at = self.now + self.random_below(limits::lazy_update_spread_ms(members));
+            self.plan_refresh(group, at)?;
+        }
         if outdated {
             let at = self.now + self.random_below(limits::CREDENTIAL_SPREAD_MS);
-            return self.plan_refresh(group, at);
+            self.plan_refresh(group, at)?;
         }
-        self.save(group)
+        Ok(())
     }
 
     // --- duties

@@ -266,13 +266,12 @@ async fn who_was_added_with_many_others_renews_his_keys_later() {
     }
     let devices: Vec<usize> = (0..names.len()).collect();
     let group = world.conversation("A", &devices).await;
-    // The creator's add is one epoch; afterwards each of the ten renews its leaf, at its own time.
-    world
-        .until(|world| {
-            devices.iter().all(|device| world.devices[*device].epoch_and_cursor(group).unwrap().0 >= 11)
-        })
-        .await;
+    // The creator's add is one epoch; afterwards each of the nine others renews its leaf, at its own time.
+    let epoch_of =
+        |world: &mut World, device: usize| world.devices[device].epoch_and_cursor(group).unwrap().0;
+    world.until(|world| devices.iter().all(|device| epoch_of(world, *device) >= 10)).await;
     world.all_at_one_epoch(group, &devices).await;
+    assert_eq!(epoch_of(&mut world, 0), 10, "and who was there before does not");
     world.send(9, group, "Bonjour");
     world.reads(0, group, &["Bonjour"]).await;
 }
