@@ -25,9 +25,12 @@ use futures_util::{
 };
 use tokio::time::{sleep, timeout};
 
-use crate::limits::{
-    ENROL_PATIENCE, ENROLLING_MAX, INVITE_AGAIN_AFTER, INVITE_PATIENCE, JOIN_TRIES, LOOK_EVERY,
-    OPERATION_PATIENCE, USERS_PER_INVITE,
+use crate::{
+    limits::{
+        ENROL_PATIENCE, ENROLLING_MAX, INVITE_AGAIN_AFTER, INVITE_PATIENCE, JOIN_TRIES, LOOK_EVERY,
+        OPERATION_PATIENCE, USERS_PER_INVITE,
+    },
+    progress::Progress,
 };
 
 /// A client and where it keeps its store.
@@ -43,11 +46,12 @@ pub(crate) struct Member {
 /// Enrols a coordinator and `count` members, all connected when this returns. The coordinator only invites.
 ///
 /// # Errors
-/// When the hub refuses one of them.
+/// When the hub refuses one of them, or the run was asked to stop.
 pub(crate) async fn enlist(
     invitation: &Invitation,
     count: u32,
     folder: &Path,
+    progress: &Progress,
 ) -> anyhow::Result<(Member, Vec<Member>)> {
     let coordinator =
         Member::enrol(folder.join("coordinator"), invitation).await.context("the coordinator")?;
@@ -57,6 +61,8 @@ pub(crate) async fn enlist(
         let user = format!("{prefix}-{number}");
         let (invites, folder) = (coordinator.client.clone(), folder.join(&user));
         async move {
+            progress.prepares()?;
+            progress.step("enrolling clients", number as usize, count as usize);
             let invitation =
                 NewInvitation { user, display_name: format!("Charge {number}"), ..Default::default() };
             let link = invite(&invites, invitation).await?;
@@ -85,15 +91,17 @@ async fn invite(coordinator: &Client, invitation: NewInvitation) -> anyhow::Resu
 /// Makes a group of these members, founded by the first, and waits until all of them are in.
 ///
 /// # Errors
-/// When one cannot be added.
-pub(crate) async fn found(members: &[&Member], title: &str) -> anyhow::Result<GroupId> {
+/// When one cannot be added, or the run was asked to stop.
+pub(crate) async fn found(members: &[&Member], title: &str, progress: &Progress) -> anyhow::Result<GroupId> {
     let (founder, others) = members.split_first().context("a group needs a founder")?;
     let group = founder.client.create_group(title, PolicyTemplate::Conversation).await?;
     for others in others.chunks(USERS_PER_INVITE) {
+        progress.prepares()?;
         let users = others.iter().map(|member| member.user.clone()).collect();
         patiently("adding members", add(&founder.client, group, users)).await??;
     }
     try_join_all(others.iter().map(|member| joined(&member.client, group))).await?;
+    progress.prepares()?;
     Ok(group)
 }
 

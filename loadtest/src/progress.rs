@@ -2,11 +2,11 @@
 
 use std::{
     io::{IsTerminal, Write},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
+
+use anyhow::ensure;
+use tokio::sync::watch;
 
 use crate::{clock::Clock, limits::PROGRESS_EVERY_US};
 
@@ -19,14 +19,14 @@ struct Inner {
     clock: Clock,
     shown: bool,
     last_us: Mutex<u64>,
-    stopped: AtomicBool,
+    stopped: watch::Sender<bool>,
 }
 
 impl Progress {
     /// Shows progress if standard error is a terminal or `always` says so.
     pub(crate) fn new(always: bool) -> Self {
         let shown = always || std::io::stderr().is_terminal();
-        let (last_us, stopped) = (Mutex::new(0), AtomicBool::new(false));
+        let (last_us, stopped) = (Mutex::new(0), watch::Sender::new(false));
         Self(Arc::new(Inner { clock: Clock::start(), shown, last_us, stopped }))
     }
 
@@ -66,11 +66,30 @@ impl Progress {
 
     /// Asks the run to stop where it is.
     pub(crate) fn stop(&self) {
-        self.0.stopped.store(true, Ordering::Release);
+        self.0.stopped.send_replace(true);
     }
 
     /// Whether the run was asked to stop.
     pub(crate) fn is_stopped(&self) -> bool {
-        self.0.stopped.load(Ordering::Acquire)
+        *self.0.stopped.borrow()
+    }
+
+    /// Waits until a moment of the run, not at all if it has passed; false as soon as the run was asked to stop.
+    pub(crate) async fn until(&self, clock: Clock, due_us: u64) -> bool {
+        let mut stopped = self.0.stopped.subscribe();
+        tokio::select! {
+            biased;
+            _ = stopped.wait_for(|stopped| *stopped) => false,
+            () = clock.until(due_us) => true,
+        }
+    }
+
+    /// For what has to be there before anything is measured.
+    ///
+    /// # Errors
+    /// When the run was asked to stop: there is nothing to show yet.
+    pub(crate) fn prepares(&self) -> anyhow::Result<()> {
+        ensure!(!self.is_stopped(), "stopped before anything was measured");
+        Ok(())
     }
 }

@@ -61,6 +61,7 @@ impl Crowd {
             let user = format!("{prefix}-{number}");
             let roles: &[&str] = if number == 0 && plan.alerts { &["crisis_publisher"] } else { &[] };
             async move {
+                progress.prepares()?;
                 let enrolled = enrol(&inviter, &address, &user, roles).await;
                 progress.step("enrolling", number, plan.devices);
                 enrolled.with_context(|| format!("enrolling {user}"))
@@ -89,6 +90,7 @@ impl Crowd {
             async move {
                 let mut session = crowd.open(founder).await?;
                 for group in groups {
+                    progress.prepares()?;
                     crowd.found_one(&mut session, plan, group).await?;
                     progress.step("founding groups", group, plan.groups.len());
                 }

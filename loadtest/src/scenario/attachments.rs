@@ -45,8 +45,9 @@ pub(super) async fn run(
             ("rounds", rounds.into()),
         ],
     );
-    let (coordinator, members) = Box::pin(fleet::enlist(hub.invitation(), options.members, place)).await?;
-    let group = fleet::found(&members.iter().collect::<Vec<_>>(), "Charge").await?;
+    let (coordinator, members) =
+        Box::pin(fleet::enlist(hub.invitation(), options.members, place, progress)).await?;
+    let group = fleet::found(&members.iter().collect::<Vec<_>>(), "Charge", progress).await?;
     let (sender, readers) = members.split_first().context("a group has members")?;
     let before = hub.usage()?;
     let (mut sharing, mut fetching) = (Latency::default(), Latency::default());

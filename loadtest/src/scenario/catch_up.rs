@@ -55,10 +55,11 @@ pub(super) async fn run(
         ],
     );
     let (coordinator, mut members) =
-        Box::pin(fleet::enlist(hub.invitation(), options.writers + 2, place)).await?;
+        Box::pin(fleet::enlist(hub.invitation(), options.writers + 2, place, progress)).await?;
     let reader = members.pop().context("a reader was enlisted")?;
     let guest = members.pop().context("a guest was enlisted")?;
-    let stage = Stage { groups: found_groups(&options, &members, &reader).await?, writers: members, guest };
+    let stage =
+        Stage { groups: found_groups(&options, &members, &reader, progress).await?, writers: members, guest };
     let mut absent = reader.leave().await;
     for round in 0..rounds {
         if progress.is_stopped() {
@@ -90,13 +91,14 @@ async fn found_groups(
     options: &CatchUp,
     writers: &[Member],
     reader: &Member,
+    progress: &Progress,
 ) -> anyhow::Result<Vec<GroupId>> {
     let mut groups = Vec::new();
     for (number, founder) in (0..options.groups).zip((0..writers.len()).cycle()) {
         let others = writers.iter().enumerate().filter(|(place, _)| *place != founder);
         let mut members = vec![&writers[founder]];
         members.extend(others.map(|(_, writer)| writer).chain([reader]));
-        groups.push(fleet::found(&members, &format!("Groupe {number}")).await?);
+        groups.push(fleet::found(&members, &format!("Groupe {number}"), progress).await?);
     }
     Ok(groups)
 }

@@ -65,21 +65,22 @@ pub(super) async fn run(
         ],
     );
     let (coordinator, mut members) =
-        Box::pin(fleet::enlist(hub.invitation(), options.members + options.joining + 1, place)).await?;
+        Box::pin(fleet::enlist(hub.invitation(), options.members + options.joining + 1, place, progress))
+            .await?;
     let guest = members.pop().context("a guest was enlisted")?;
     let joiners = members.split_off(options.members as usize);
-    let group = fleet::found(&members.iter().collect::<Vec<_>>(), "Charge").await?;
+    let group = fleet::found(&members.iter().collect::<Vec<_>>(), "Charge", progress).await?;
     let before = hub.usage()?;
     let clock = Clock::start();
     let load = Load::start(&options.load, group, &members, clock, progress);
     let committing = commit_all(&options, group, &members, &guest, clock, progress);
-    let joining = join_all(&options, group, &members[0].client, &joiners, clock);
-    let ((keys, joins), batches) = Box::pin(try_join(committing, joining)).await?;
+    let joining = join_all(&options, group, &members[0].client, joiners, clock, progress);
+    let ((keys, joins), (joined, batches)) = Box::pin(try_join(committing, joining)).await?;
     let deliveries = load.finish(&mut report).await?;
     report.latency("key update, due to merged", &keys);
     report.latency("join or removal, due to merged", &joins);
     report.latency("a batch joins, asked to merged", &batches);
-    let everybody: Vec<Member> = members.into_iter().chain(joiners).collect();
+    let everybody: Vec<Member> = members.into_iter().chain(joined).collect();
     converge(group, &everybody, &mut report).await?;
     report_usage(&mut report, before, hub.usage()?, deliveries);
     fleet::dismiss(everybody.into_iter().chain([coordinator, guest]).collect()).await;
@@ -103,8 +104,7 @@ async fn commit_all(
     let mut commits = JoinSet::new();
     for number in 0..count {
         let due_us = began_us + u64::from(number) * u64::from(options.interval_ms) * 1_000;
-        clock.until(due_us).await;
-        if progress.is_stopped() {
+        if !progress.until(clock, due_us).await {
             break;
         }
         let guest = Arc::clone(&guest);
@@ -130,27 +130,33 @@ async fn commit_all(
     Ok((keys, joins))
 }
 
-/// Adds the further members in batches, spread evenly over the time of the load.
+/// Adds the further members in batches, spread evenly over the time of the load; those who are in at its end.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "times of a run")]
 async fn join_all(
     options: &CommitChurn,
     group: GroupId,
     founder: &Client,
-    joiners: &[Member],
+    mut joiners: Vec<Member>,
     clock: Clock,
-) -> anyhow::Result<Latency> {
+    progress: &Progress,
+) -> anyhow::Result<(Vec<Member>, Latency)> {
     let mut latency = Latency::default();
     let batches: Vec<_> = joiners.chunks(options.join_batch as usize).collect();
+    let mut added = 0;
     let pause_us = (options.load.seconds * 1e6) as u64 / (batches.len() as u64 + 1);
     let began_us = clock.now_us();
     for (turn, batch) in (1_u64..).zip(batches) {
-        clock.until(began_us + turn * pause_us).await;
+        if !progress.until(clock, began_us + turn * pause_us).await {
+            break;
+        }
         let asked_us = clock.now_us();
         fleet::add(founder, group, batch.iter().map(|member| member.user.clone()).collect()).await?;
         latency.record(clock.now_us() - asked_us);
+        added += batch.len();
     }
+    joiners.truncate(added);
     try_join_all(joiners.iter().map(|member| joined(&member.client, group))).await?;
-    Ok(latency)
+    Ok((joiners, latency))
 }
 
 impl Guest {

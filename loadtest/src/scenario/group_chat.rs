@@ -25,8 +25,9 @@ pub(super) async fn run(
             ("bytes", options.load.bytes.into()),
         ],
     );
-    let (coordinator, members) = Box::pin(fleet::enlist(hub.invitation(), options.members, place)).await?;
-    let group = fleet::found(&members.iter().collect::<Vec<_>>(), "Charge").await?;
+    let (coordinator, members) =
+        Box::pin(fleet::enlist(hub.invitation(), options.members, place, progress)).await?;
+    let group = fleet::found(&members.iter().collect::<Vec<_>>(), "Charge", progress).await?;
     let before = hub.usage()?;
     let load = Load::start(&options.load, group, &members, Clock::start(), progress);
     let deliveries = load.finish(&mut report).await?;

@@ -141,8 +141,7 @@ impl Schedule {
         let mut sent = Vec::new();
         for number in (first..count).step_by(self.senders as usize) {
             let due_us = self.began_us + (f64::from(number) / self.load.rate * 1e6) as u64;
-            clock.until(due_us).await;
-            if progress.is_stopped() {
+            if !progress.until(clock, due_us).await {
                 break;
             }
             progress.show(|| format!("sending: {number} of {count} messages"));

@@ -109,10 +109,13 @@ impl Stage {
         let enrolling = (0..options.real).map(|number| {
             let (operator, user) = (operator.clone(), format!("real-{number}"));
             let folder = place.join(&user);
-            async move { Member::enrol(folder, &operator.invite(&user, &[]).await?).await }
+            async move {
+                progress.prepares()?;
+                Member::enrol(folder, &operator.invite(&user, &[]).await?).await
+            }
         });
         let real: Vec<Member> = stream::iter(enrolling).buffered(ENROLLING_MAX).try_collect().await?;
-        let real_group = Box::pin(fleet::found(&real.iter().collect::<Vec<_>>(), "Alerte")).await?;
+        let real_group = Box::pin(fleet::found(&real.iter().collect::<Vec<_>>(), "Alerte", progress)).await?;
         add_publisher(&crowd, &real[0].client, real_group).await?;
         let heads = heads(&crowd).await?;
         let Crowd { address, devices, groups } = crowd;
