@@ -1,21 +1,28 @@
 //! The life of a patient circle: basis, consent, periods, duplicates.
 
-use cercle_proto::{id::GroupId, invitation::Invitation, v1::MemberClass};
+use cercle_proto::{
+    id::{BlobId, GroupId},
+    invitation::Invitation,
+    v1::MemberClass,
+};
 use cercle_sdk::{
-    core::{Command, GroupState, NewCircle, Outcome},
+    core::{Ask, Command, GroupState, NewCircle, Outcome},
     error::Error,
     event::Event,
     message::{
         Body, CircleAudience, CircleBasis, CircleClass, CircleConsent, CircleIdentity, CircleMember,
-        CircleStanding, CircleStatus, ConsentDecision, ConsentMode, GroupProfile, HistoryPolicy, Language,
-        Patient,
+        CircleStanding, CircleStatus, ConsentDecision, ConsentMode, DocumentType, GroupProfile,
+        HistoryPolicy, Language, Patient,
         patient::{Gender, Reliability},
     },
-    thread::{circle::Refusal, timeline::TimelineFilter},
+    thread::{circle::Refusal, requests::State, timeline::TimelineFilter},
 };
 use cercle_server::auth::{InvitationRequest, Inviter};
 
-use super::core_world::{Stop, World};
+use super::{
+    core_requests,
+    core_world::{Stop, World},
+};
 
 /// Nobody: the OID is that of tests, the key fits the number.
 pub(crate) fn patient() -> Patient {
@@ -171,6 +178,30 @@ async fn a_circle_lives_from_its_opening_to_its_closing() {
         refusal(add(&mut world, 0, group, entry("bruno", CircleBasis::SameTeam)).await),
         Refusal::Closed
     );
+}
+
+#[tokio::test]
+async fn a_closed_circle_takes_nothing_new_and_what_is_open_in_it_comes_to_its_end() {
+    let mut world = World::with(&["anne", "bruno"]).await;
+    let group = open(&mut world, 0, circle(HistoryPolicy::All)).await;
+    admit(&mut world, group, entry("bruno", CircleBasis::SameTeam), 1).await;
+    let asked = core_requests::visit();
+    let request = core_requests::ask(&mut world, 0, &[group], asked.clone()).await;
+    world.until(|world| core_requests::course(world, 1, group, request).is_some()).await;
+    let status = CircleStatus { standing: CircleStanding::Closed, reason: "retour à domicile".into() };
+    say(&mut world, 0, group, Body::CircleStatus(status));
+    settled(&mut world, group, &[0, 1]).await;
+
+    let another = Ask { request: asked, groups: vec![group], widening: Vec::new(), patient: None };
+    assert_eq!(refusal(world.run(1, Command::Ask(Box::new(another))).await), Refusal::Closed);
+    let draft = Body::Document(core_requests::document(DocumentType::Prescription)).into();
+    let upload = Command::BeginUpload { blob: BlobId::new([7; 16]), group, sealed_bytes: 100, draft };
+    assert_eq!(refusal(world.run(1, upload).await), Refusal::Closed);
+
+    world.run(1, core_requests::step(request, core_requests::claim())).await.unwrap();
+    core_requests::agree(&mut world, &[0, 1], group, request, State::Claimed).await;
+    world.run(1, core_requests::step(request, core_requests::complete())).await.unwrap();
+    core_requests::agree(&mut world, &[0, 1], group, request, State::Completed).await;
 }
 
 #[tokio::test]

@@ -181,7 +181,7 @@ async fn a_prescription_stays_out_of_threads_of_many() {
     assert!(matches!(refused, Err(Error::IdentityInWideThread { kind: "prescription" })), "{refused:?}");
 }
 
-fn document(document_type: DocumentType) -> Document {
+pub(crate) fn document(document_type: DocumentType) -> Document {
     Document {
         blob: BlobId::new([3; 16]),
         key: [4; 32],

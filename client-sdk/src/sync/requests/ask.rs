@@ -12,7 +12,7 @@ use crate::{
     limits,
     message::{
         self, Body, Content, Draft, Patient, Request, RequestId, ThreadKind,
-        guard::{self, may_identify},
+        guard::may_identify,
         request::{Audience, PurposeKind, RequestConsent, Several, audience::check_plan},
         transition::Receipt,
     },
@@ -136,9 +136,12 @@ impl Cx<'_, '_> {
         }
         let prepared = self.prepare_for(&kinds.into_iter().collect(), ask, documents);
         let Ok(Prepared { request, groups, .. }) = &prepared else { return Ok(prepared) };
-        let body = Body::Request(Box::new(request.clone()));
+        let draft = Draft::from(Body::Request(Box::new(request.clone())));
         for group in groups {
-            if let Err(error) = self.names_the_circles_patient(*group, &body)? {
+            if let Err(error) = self.may_send(*group, &draft)? {
+                return Ok(Err(error));
+            }
+            if let Err(error) = self.permitted(*group, &draft.body)? {
                 return Ok(Err(error));
             }
         }
@@ -193,11 +196,8 @@ impl Cx<'_, '_> {
             // The document itself says who the patient is.
             return Err(Error::IdentityInWideThread { kind: request.purpose.kind().name() });
         }
-        let body = Body::Request(Box::new(request.clone()));
-        for group in &groups {
-            guard::check(&body, kind_of(group))?;
-        }
-        let envelope = match message::compose(&Draft::from(body), self.now) {
+        let draft = Draft::from(Body::Request(Box::new(request.clone())));
+        let envelope = match message::compose(&draft, self.now) {
             Err(Error::Field { field: "documents", .. }) if documents == Documents::ToCome => Vec::new(),
             composed => composed?,
         };
