@@ -245,6 +245,12 @@ pub fn lazy_update_spread_ms(members: usize) -> TimestampMs {
 /// Time over which a device spreads the commits that carry its renewed certificate into its groups.
 pub const CREDENTIAL_SPREAD_MS: TimestampMs = HOUR_MS;
 
+/// A value of openmls from this size on is kept in pieces: the state of a group of some dozens of members.
+pub const PIECED_BYTES_MIN: usize = 32 * 1024;
+/// Bytes of such a piece: at least, usually, at most. A message changes one or two of them; each costs some 100
+/// bytes beside its content.
+pub const PIECE_BYTES: (usize, usize, usize) = (2 * 1024, 8 * 1024, 32 * 1024);
+
 // --- conversation
 
 /// Pause between two read receipts of one user in a group: who reads a hundred messages tells once.

@@ -31,6 +31,7 @@ pub(crate) mod identity;
 pub(crate) mod key_packages;
 pub(crate) mod profile;
 pub(crate) mod provider;
+pub(crate) mod storage;
 pub(crate) mod welcome;
 
 /// An MLS operation failed. The text is for a developer.

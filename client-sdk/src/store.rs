@@ -10,6 +10,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::error::OpenError;
+use pieces::Pieces;
 use seal::Sealer;
 
 pub(crate) mod groups;
@@ -19,6 +20,7 @@ pub(crate) mod key_packages;
 pub(crate) mod messages;
 pub(crate) mod notes;
 pub(crate) mod outbox;
+pub(crate) mod pieces;
 pub(crate) mod schema;
 pub(crate) mod seal;
 
@@ -110,6 +112,11 @@ impl Tx<'_> {
     /// What seals values, for openmls' own tables.
     pub(crate) fn sealer(&self) -> &Arc<Sealer> {
         self.sealer
+    }
+
+    /// Large values, for openmls.
+    pub(crate) fn pieces(&self) -> Pieces<'_> {
+        Pieces::new(&self.transaction, self.sealer)
     }
 
     /// Marks a point to return to with [`Tx::rollback_to_mark`]. Marks nest: `depth` is 0 outside.

@@ -89,17 +89,27 @@ pub(crate) fn process(
     }
 }
 
-/// Merges a judged commit.
+/// Reads and judges a commit of another sender, and merges it.
 ///
 /// # Errors
-/// When the store fails.
+/// As [`process`], and when it is no commit.
 pub(crate) fn merge(
     provider: &Provider<'_>,
     group: &mut MlsGroup,
-    staged: StagedCommit,
-) -> Result<(), MlsError> {
-    group.merge_staged_commit(provider, staged).map_err(refused("merge"))?;
-    if group.is_active() { group::fit_past_epochs(provider, group) } else { Ok(()) }
+    me: &Myself,
+    message: &[u8],
+    now: TimestampMs,
+) -> Result<CommitView, MlsError> {
+    // Merging writes the secrets of the next epoch, so those that the key of this message is used up in need not be.
+    let processed = provider.storage().without_secrets(|| process(provider, group, me, message, now))?;
+    let Processed::Commit(staged, view) = processed else {
+        return Err(MlsError::Refused("commit", "it is another kind of message".into()));
+    };
+    group.merge_staged_commit(provider, *staged).map_err(refused("merge"))?;
+    if group.is_active() {
+        group::fit_past_epochs(provider, group)?;
+    }
+    Ok(*view)
 }
 
 /// Merges the own pending commit: its entry was read in the log.

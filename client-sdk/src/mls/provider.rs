@@ -10,6 +10,7 @@ use openmls_rust_crypto::RustCrypto;
 use openmls_sqlite_storage::{Codec, Connection, SqliteStorageProvider};
 use serde::{Serialize, de::DeserializeOwned};
 
+use super::storage::Storage;
 use crate::store::{self, StoreError, Tx, seal::Sealer};
 
 /// Where a value of openmls lies; rows of its tables cannot be told apart from inside a codec.
@@ -22,15 +23,14 @@ thread_local! {
 /// Cryptography, randomness and storage for one transaction.
 pub(crate) struct Provider<'a> {
     crypto: Arc<RustCrypto>,
-    storage: SqliteStorageProvider<SealedCodec, &'a Connection>,
+    storage: Storage<'a>,
     _key: KeyInScope,
 }
 
 impl<'a> Provider<'a> {
     /// Over this transaction.
     pub(crate) fn new(crypto: &Arc<RustCrypto>, tx: &'a Tx<'_>) -> Self {
-        let storage = SqliteStorageProvider::new(tx.connection());
-        Self { crypto: Arc::clone(crypto), storage, _key: KeyInScope::enter(tx.sealer()) }
+        Self { crypto: Arc::clone(crypto), storage: Storage::new(tx), _key: KeyInScope::enter(tx.sealer()) }
     }
 }
 
@@ -43,7 +43,7 @@ impl std::fmt::Debug for Provider<'_> {
 impl<'a> openmls_traits::OpenMlsProvider for Provider<'a> {
     type CryptoProvider = RustCrypto;
     type RandProvider = RustCrypto;
-    type StorageProvider = SqliteStorageProvider<SealedCodec, &'a Connection>;
+    type StorageProvider = Storage<'a>;
 
     fn storage(&self) -> &Self::StorageProvider {
         &self.storage

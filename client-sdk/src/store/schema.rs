@@ -11,7 +11,7 @@ use crate::error::OpenError;
 
 /// Newest format that this program reads and writes. A change of a table or record is a new number and a
 /// migration here.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 const TABLES: &str = "
 CREATE TABLE meta(name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -65,6 +65,12 @@ CREATE TABLE agenda(id INTEGER PRIMARY KEY AUTOINCREMENT, due_at INTEGER NOT NUL
 CREATE INDEX agenda_by_time ON agenda(due_at, id);
 ";
 
+/// Added with format 2. A store of format 1 has its large values whole, and each goes into pieces when it is
+/// written next.
+const PIECES: &str = "
+CREATE TABLE pieces(owner BLOB NOT NULL, id BLOB NOT NULL, sealed BLOB NOT NULL, PRIMARY KEY(owner, id));
+";
+
 /// Sets how SQLite writes: nothing that was committed is lost with the power, and no second process opens
 /// the file, which would use MLS keys twice.
 ///
@@ -106,15 +112,71 @@ pub(crate) fn prepare(connection: &Connection, sealer: &Sealer) -> Result<bool, 
     if meta("check")?.as_deref() != Some(sealer.check_value()) {
         return Err(OpenError::WrongKey);
     }
+    if found < FORMAT {
+        let transaction = connection.unchecked_transaction().map_err(StoreError::from)?;
+        transaction.execute_batch(PIECES).map_err(StoreError::from)?;
+        write_format(&transaction)?;
+        transaction.commit().map_err(StoreError::from)?;
+    }
     Ok(false)
 }
 
 fn create(connection: &Connection, sealer: &Sealer) -> Result<(), StoreError> {
     let transaction = connection.unchecked_transaction()?;
     transaction.execute_batch(TABLES)?;
-    let insert = "INSERT INTO meta(name, value) VALUES (?1, ?2)";
-    transaction.execute(insert, ("format", FORMAT.to_be_bytes().as_slice()))?;
-    transaction.execute(insert, ("check", sealer.check_value().as_slice()))?;
+    transaction.execute_batch(PIECES)?;
+    write_format(&transaction)?;
+    let insert = "INSERT INTO meta(name, value) VALUES ('check', ?1)";
+    transaction.execute(insert, [sealer.check_value().as_slice()])?;
     transaction.commit()?;
     Ok(())
+}
+
+fn write_format(transaction: &Connection) -> Result<(), StoreError> {
+    let sql = "INSERT OR REPLACE INTO meta(name, value) VALUES ('format', ?1)";
+    transaction.execute(sql, [FORMAT.to_be_bytes().as_slice()])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StoreKey;
+
+    fn tables(connection: &Connection) -> Vec<(String, String)> {
+        let sql = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name";
+        let mut query = connection.prepare(sql).unwrap();
+        query.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn a_store_of_format_1_becomes_one_of_today_and_keeps_what_is_in_it() {
+        let sealer = Sealer::new(&StoreKey::new([1; 32]));
+        let (old, new) = (Connection::open_in_memory().unwrap(), Connection::open_in_memory().unwrap());
+        old.execute_batch(TABLES).unwrap();
+        let insert = "INSERT INTO meta(name, value) VALUES (?1, ?2)";
+        old.execute(insert, ("format", 1_u32.to_be_bytes().as_slice())).unwrap();
+        old.execute(insert, ("check", sealer.check_value().as_slice())).unwrap();
+        old.execute("INSERT INTO notes(kind, key, record) VALUES ('a', x'01', x'02')", []).unwrap();
+        assert!(prepare(&new, &sealer).unwrap());
+        for _ in 0..2 {
+            assert!(!prepare(&old, &sealer).unwrap());
+            assert_eq!(tables(&old), tables(&new));
+        }
+        let notes: u32 = old.query_row("SELECT COUNT(*) FROM notes", [], |row| row.get(0)).unwrap();
+        assert_eq!(notes, 1);
+    }
+
+    #[test]
+    fn another_key_and_a_newer_format_are_refused_and_change_nothing() {
+        let sealer = Sealer::new(&StoreKey::new([1; 32]));
+        let store = Connection::open_in_memory().unwrap();
+        prepare(&store, &sealer).unwrap();
+        let other = Sealer::new(&StoreKey::new([2; 32]));
+        assert!(matches!(prepare(&store, &other), Err(OpenError::WrongKey)));
+        let newer = (FORMAT + 1).to_be_bytes();
+        store.execute("UPDATE meta SET value = ?1 WHERE name = 'format'", [newer.as_slice()]).unwrap();
+        let refused = prepare(&store, &sealer);
+        assert!(matches!(refused, Err(OpenError::NewerFormat { found, .. }) if found == FORMAT + 1));
+    }
 }

@@ -15,6 +15,8 @@ use zeroize::Zeroizing;
 use super::{StoreError, StoreKey};
 
 const NONCE_BYTES: usize = 24;
+/// A keyed hash of what is sealed and of its place: the nonce, and a name for the value.
+pub(crate) type Synthetic = [u8; NONCE_BYTES];
 const TAG_BYTES: usize = 16;
 /// First byte of each sealed value: version of this format.
 const VERSION: u8 = 1;
@@ -49,16 +51,20 @@ impl Sealer {
 
     /// Seals a value. `context` names its place; the value opens in no other.
     pub(crate) fn seal(&self, context: &[&[u8]], plaintext: &[u8]) -> Vec<u8> {
+        self.seal_as(context, &self.synthetic(context, plaintext), plaintext)
+    }
+
+    /// Seals a value whose [`Self::synthetic`] is known.
+    pub(crate) fn seal_as(&self, context: &[&[u8]], nonce: &Synthetic, plaintext: &[u8]) -> Vec<u8> {
         let context = join(context);
-        let nonce = self.nonce(&context, plaintext);
         // Encrypted where it lies: the state of a large group is a megabyte, written with each message.
         let mut sealed = Vec::with_capacity(1 + NONCE_BYTES + plaintext.len() + TAG_BYTES);
         sealed.push(VERSION);
-        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(nonce);
         sealed.extend_from_slice(plaintext);
         let tag = self
             .cipher
-            .encrypt_in_place_detached(XNonce::from_slice(&nonce), &context, &mut sealed[1 + NONCE_BYTES..])
+            .encrypt_in_place_detached(XNonce::from_slice(nonce), &context, &mut sealed[1 + NONCE_BYTES..])
             .expect("XChaCha20-Poly1305 fails only above 256 GiB");
         sealed.extend_from_slice(&tag);
         sealed
@@ -81,11 +87,28 @@ impl Sealer {
         }
     }
 
-    /// HKDF-Extract is HMAC (RFC 5869 section 2.2): the nonce is a keyed hash of all that is sealed.
-    fn nonce(&self, context: &[u8], plaintext: &[u8]) -> [u8; NONCE_BYTES] {
+    /// Opens a value that must be the one with this [`Self::synthetic`].
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when it is another one that was sealed for the same place.
+    pub(crate) fn open_as(
+        &self,
+        context: &[&[u8]],
+        nonce: &Synthetic,
+        sealed: &[u8],
+    ) -> Result<Vec<u8>, StoreError> {
+        if sealed.get(1..=NONCE_BYTES) != Some(nonce) {
+            return Err(StoreError::Damaged("a value lies in the place of another"));
+        }
+        self.open(context, sealed)
+    }
+
+    /// HKDF-Extract is HMAC (RFC 5869 section 2.2): a keyed hash of all that is sealed.
+    pub(crate) fn synthetic(&self, context: &[&[u8]], plaintext: &[u8]) -> Synthetic {
+        let context = join(context);
         let mut extract = HkdfExtract::<Sha256>::new(Some(self.nonce_key.as_slice()));
         extract.input_ikm(&(context.len() as u64).to_be_bytes());
-        extract.input_ikm(context);
+        extract.input_ikm(&context);
         extract.input_ikm(plaintext);
         let (hash, _) = extract.finalize();
         hash[..NONCE_BYTES].try_into().expect("SHA-256 has 32 bytes")

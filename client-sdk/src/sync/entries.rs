@@ -240,15 +240,8 @@ impl Cx<'_, '_> {
     fn apply_commit(&mut self, group: GroupId, entry: &v1::Entry) -> Step<Applied> {
         let now = self.now;
         let merged = self.with_group(group, |provider, _, loaded, author| {
-            match application::process(provider, loaded, author.me, &entry.mls, now)? {
-                Processed::Commit(staged, view) => {
-                    application::merge(provider, loaded, *staged)?;
-                    Ok((view, loaded.epoch().as_u64(), group::authenticator(loaded)))
-                }
-                Processed::Application { .. } | Processed::Proposal(_) => {
-                    Err(MlsError::Refused("commit", "it is another kind of message".into()))
-                }
-            }
+            let view = application::merge(provider, loaded, author.me, &entry.mls, now)?;
+            Ok((view, loaded.epoch().as_u64(), group::authenticator(loaded)))
         })?;
         match merged {
             Ok((view, epoch, authenticator)) => {

@@ -86,6 +86,44 @@ async fn a_reader_that_stops_at_any_point_has_each_message_once() {
 }
 
 #[tokio::test]
+async fn a_group_whose_state_lies_in_pieces_goes_on_wherever_its_devices_stop() {
+    let names: Vec<String> = (0..40).map(|number| format!("membre-{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut world = World::with(&names).await;
+    let everybody: Vec<usize> = (0..names.len()).collect();
+    let group = world.conversation("A", &everybody).await;
+    let mut expected = Vec::new();
+    for inputs in 1..8 {
+        for (device, when) in [(1, Stop::BeforeActing), (2, Stop::AfterActing)] {
+            world.devices[device].stop = Some((inputs, when));
+        }
+        for sender in [0, 3] {
+            let text = format!("{inputs} {sender}");
+            world.send(sender, group, &text);
+            expected.push(text);
+            // In this order for everybody.
+            let read: Vec<&str> = expected.iter().map(String::as_str).collect();
+            world.reads(4, group, &read).await;
+        }
+        world.start(inputs, Command::UpdateKeys { group });
+        world.turns(40).await;
+        for device in [1, 2] {
+            world.devices[device].crash();
+            assert!(world.devices[device].pieces() > 0, "the state is large enough to be cut");
+            world.devices[device].open();
+            let read: Vec<&str> = expected.iter().map(String::as_str).collect();
+            world.reads(device, group, &read).await;
+        }
+        world.all_at_one_epoch(group, &everybody).await;
+    }
+    for device in [1, 2] {
+        assert!(
+            !world.devices[device].saw(|event| matches!(event, Event::Gap { .. } | Event::RollbackDetected))
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_lost_answer_to_a_message_or_change_does_not_repeat_it() {
     let mut world = World::with(&["anne", "bruno", "claire"]).await;
     let group = world.conversation("A", &[0, 1]).await;

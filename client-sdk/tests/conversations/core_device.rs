@@ -117,6 +117,12 @@ impl Device {
         self.stop = None;
     }
 
+    /// Pieces of large values in the store; the device must be stopped.
+    pub(crate) fn pieces(&self) -> u64 {
+        let connection = rusqlite::Connection::open(&self.path).unwrap();
+        connection.query_row("SELECT COUNT(*) FROM pieces", [], |row| row.get(0)).unwrap()
+    }
+
     /// Copies the store; the device must be stopped.
     pub(crate) fn copy_store(&self) -> Vec<u8> {
         assert!(self.core.is_none(), "a running store cannot be copied");

@@ -330,10 +330,10 @@ fn a_store_of_a_newer_program_is_refused() {
     };
     drop(open().unwrap());
     let connection = rusqlite::Connection::open(&path).unwrap();
-    let newer = 2_u32.to_be_bytes();
+    let newer = 3_u32.to_be_bytes();
     connection.execute("UPDATE meta SET value = ?1 WHERE name = 'format'", [newer.as_slice()]).unwrap();
     drop(connection);
-    assert!(matches!(open(), Err(OpenError::NewerFormat { found: 2, known: 1 })));
+    assert!(matches!(open(), Err(OpenError::NewerFormat { found: 3, known: 2 })));
 }
 
 #[test]
