@@ -51,7 +51,11 @@ impl Thread {
         self.requests.apply(message);
         Circle::apply(&mut self.circle, message);
         self.crisis.apply(message);
-        self.chat.apply(message)
+        let effect = self.chat.apply(message);
+        if let Effect::Removed(withdrawn) = effect {
+            self.kinds.withdraw(withdrawn);
+        }
+        effect
     }
 
     /// How many messages there are.

@@ -62,6 +62,10 @@ impl Agenda {
         }
     }
 
+    pub(super) fn withdraw(&mut self, message: MessageId) {
+        self.events.retain(|event| event.id != message);
+    }
+
     /// All of them, in the order of the log.
     #[must_use]
     pub fn all(&self) -> &[EventState] {

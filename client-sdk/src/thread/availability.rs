@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cercle_proto::id::{TimestampMs, UserId};
+use cercle_proto::id::{MessageId, TimestampMs, UserId};
 use serde::Serialize;
 
 use super::state::{self, Projected};
@@ -14,7 +14,7 @@ use crate::{
 /// What members said of their time.
 #[derive(Debug, Default)]
 pub struct Availabilities {
-    newest: BTreeMap<(UserId, AvailabilityType), AvailabilityState>,
+    newest: BTreeMap<(UserId, AvailabilityType), (MessageId, AvailabilityState)>,
 }
 
 /// What somebody said last, of one type.
@@ -47,14 +47,19 @@ impl Availabilities {
             at_ms: message.at_ms,
             availability: availability.clone(),
         };
-        self.newest.insert(key, state);
+        self.newest.insert(key, (message.id, state));
+    }
+
+    pub(super) fn withdraw(&mut self, message: MessageId) {
+        self.newest.retain(|_, (id, _)| *id != message);
     }
 
     /// What counts at a time or will later: nothing that has ended.
     #[must_use]
     pub fn at(&self, now_ms: TimestampMs) -> Vec<AvailabilityState> {
         let ends_later = |end: &str| moment::at_ms(end).is_some_and(|end_ms| end_ms > now_ms);
-        let mut states: Vec<AvailabilityState> = self.newest.values().cloned().collect();
+        let mut states: Vec<AvailabilityState> =
+            self.newest.values().map(|(_, state)| state.clone()).collect();
         states.retain_mut(|state| {
             let availability = &mut state.availability;
             availability.slots.retain(|slot| ends_later(&slot.end));

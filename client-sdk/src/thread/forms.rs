@@ -86,6 +86,10 @@ impl Forms {
         }
     }
 
+    pub(super) fn withdraw(&mut self, message: MessageId) {
+        self.forms.retain(|form| form.id != message);
+    }
+
     /// The results of all forms, in the order of the log.
     #[must_use]
     pub fn results(&self) -> Vec<FormState> {

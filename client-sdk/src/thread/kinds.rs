@@ -1,6 +1,6 @@
 //! The states of the other typed messages of a thread, by name.
 
-use cercle_proto::id::TimestampMs;
+use cercle_proto::id::{MessageId, TimestampMs};
 
 use super::{
     agenda::Agenda,
@@ -46,6 +46,15 @@ impl Kinds {
         self.forms.apply(message);
         self.plans.apply(message);
         self.declarations.apply(message);
+    }
+
+    /// A message was withdrawn by somebody who may: an event does not take place, a form is not answered any
+    /// more, somebody is not available after all. What others have acted on stays as it was said: alerts,
+    /// plans and declarations; and a version of a library entry is followed by the next.
+    pub(super) fn withdraw(&mut self, message: MessageId) {
+        self.agenda.withdraw(message);
+        self.forms.withdraw(message);
+        self.availability.withdraw(message);
     }
 
     /// The states of a kind at a time; `None` for a kind that has none.

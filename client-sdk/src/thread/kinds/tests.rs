@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::Kinds;
 use crate::{
     event::Message,
-    message::{Body, Language, template},
+    message::{Body, Language, Retract, template},
+    thread::Thread,
 };
 
 /// A message of one of two authors; `number` is its id.
@@ -57,9 +58,36 @@ fn states(kinds: &Kinds, kind: &str) -> Vec<Value> {
     states.into_iter().map(|state| state.json).collect()
 }
 
+/// A message that withdraws another.
+fn retraction(author: &str, number: u8, of: u8) -> Message {
+    let body = Body::Retract(Retract { message: MessageId::new([of; 16]), reason: String::new() });
+    Message { body, ..message(author, number, u64::from(number), &filled("event", &[])) }
+}
+
 const ANN: &str = "ann";
 const BOB: &str = "bob";
 const CLAIRE: &str = "claire.martin";
+
+#[test]
+fn what_its_author_withdraws_is_no_event_form_or_availability_any_more() {
+    let mut thread = Thread::default();
+    let kinds = ["event", "form", "availability", "event_alert"];
+    for (number, kind) in (1..).zip(kinds) {
+        thread.apply(&message(ANN, number, 1, &filled(kind, &[])));
+    }
+    let count = |thread: &Thread| kinds.map(|kind| states(thread.kinds(), kind).len());
+    assert_eq!(count(&thread), [1, 1, 1, 1]);
+    for number in 1..=4 {
+        thread.apply(&retraction(BOB, 10 + number, number));
+    }
+    assert_eq!(count(&thread), [1, 1, 1, 1], "who may not withdraw it changes nothing");
+    for number in 1..=4 {
+        thread.apply(&retraction(ANN, 20 + number, number));
+    }
+    assert_eq!(count(&thread), [0, 0, 0, 1], "an alert was raised, and stays");
+    thread.apply(&message(CLAIRE, 30, 30, &filled("rsvp", &[("/event", id(1)), ("/answer", "yes".into())])));
+    assert_eq!(count(&thread), [0, 0, 0, 1]);
+}
 
 #[test]
 fn an_alert_shows_who_acknowledged_and_who_has_not() {
