@@ -70,8 +70,10 @@ fn a_request_that_nobody_has_goes_to_more_groups_by_hand_or_at_its_time() {
     let titles: Vec<&Value> = board.expect_exit(0).of_type("request").map(|row| &row["title"]).collect();
     assert_eq!(titles, ["Autre avis"], "the time of the first has not come");
     bruno.run(&["widen", &by_hand, "--to", "nord"]).expect_exit(5);
-    only(&anne, &["widen", &by_hand, "--to", "sud"]);
-    row_in_the_end(&anne, &david, &["board"], |row| row["title"] == "Avis");
+    let widened = only(&anne, &["widen", &by_hand, "--to", "sud"]);
+    assert_eq!(widened["groups"].as_array().map(Vec::len), Some(2), "the command waits for the hub");
+    let board = david.run(&["board"]);
+    assert!(board.expect_exit(0).of_type("request").any(|row| row["title"] == "Avis"));
 
     // One of them has it for all.
     assert_eq!(only(&david, &["claim", &by_hand])["owner"], "david@cpts.example");

@@ -1,7 +1,7 @@
 //! `cercle ask`: posts a request and waits until the hub has it.
 
 use cercle_sdk::{
-    client::{ClientError, Events, now_ms},
+    client::{Client, ClientError, Events, now_ms},
     core::Ask,
     error::Error,
     message::{
@@ -71,15 +71,17 @@ pub(in crate::commands) async fn accepted(
     (id, groups): (RequestId, usize),
 ) -> bool {
     let what = text!("Envoi…"; "Sending…");
-    let posted = async || find(&enrolled.client, &id.to_hex()).await.map_or(0, |row| row.groups.len());
-    let accepted = async {
-        while posted().await < groups {
-            if events.next().await.is_none() {
-                break;
-            }
-        }
-    };
+    let accepted = posted(&enrolled.client, events, id, groups);
     context.output.waiting(&what, Box::pin(timeout(context.patience, accepted))).await.is_ok()
+}
+
+/// Waits until the hub has a request in so many groups.
+pub(super) async fn posted(client: &Client, events: &mut Events, id: RequestId, groups: usize) {
+    while find(client, &id.to_hex()).await.map_or(0, |row| row.groups.len()) < groups {
+        if events.next().await.is_none() {
+            return;
+        }
+    }
 }
 
 async fn prepare(

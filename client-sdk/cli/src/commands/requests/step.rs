@@ -1,8 +1,8 @@
 //! `cercle claim`, `answer`, `complete` and the others: takes a step and waits until it is decided.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
-use cercle_proto::id::MessageId;
+use cercle_proto::id::{GroupId, MessageId};
 use cercle_sdk::{
     client::{ClientError, Events, Notice},
     core::{Act, BoardRow},
@@ -14,7 +14,7 @@ use cercle_sdk::{
 };
 use tokio::time::timeout;
 
-use super::{again, board, find, reach, situation};
+use super::{again, ask, board, find, reach, situation};
 use crate::{
     arguments::SituationArguments,
     commands::{find_group, kept, send},
@@ -91,6 +91,10 @@ async fn act(
 ) -> Result<Exit, Failure> {
     let mut events = enrolled.client.events();
     let claims = matches!(action, Action::Claim { .. });
+    let mut groups: BTreeSet<GroupId> = row.groups.iter().copied().collect();
+    if let Action::Widen { groups: more } = &action {
+        groups.extend(more);
+    }
     let words = (action.render(Language::French), action.render(Language::English));
     let taking = enrolled.client.act(Act { request: row.request, action, situation });
     let message = taking.await.map_err(refused)?;
@@ -102,7 +106,11 @@ async fn act(
     let deciding = async {
         match claims {
             true => owner(&enrolled, &mut events, &row).await,
-            false => stored(&enrolled, &mut events, &row, message).await.map(|()| None),
+            false => {
+                stored(&enrolled, &mut events, &row, message).await?;
+                ask::posted(&enrolled.client, &mut events, row.request, groups.len()).await;
+                Ok(None)
+            }
         }
     };
     let decided = context.output.waiting(&what, Box::pin(timeout(context.patience, deciding))).await;
