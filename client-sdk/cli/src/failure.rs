@@ -138,12 +138,21 @@ impl From<ClientOpenError> for Failure {
     fn from(error: ClientOpenError) -> Self {
         match error {
             ClientOpenError::Profile(error) => error.into(),
-            ClientOpenError::Store(error @ (OpenError::WrongKey | OpenError::NewerFormat { .. })) => {
-                Self::new(
-                    Exit::ProfileClosed,
-                    text!("Le profil ne s'ouvre pas : {error}"; "The profile does not open: {error}"),
-                )
-            }
+            ClientOpenError::Store(OpenError::NewerFormat { found, known }) => Self::new(
+                Exit::ProfileClosed,
+                text!(
+                    "Ce profil a été ouvert par une version plus récente de cercle : son format est {found}, cette version lit jusqu'à {known}.";
+                    "A newer version of cercle has opened this profile: its format is {found}, this version reads up to {known}."
+                ),
+            )
+            .mend(text!(
+                "Installez la version la plus récente ; rien n'a été changé.";
+                "Install the newest version; nothing was changed."
+            )),
+            ClientOpenError::Store(error @ OpenError::WrongKey) => Self::new(
+                Exit::ProfileClosed,
+                text!("Le profil ne s'ouvre pas : {error}"; "The profile does not open: {error}"),
+            ),
             other => Self::fault(&other),
         }
     }

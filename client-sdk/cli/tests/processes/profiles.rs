@@ -35,6 +35,30 @@ fn a_passphrase_opens_its_profile_and_no_other_does() {
 }
 
 #[test]
+fn a_profile_of_before_is_brought_up_to_date_and_one_of_later_is_left_alone() {
+    let hub = Hub::start();
+    let (alice, bob) = (hub.enrol("alice"), hub.enrol("bob"));
+    group(&[&alice, &bob], "Cabinet");
+    let store = |sql: &str| {
+        rusqlite::Connection::open(alice.profile().join("store.db")).unwrap().execute_batch(sql).unwrap();
+    };
+    // Format 1 had no pieces, and a group of two has none.
+    store("DROP TABLE pieces; UPDATE meta SET value = x'00000001' WHERE name = 'format'");
+    alice.run(&["send", "cabinet", "toujours là"]).expect_exit(0);
+    assert!(bob.run(&["recv"]).expect_exit(0).texts().contains(&"toujours là"));
+    store("SELECT COUNT(*) FROM pieces");
+
+    store("UPDATE meta SET value = x'7fffffff' WHERE name = 'format'");
+    let refused = alice.human_command(&["groups"]).output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(9), "{said}");
+    assert!(said.contains("version plus récente") && said.contains("2147483647"), "{said}");
+    alice.run(&["send", "cabinet", "perdu"]).expect_exit(9);
+    store("UPDATE meta SET value = x'00000002' WHERE name = 'format'");
+    alice.run(&["send", "cabinet", "retrouvé"]).expect_exit(0);
+}
+
+#[test]
 fn several_identities_live_side_by_side() {
     let hub = Hub::start();
     let machine = Person::new("shared");
