@@ -57,6 +57,16 @@ impl Tx<'_> {
         self.collect_outbox(rows)
     }
 
+    /// Puts what waits for a change, or for a later one, to the end of its group's queue, in its order. Each has
+    /// a new position then, that no message ever had: what is behind the last one that was sent is not sent.
+    pub(crate) fn queue_again_after(&self, group: GroupId, intent: u64) -> Result<(), StoreError> {
+        let sql = "INSERT OR REPLACE INTO outbox(group_id, message_id, queued_at, after_intent, content, epoch, mls)
+                   SELECT group_id, message_id, queued_at, after_intent, content, epoch, mls
+                   FROM outbox WHERE group_id = ?1 AND after_intent >= ?2 ORDER BY position";
+        self.transaction.prepare_cached(sql)?.execute((group.as_bytes(), integer(intent)))?;
+        Ok(())
+    }
+
     /// Every queued message, in order.
     pub(crate) fn outbox(&self) -> Result<Vec<OutboxRow>, StoreError> {
         let sql = "SELECT position, group_id, message_id, queued_at, after_intent, content, epoch, mls
@@ -133,5 +143,46 @@ impl Tx<'_> {
             });
         }
         Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::store::{Store, StoreKey};
+
+    fn queued(tx: &Tx<'_>, group: GroupId) -> Vec<(u64, u8)> {
+        let rows = tx.outbox_of(group, 0, 100).unwrap();
+        rows.iter().map(|row| (row.position, row.id.as_bytes()[0])).collect()
+    }
+
+    #[test]
+    fn what_is_queued_again_keeps_its_order_and_no_position_comes_twice() {
+        let store = Store::open(Connection::open_in_memory().unwrap(), &StoreKey::new([1; 32])).unwrap();
+        let tx = store.begin().unwrap();
+        let (group, other) = (GroupId::new([1; 16]), GroupId::new([2; 16]));
+        let queue = |group, number: u8, after_intent| {
+            tx.queue_message(group, MessageId::new([number; 16]), 1, after_intent, &[number]).unwrap();
+        };
+        for (number, after_intent) in [(1, 0), (2, 5), (3, 5), (4, 7)] {
+            queue(group, number, after_intent);
+        }
+        queue(other, 5, 5);
+        queue(group, 6, 0);
+        tx.queue_again_after(group, 5).unwrap();
+        let order: Vec<u8> = queued(&tx, group).iter().map(|(_, number)| *number).collect();
+        assert_eq!(order, [1, 6, 2, 3, 4]);
+        assert_eq!(queued(&tx, other).len(), 1);
+        let row = tx.outbox_row(MessageId::new([3; 16])).unwrap().unwrap();
+        assert_eq!((row.after_intent, row.queued_at_ms, row.content.as_slice()), (5, 1, [3].as_slice()));
+
+        let last = queued(&tx, group).last().unwrap().0;
+        for number in [1, 2, 3, 4, 6] {
+            tx.delete_outbox(MessageId::new([number; 16])).unwrap();
+        }
+        queue(group, 7, 0);
+        assert!(queued(&tx, group)[0].0 > last, "who has sent up to there would never send it");
     }
 }

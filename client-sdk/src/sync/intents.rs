@@ -156,7 +156,7 @@ impl Cx<'_, '_> {
         if !self.m.groups.get(&group).is_some_and(|lane| lane.row.record.personal) {
             self.own_groups_changed()?;
         }
-        self.queue_profile(group)?;
+        self.queue_profile(group, Some(row.id))?;
         self.emit(Event::GroupJoined { group });
         self.subscribe(&[group]);
         Ok(())
@@ -327,7 +327,7 @@ impl Cx<'_, '_> {
         self.finish_intent(&row, Ok(outcome(&row.intent, &view.added)))?;
         self.commit_applied(group, (seq, self.now), &view)?;
         if !view.added.is_empty() || matches!(row.intent.change, Change::ReAdd { .. }) {
-            self.queue_profile(group)?;
+            self.queue_profile(group, Some(row.id))?;
         }
         Ok(Some(Ok(())))
     }

@@ -59,7 +59,7 @@ impl Cx<'_, '_> {
         }
         self.save(group)?;
         if view.external && self.greets(group, &view.committer)? {
-            self.queue_profile(group)?;
+            self.queue_profile(group, None)?;
         }
         self.touch(group);
         Ok(())

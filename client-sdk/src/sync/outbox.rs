@@ -237,13 +237,19 @@ impl Cx<'_, '_> {
         Ok(true)
     }
 
-    /// Queues the group's title for members who cannot have read it.
-    pub(crate) fn queue_profile(&mut self, group: GroupId) -> Step {
+    /// Queues the group's title for members who cannot have read it. What waits for the change that let them in
+    /// comes behind it: first of all they learn where they are.
+    pub(crate) fn queue_profile(&mut self, group: GroupId, change: Option<u64>) -> Step {
         let Some(profile) = self.m.groups.get(&group).map(|lane| lane.row.record.profile.clone()) else {
             return Ok(());
         };
         match message::compose(&Body::GroupProfile(profile).into(), self.now) {
-            Ok(content) => self.queue(group, &content).map(|_| ()),
+            Ok(content) => {
+                let id = self.message_id();
+                self.tx.queue_message(group, id, self.now, 0, &content)?;
+                self.touch(group);
+                change.map_or(Ok(()), |change| self.tx.queue_again_after(group, change))
+            }
             // Nobody has said a title.
             Err(_) => Ok(()),
         }

@@ -4,7 +4,8 @@ use cercle_proto::id::GroupId;
 use cercle_sdk::{
     core::{Command, GroupSummary, Outcome},
     error::Error,
-    message::ThreadKind,
+    event::Message,
+    message::{Body, ThreadKind},
 };
 
 use super::core_world::World;
@@ -27,10 +28,20 @@ fn is_shared(world: &mut World, device: usize, group: GroupId) -> bool {
 async fn what_is_written_to_a_new_direct_thread_at_once_reaches_the_other() {
     let mut world = World::with(&["anne", "bruno"]).await;
     let group = direct(&mut world, 0, "bruno").await;
-    world.send(0, group, "Pouvez-vous passer demain ?");
-    world.until(|world| world.devices[1].texts(group) == ["Pouvez-vous passer demain ?"]).await;
+    for text in ["Pouvez-vous passer demain ?", "Plutôt le matin."] {
+        world.send(0, group, text);
+    }
+    world.reads(1, group, &["Pouvez-vous passer demain ?", "Plutôt le matin."]).await;
+    let read = world.devices[1].core().messages(group, 0, 10).unwrap();
+    let names = |message: &Message| matches!(message.body, Body::GroupProfile(_));
+    let named: Vec<bool> = read.iter().map(names).collect();
+    assert_eq!(named, [true, false, false], "he knows where he is before anything is said");
     let profile = world.devices[1].core().groups().unwrap().remove(0).profile;
     assert_eq!((profile.thread, profile.read_receipts), (ThreadKind::Direct, true));
+    // Those that had waited are gone from the queue; the next one is sent like any other.
+    world.until(|world| world.devices[0].core().outbox().unwrap().is_empty()).await;
+    world.send(0, group, "Ou le soir.");
+    world.until(|world| world.devices[1].texts(group).len() == 3).await;
 }
 
 #[tokio::test]
